@@ -1,0 +1,1 @@
+"""Dynamic-scene motion deblurring: four papers, one library."""
