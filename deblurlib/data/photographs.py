@@ -1,0 +1,58 @@
+"""The sharp photographs that scenes are rendered from, split by picture so that none is on two sides."""
+
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+BUNDLED = Path(__file__).parent / "photos"
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}
+
+# name -> where it lies: bundled here, or inside the installed scikit-image / scikit-learn wheel
+SPLITS = {
+    "train": (
+        "photos/alpine_path.jpg", "photos/mountain_meadow.jpg", "photos/forest_stream.jpg", "photos/brushes.jpg",
+        "photos/dandelion.jpg", "photos/sunset.jpg", "skimage/coffee.png", "skimage/rocket.jpg", "sklearn/flower.jpg",
+    ),
+    "validation": ("photos/bowl.jpg", "skimage/chelsea.png", "skimage/motorcycle_right.png"),
+    "test": ("photos/dogs.jpg", "photos/drum_and_wine.jpg", "skimage/astronaut.png", "sklearn/china.jpg"),
+}  # fmt: skip
+
+
+def list_photographs(split: str, folder: str | Path | None = None) -> list[Path]:
+    """The pictures of a split ("train", "validation" or "test"), in a fixed order.
+
+    With `folder`, every picture below it in sorted order takes the place of the bundled ones, and every tenth of them
+    (by position) is kept for "validation" and the one after it for "test".
+    """
+    if split not in SPLITS:
+        raise ValueError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")
+    if folder is None:
+        return [_bundled_path(name) for name in SPLITS[split]]
+    pictures = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    if len(pictures) < 10:
+        raise ValueError(f"{folder} holds {len(pictures)} pictures: at least 10 are needed to split them three ways.")
+    side = {0: "validation", 1: "test"}
+    return [p for i, p in enumerate(pictures) if side.get(i % 10, "train") == split]
+
+
+@lru_cache(maxsize=512)
+def load_photograph(path: str | Path) -> np.ndarray:
+    """A picture as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation."""
+    with Image.open(path) as picture:
+        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+
+
+@cache
+def _bundled_path(name: str) -> Path:
+    package, file = name.split("/")
+    if package == "photos":
+        return BUNDLED / file
+    if package == "skimage":
+        import skimage
+
+        return Path(skimage.__file__).parent / "data" / file
+    import sklearn
+
+    return Path(sklearn.__file__).parent / "datasets" / "images" / file

@@ -1,0 +1,358 @@
+"""Rendered dynamic scenes: a moving camera and moving things, averaged over an exposure, with the exact motion known.
+
+A scene is a stack of flat layers: a far background, often a nearer one, and 0 to 4 objects, each with a soft mask.
+Every layer k moves by a homography M_k(t) in pixels, with M_k(0) the identity; time is counted in frame periods, and
+the exposure lasts `exposure` of them. Writing C(t) for the layers composed at time t,
+
+    blurry = R( mean over the sub-frames t in [-exposure/2, exposure/2] of C(t) ) + noise
+    sharp  = R( C(0) ),   previous = R( C(-1) ),   next = R( C(+1) )
+
+where the light is averaged in linear values behind the response R(x) = x^(1/2.2) for the variant "blur_gamma", and
+directly in encoded values (R = identity) for "blur": the two variants of the GoPro data set (Nah et al., 2017).
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from .photographs import list_photographs, load_photograph
+from .samples import Sample, to_tensor
+
+RENDERER_VERSION = 1  # raise it whenever the same seed gives another picture: cached trainings are keyed by it
+RESPONSE = {"blur": 1.0, "blur_gamma": 2.2}
+CAMERA_BLUR = (1.0, 13.5)  # mean path length of a background pixel during the exposure, in pixels
+OBJECT_BLUR = (0.0, 14.0)  # the same for an object's own motion
+WORDS = "EXIT TAXI Rue 24h OPEN Bar 1871 Bus Platz STOP No.7 Market Hotel via Nord 42 km".split()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One exposure. Pictures: (H, W, 3) float32 RGB in [0, 1], multiples of 1/255. Flows: (H, W, 2), (u, v) = (right, down)
+    in pixels, from the sharp frame to the previous and next one. `blur_extent`: (H, W), the length in pixels of the path
+    that the scene point seen at a pixel travels during the exposure. `labels`: (H, W), 0 = background, 1, 2, … = the layer
+    in front. `visible_previous`, `visible_next`: (H, W) bool, the point is in the frame and unoccluded there as well."""
+
+    blurry: np.ndarray
+    sharp: np.ndarray
+    previous: np.ndarray
+    next: np.ndarray
+    flow_previous: np.ndarray
+    flow_next: np.ndarray
+    blur_extent: np.ndarray
+    labels: np.ndarray
+    visible_previous: np.ndarray
+    visible_next: np.ndarray
+    subframes: int
+
+
+def render_scene(
+    photo: np.ndarray,
+    seed,
+    size: int | tuple[int, int] = 256,
+    *,
+    variant: str = "blur_gamma",
+    textures: list[np.ndarray] | None = None,
+    objects: int | None = None,
+    severity: float = 1.0,
+    exposure: float = 1.0,
+    noise: float | None = None,
+    min_subframes: int = 17,
+) -> Scene:
+    """Render one scene from a sharp photograph; the same arguments give the same scene, to the bit.
+
+    photo: (H, W, 3) uint8 RGB. seed: what numpy's default_rng takes, e.g. 7 or (7, index). size: side or (height, width).
+    textures: photographs that near layers and objects are cut from (default: `photo` itself). objects: their number
+    (default: 0 to 4 at random). severity: factor on every motion. exposure: share of the frame period in (0, 1].
+    noise: standard deviation in [0, 1] units (default: up to 0.01 at random).
+    """
+    if variant not in RESPONSE:
+        raise ValueError(f"There is no variant {variant!r}: choose 'blur' (plain average) or 'blur_gamma' (linear light).")
+    height, width = (size, size) if isinstance(size, int) else size
+    rng, gamma = np.random.default_rng(seed), RESPONSE[variant]
+    layers = _draw_layers(rng, photo, textures or [photo], (height, width), objects, severity, exposure, gamma)
+
+    times = _subframe_times(layers, (height, width), exposure, min_subframes)
+    total = np.zeros((height, width, 4), np.float32)
+    for t in times:
+        cv2.accumulate(_compose(layers, t, (height, width))[0], total)
+    (sharp, labels), (previous, labels_p), (following, labels_n) = (
+        _compose(layers, t, (height, width), with_labels=True) for t in (0.0, -1.0, 1.0)
+    )
+    sigma = rng.uniform(0, 0.01) if noise is None else noise
+    grain = rng.standard_normal((height, width, 3), dtype=np.float32) * np.float32(sigma)
+
+    flow_previous, flow_next = (_flow(layers, t, labels) for t in (-1.0, 1.0))
+    return Scene(
+        blurry=_encode(total / len(times), gamma, grain),
+        sharp=_encode(sharp, gamma),
+        previous=_encode(previous, gamma),
+        next=_encode(following, gamma),
+        flow_previous=flow_previous,
+        flow_next=flow_next,
+        blur_extent=_path_length(layers, times, labels),
+        labels=labels,
+        visible_previous=_still_visible(labels, labels_p, flow_previous),
+        visible_next=_still_visible(labels, labels_n, flow_next),
+        subframes=len(times),
+    )
+
+
+class SceneDataset(Dataset):
+    """Rendered scenes of one split; item i depends on (seed, i) alone, whatever the number of workers."""
+
+    def __init__(self, split, count, size=256, *, seed=0, variant="blur_gamma", photos=None, **options):
+        self.paths = list_photographs(split, photos)
+        self.split, self.count, self.size, self.seed = split, count, size, seed
+        self.options = {"variant": variant, **options}
+
+    def __len__(self):
+        return self.count
+
+    def scene(self, index: int) -> Scene:
+        """Scene number `index`, with its exact motion."""
+        if not 0 <= index < self.count:
+            raise IndexError(f"scene {index} of {self.count}")
+        key = (self.seed, list(RESPONSE).index(self.options["variant"]), index)
+        rng = np.random.default_rng((*key, 1))
+        first, *others = (load_photograph(self.paths[i]) for i in rng.integers(len(self.paths), size=3))
+        return render_scene(first, key, self.size, textures=others, **self.options)
+
+    def __getitem__(self, index: int) -> Sample:
+        scene = self.scene(index)
+        return Sample(
+            blurry=to_tensor(scene.blurry),
+            sharp=to_tensor(scene.sharp),
+            previous=to_tensor(scene.previous),
+            following=to_tensor(scene.next),
+            name=f"{self.split}-{self.seed}-{index:05d}",
+            flow_previous=to_tensor(scene.flow_previous),
+            flow_next=to_tensor(scene.flow_next),
+            blur_extent=torch.from_numpy(scene.blur_extent)[None],
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Layers: a texture with premultiplied alpha, the place it is seen from, and a motion M(t)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    texture: np.ndarray  # (h, w, 4) float32, linear in the light that is averaged, colour premultiplied by alpha
+    view: np.ndarray  # 3x3, canvas pixel at t = 0 -> texture pixel
+    motion: object  # t -> 3x3, canvas pixel at t = 0 -> canvas pixel at t
+    border: int  # what lies outside the texture
+
+
+def _draw_layers(rng, photo, textures, size, objects, severity, exposure, gamma):
+    height, width = size
+    camera = _random_path(rng, size, severity * rng.uniform(*CAMERA_BLUR), exposure)
+    background = _cut(rng, photo, (height + 48, width + 48))
+    if rng.random() < 0.5:
+        _write_lines(rng, background[0])
+    layers = [_layer(background, None, (-24, -24), camera, gamma)]
+
+    if rng.random() < 0.5:  # a nearer layer behind one wavy edge, with more parallax
+        parallax = rng.uniform(1.3, 2.0)
+        cut = _cut(rng, textures[0], (height + 48, width + 48))
+        layers.append(_layer(cut, _half_plane(rng, cut[0].shape[:2]), (-24, -24), cache(lambda t: camera(t, parallax)), gamma))
+
+    for _ in range(rng.integers(0, 5) if objects is None else objects):
+        side = int(rng.uniform(0.2, 0.5) * min(size))
+        cut = _cut(rng, textures[rng.integers(len(textures))], (side, side))
+        if rng.random() < 0.3:
+            _write_lines(rng, cut[0])
+        corner = rng.uniform((-side / 3, -side / 3), (width - side / 1.5, height - side / 1.5))
+        own = _random_path(rng, size, severity * rng.uniform(*OBJECT_BLUR), exposure, centre=corner + side / 2)
+        layers.append(_layer(cut, _blob(rng, cut[0].shape[:2]), corner, _compose_motions(camera, own), gamma))
+    return layers
+
+
+def _layer(cut, mask, corner, motion, gamma):
+    texture, scale = cut
+    response = (np.arange(256, dtype=np.float32) / 255) ** np.float32(gamma)
+    alpha = np.ones(texture.shape[:2], np.float32) if mask is None else mask
+    rgba = cv2.multiply(cv2.merge([cv2.LUT(texture, response), np.ones_like(alpha)]), cv2.merge([alpha] * 4))
+    half = (scale - 1) / 2  # pixel centres stay centres when the texture is finer than the canvas
+    view = np.array([[scale, 0, half - scale * corner[0]], [0, scale, half - scale * corner[1]], [0, 0, 1]])
+    return _Layer(rgba, view, motion, cv2.BORDER_REFLECT_101 if mask is None else cv2.BORDER_CONSTANT)
+
+
+def _compose_motions(camera, own):
+    return cache(lambda t: camera(t) @ own(t))
+
+
+def _random_path(rng, size, blur, exposure, centre=None):
+    """A smooth random motion t -> 3x3 around `centre` whose mean path length over the exposure is about `blur` pixels."""
+    height, width = size
+    cx, cy = ((width - 1) / 2, (height - 1) / 2) if centre is None else centre
+    radius = min(size) / 2
+    # translation x, y | rotation | log zoom | two perspective terms: pixels of motion at the radius for amplitude 1
+    unit = np.array([1, 1, 0.5 / radius, 0.35 / radius, 0.1 / radius**2, 0.1 / radius**2])
+    frequency = np.array([0.2, 0.45, 0.9])[:, None]  # cycles a frame period: slow drift, sway, tremor
+    amplitude = rng.standard_normal((3, 6)) / (frequency * [[1.0], [1.5], [3.0]])
+    phase = rng.uniform(0, 2 * np.pi, (3, 6))
+
+    def motion(t, parallax=1.0, gain=1.0):
+        p = (amplitude * (np.sin(2 * np.pi * frequency * t + phase) - np.sin(phase))).sum(0) * unit * gain
+        c, s = np.exp(p[3]) * np.cos(p[2]), np.exp(p[3]) * np.sin(p[2])
+        tx, ty = parallax * p[:2]
+        around = np.array([[c, -s, tx], [s, c, ty], [p[4], p[5], 1]])
+        return _shift(cx, cy) @ around @ _shift(-cx, -cy)
+
+    corners = np.array([(cx + i * radius, cy + j * radius) for i in (-1, 0, 1) for j in (-1, 0, 1)])
+    times = np.linspace(-exposure / 2, exposure / 2, 9)
+    gain = blur / max(_lengths(motion, corners, times, gain=1e-3).mean() * 1e3, 1e-9)
+    return cache(lambda t, parallax=1.0: motion(t, parallax, gain))
+
+
+def _shift(x, y):
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], float)
+
+
+def _lengths(motion, points, times, **options):
+    tracks = np.stack([_transform(points, motion(t, **options)) for t in times])
+    step = np.diff(tracks, axis=0)
+    return np.sqrt(np.einsum("tpc,tpc->tp", step, step)).sum(0)
+
+
+def _transform(points, matrix):
+    return cv2.perspectiveTransform(points[None], matrix)[0]
+
+
+def _subframe_times(layers, size, exposure, minimum):
+    """Odd in number, at least `minimum`, and at least one a pixel of the longest path (257 at the most)."""
+    height, width = size
+    corners = np.array([(x, y) for x in (0, width / 2, width) for y in (0, height / 2, height)], float)
+    rough = np.linspace(-exposure / 2, exposure / 2, 9)
+    longest = max(_lengths(layer.motion, corners, rough).max() for layer in layers)
+    count = int(np.clip(np.ceil(longest) + 1, minimum, 257)) | 1
+    return np.linspace(-exposure / 2, exposure / 2, count)
+
+
+def _compose(layers, t, size, with_labels=False):
+    """The layers over one another at time t, each only inside the box that it covers: (H, W, RGBA) and the top layer's number."""
+    labels = np.zeros(size, np.uint8) if with_labels else None
+    canvas = np.zeros((*size, 4), np.float32)
+    for k, layer in enumerate(layers):
+        y0, y1, x0, x1 = (0, size[0], 0, size[1]) if k == 0 else _covered(layer, t, size)
+        if y0 >= y1 or x0 >= x1:
+            continue
+        matrix = layer.view @ np.linalg.inv(layer.motion(t)) @ _shift(x0, y0)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        seen = cv2.warpPerspective(layer.texture, matrix, (x1 - x0, y1 - y0), flags=flags, borderMode=layer.border)
+        box = np.s_[y0:y1, x0:x1]
+        through = 1 - seen[..., 3]
+        canvas[box] = cv2.add(seen, cv2.multiply(canvas[box], cv2.merge([through] * 4))) if k else seen
+        if with_labels and k:
+            labels[box][through < 0.5] = k
+    return canvas, labels
+
+
+def _covered(layer, t, size):
+    height, width = layer.texture.shape[:2]
+    corners = np.array([(0, 0), (width, 0), (0, height), (width, height)], float) - 0.5
+    seen = _transform(corners, layer.motion(t) @ np.linalg.inv(layer.view))
+    (x0, y0), (x1, y1) = np.floor(seen.min(0)).astype(int), np.ceil(seen.max(0)).astype(int) + 1
+    return max(y0, 0), min(y1, size[0]), max(x0, 0), min(x1, size[1])
+
+
+def _flow(layers, t, labels):
+    """Where the point seen at each pixel of the sharp frame stands at time t, minus where it stands now."""
+    grid = _pixel_grid(labels.shape)
+    flow = cv2.perspectiveTransform(grid, layers[0].motion(t)) - grid
+    for k in range(1, labels.max() + 1):
+        here = labels == k
+        if here.any():
+            flow[here] = _transform(grid[here], layers[k].motion(t)) - grid[here]
+    return flow
+
+
+def _path_length(layers, times, labels, stride=4):
+    """Path length during the exposure: computed on every fourth pixel (homographies are smooth) and interpolated."""
+    height, width = labels.shape
+    xs, ys = (np.arange(-(-n // stride)) * stride + (stride - 1) / 2 for n in (width, height))
+    grid = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
+    extent = np.empty((height, width), np.float32)
+    for k in range(labels.max() + 1):
+        coarse = _lengths(layers[k].motion, grid, times).reshape(len(ys), len(xs)).astype(np.float32)
+        fine = cv2.resize(coarse, (len(xs) * stride, len(ys) * stride), interpolation=cv2.INTER_LINEAR)
+        extent[labels == k] = fine[:height, :width][labels == k]
+    return extent
+
+
+def _still_visible(labels, other, flow):
+    there = cv2.remap(other, _pixel_grid(labels.shape) + flow, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=255)
+    return there == labels
+
+
+def _pixel_grid(size):
+    return np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in size[::-1])), -1)
+
+
+def _encode(light, gamma, grain=None):
+    light = light[..., :3]
+    value = light if gamma == 1 else cv2.pow(np.maximum(light, 0), 1 / gamma)
+    if grain is not None:
+        value = value + grain
+    return np.rint(np.clip(value, 0, 1) * 255).astype(np.float32) / np.float32(255)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Textures and masks
+
+
+def _cut(rng, photo, size):
+    """A random window for `size` canvas pixels, at 1 to 1.5 texture pixels a canvas pixel: (texture uint8, scale)."""
+    height, width = size
+    fit = min(photo.shape[0] / height, photo.shape[1] / width)
+    step = min(rng.uniform(1.0, 2.6), fit)  # photograph pixels a canvas pixel
+    h, w = int(height * step), int(width * step)
+    y, x = rng.integers(0, photo.shape[0] - h + 1), rng.integers(0, photo.shape[1] - w + 1)
+    window = photo[y : y + h, x : x + w]
+    if rng.random() < 0.5:
+        window = window[:, ::-1]
+    scale = min(step, 1.5)
+    shape = (round(width * scale), round(height * scale))
+    return cv2.resize(np.ascontiguousarray(window), shape, interpolation=cv2.INTER_AREA), scale
+
+
+def _write_lines(rng, texture):
+    """One to three lines of lettering, drawn into the texture."""
+    height, width = texture.shape[:2]
+    for _ in range(rng.integers(1, 4)):
+        line = " ".join(rng.choice(WORDS, size=rng.integers(1, 4)))
+        font, size = int(rng.integers(0, 5)), rng.uniform(0.5, 1.6) * max(min(height, width) / 256, 0.4)
+        place = int(rng.uniform(0, 0.6) * width), int(rng.uniform(0.1, 0.95) * height)
+        colour = [int(c) for c in rng.integers(0, 256, 3)]
+        cv2.putText(texture, line, place, font, size, colour, int(rng.integers(1, 4)), cv2.LINE_AA)
+
+
+def _blob(rng, shape):
+    """A soft-edged random outline: r(a) = r0 (1 + a few harmonics)."""
+    height, width = shape
+    angle = np.linspace(0, 2 * np.pi, 96, endpoint=False)
+    radius = 0.8 + sum(rng.uniform(0, 0.35) / k * np.cos(k * angle + rng.uniform(0, 2 * np.pi)) for k in (2, 3, 4, 5))
+    radius *= 0.46 / radius.max()
+    outline = np.stack([width * (0.5 + radius * np.cos(angle)), height * (0.5 + radius * np.sin(angle))], -1)
+    return _fill(rng, shape, outline)
+
+
+def _half_plane(rng, shape):
+    """Everything below a wavy line, turned to a random side."""
+    height, width = shape
+    x = np.linspace(-0.5, 1.5, 64)
+    y = rng.uniform(0.55, 0.8) + sum(rng.uniform(0, 0.08) * np.sin(2 * np.pi * k * x + rng.uniform(0, 6.3)) for k in (1, 2))
+    outline = np.stack([np.r_[x, 1.5, -0.5] * width, np.r_[y, 3, 3] * height], -1)
+    mask = _fill(rng, shape, outline)
+    turned = np.rot90(mask, rng.integers(4))
+    return cv2.resize(np.ascontiguousarray(turned), (width, height))
+
+
+def _fill(rng, shape, outline):
+    mask = np.zeros(shape, np.float32)
+    cv2.fillPoly(mask, [np.rint(outline * 16).astype(np.int32)], 1.0, cv2.LINE_8, shift=4)
+    return cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.7, 1.5))

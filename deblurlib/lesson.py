@@ -1,0 +1,60 @@
+"""What every notebook opens with: the preset, the data, where results go, and one visual style."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from . import figures
+from .presets import Preset, get_preset
+from .results import results_folder, save_figure, save_table
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One run of one notebook."""
+
+    name: str  # "01", "02", …: the prefix of all that it writes
+    preset: Preset
+    data: Path | None  # root of a real data set, None for the bundled scenes
+    variant: str | None  # which blur of that data set
+    results: Path
+    seed: int
+    device: torch.device
+
+    def table(self, table: pd.DataFrame, name: str, **origin) -> pd.DataFrame:
+        """Save a table as results/tables/NN_name.csv with its origin, and return it for display."""
+        origin = {"preset": self.preset.name, "seed": self.seed, "device": self.device.type, "data": self.data_name, **origin}
+        return save_table(table, self.results / "tables" / f"{self.name}_{name}.csv", **origin)
+
+    def figure(self, figure, name: str) -> None:
+        """Save a figure as results/figures/NN_name.png and show it."""
+        save_figure(figure, self.results / "figures" / f"{self.name}_{name}.png")
+        figures.show(figure)
+
+    @property
+    def data_name(self) -> str:
+        return self.data.name if self.data else "bundled scenes"
+
+
+def open_lesson(name: str, *, preset="smoke", data="", variant="", results="", seed=0, device="auto") -> Lesson:
+    """Resolve a notebook's parameters, seed every generator and set the visual style."""
+    if data and not Path(data).is_dir():
+        raise FileNotFoundError(f"The data folder {data} does not exist: give the root of a data set, or '' for the bundled scenes.")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    seed_everything(seed)
+    figures.use_style()
+    folder = Path(data).resolve() if data else None
+    return Lesson(name, get_preset(preset), folder, variant or None, results_folder(results), seed, torch.device(device))
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch, and ask torch for deterministic algorithms."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)

@@ -1,0 +1,90 @@
+"""Writing results so that each number says where it came from: tables as CSV with a JSON sidecar, figures as PNG."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDED_VERSIONS = ("torch", "torchvision", "numpy", "opencv-contrib-python-headless", "scikit-image", "pandas")
+
+
+def results_folder(folder: str | Path = "") -> Path:
+    """Where results go: `folder`, else $DEBLURLIB_RESULTS, else `results` beside the package (or below the current folder)."""
+    beside = ROOT / "results" if (ROOT / "notebooks").is_dir() else Path.cwd() / "results"
+    return Path(folder or os.environ.get("DEBLURLIB_RESULTS", "") or beside).resolve()
+
+
+def write_atomically(path: Path, content: str | bytes) -> Path:
+    """Write under a temporary name beside `path`, then rename: a full disk or a kill never leaves half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def save_table(table: pd.DataFrame, path: Path, **origin) -> pd.DataFrame:
+    """Write `table` as CSV and, beside it, a JSON file with `origin` (preset, seed, data …), versions and git commit.
+
+    The CSV holds nothing that changes between two equal runs: it is the same to the byte.
+    """
+    text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    write_atomically(path, text)
+    sidecar = {**origin, "sha256": hashlib.sha256(text.encode()).hexdigest(), **environment()}
+    write_atomically(path.with_suffix(".json"), json.dumps(sidecar, indent=1, default=str) + "\n")
+    return table
+
+
+def save_figure(figure, path: Path) -> Path:
+    """Write a matplotlib figure as a 100 dpi PNG without a date, so that equal figures are equal files."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
+    figure.savefig(temporary, dpi=100, metadata={"Software": None})
+    os.replace(temporary, path)
+    return path
+
+
+def environment() -> dict:
+    """What a measurement ran on: library versions, python, machine type, git commit (with "+" where files had changed)."""
+    return {
+        "git_commit": git_commit(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "versions": {name: _version(name) for name in RECORDED_VERSIONS},
+    }
+
+
+def git_commit() -> str:
+    """The commit of the source tree, "unknown" outside a git checkout."""
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
+            cwd=ROOT, capture_output=True, text=True, check=True, timeout=10,
+        ).stdout.strip()  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def hash_files(paths, root: Path | None = None) -> str:
+    """A short sha256 over names and contents of files, independent of their order in `paths`."""
+    digest = hashlib.sha256()
+    for path in sorted(map(Path, paths)):
+        digest.update(str(path.relative_to(root) if root else path.name).encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
