@@ -43,7 +43,9 @@ class Lesson:
 def open_lesson(name: str, *, preset="smoke", data="", variant="", results="", seed=0, device="auto") -> Lesson:
     """Resolve a notebook's parameters, seed every generator and set the visual style."""
     if data and not Path(data).is_dir():
-        raise FileNotFoundError(f"The data folder {data} does not exist: give the root of a data set, or '' for the bundled scenes.")
+        raise FileNotFoundError(
+            f"The data folder {data} does not exist: give the root of a data set, or '' for the bundled scenes."
+        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     seed_everything(seed)

@@ -26,7 +26,7 @@ RENDERER_VERSION = 1  # raise it whenever the same seed gives another picture: c
 RESPONSE = {"blur": 1.0, "blur_gamma": 2.2}
 CAMERA_BLUR = (1.0, 13.5)  # mean path length of a background pixel during the exposure, in pixels
 OBJECT_BLUR = (0.0, 14.0)  # the same for an object's own motion
-WORDS = "EXIT TAXI Rue 24h OPEN Bar 1871 Bus Platz STOP No.7 Market Hotel via Nord 42 km".split()
+WORDS = ["EXIT", "TAXI", "Rue", "24h", "OPEN", "Bar", "1871", "Bus", "Platz", "STOP", "No.7", "Market", "Hotel", "Nord", "42 km"]
 
 
 @dataclass(frozen=True)
@@ -285,7 +285,9 @@ def _path_length(layers, times, labels, stride=4):
 
 
 def _still_visible(labels, other, flow):
-    there = cv2.remap(other, _pixel_grid(labels.shape) + flow, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=255)
+    there = cv2.remap(
+        other, _pixel_grid(labels.shape) + flow, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=255
+    )
     return there == labels
 
 
