@@ -1,0 +1,84 @@
+"""Measuring restored pictures: metrics named by preset, prediction on any size, one row an image as a pandas table."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+import torch
+from skimage.metrics import structural_similarity
+from torch import nn
+from tqdm.auto import tqdm
+
+from .data.samples import Sample, to_array
+
+
+def psnr(output, sharp) -> float:
+    """10 log10(1 / MSE) in dB, over all pixels and RGB channels, after clipping both to [0, 1]; inf for equal pictures."""
+    error = np.mean((_clipped(output).astype(np.float64) - _clipped(sharp)) ** 2)
+    return float("inf") if error == 0 else float(-10 * np.log10(error))
+
+
+def ssim(output, sharp, **settings) -> float:
+    """Mean structural similarity by scikit-image (Wang et al., 2004), in [-1, 1], with its settings; data range 1."""
+    return float(structural_similarity(_clipped(output), _clipped(sharp), data_range=1.0, **{"channel_axis": -1, **settings}))
+
+
+WANG_2004 = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+# Published SSIM values differ by the settings as much as by the method: a table names the metric by one of these.
+METRICS = {
+    "rgb-psnr": psnr,
+    "ssim-skimage": ssim,  # 7x7 uniform window, sample covariance, mean over channels
+    "ssim-wang2004": lambda output, sharp: ssim(output, sharp, **WANG_2004),  # 11x11 Gaussian window, sigma 1.5
+    "ssim-grey": lambda output, sharp: ssim(_clipped(output) @ LUMA, _clipped(sharp) @ LUMA, channel_axis=None, **WANG_2004),
+}
+DEFAULT_METRICS = ("rgb-psnr", "ssim-skimage")
+
+
+def predict(model: nn.Module, blurry: torch.Tensor, device: torch.device | str | None = None) -> torch.Tensor:
+    """model(blurry) without gradients, in eval mode, clamped to [0, 1]: (3, H, W) or (B, 3, H, W) -> the same on the CPU."""
+    device = device or next(model.parameters()).device
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            output = model(blurry.to(device).reshape(-1, *blurry.shape[-3:]))
+    finally:
+        model.train(training)
+    return output.clamp(0, 1).reshape(blurry.shape).float().cpu()
+
+
+def evaluate(
+    model: nn.Module | None,
+    dataset: Iterable[Sample],
+    metrics: Iterable[str] = DEFAULT_METRICS,
+    *,
+    device: torch.device | str | None = None,
+    progress: bool | None = None,
+) -> pd.DataFrame:
+    """One row an image: its name, each metric of the restored picture, and of the blurry one as "blurry …".
+
+    dataset: anything that gives Samples with a sharp picture, such as SceneDataset or PairedFolder. model: None measures
+    the blurry pictures alone. Metrics are names in METRICS. Pictures are compared as floats, clamped to [0, 1].
+    """
+    unknown = set(metrics) - set(METRICS)
+    if unknown:
+        raise ValueError(f"There is no metric {sorted(unknown)[0]!r}: choose among {', '.join(METRICS)}.")
+    rows = []
+    for i in tqdm(range(len(dataset)), desc="evaluate", disable=None if progress is None else not progress, leave=False):
+        sample = dataset[i]
+        if sample.sharp is None:
+            raise ValueError(f"{sample.name} has no sharp picture to compare with: this data set can be deblurred, not measured.")
+        row = {"image": sample.name}
+        if model is not None:
+            output = predict(model, sample.blurry, device)
+            row |= {name: METRICS[name](output, sample.sharp) for name in metrics}
+        rows.append(row | {f"blurry {name}": METRICS[name](sample.blurry, sample.sharp) for name in metrics})
+    return pd.DataFrame(rows)
+
+
+def _clipped(picture) -> np.ndarray:
+    if isinstance(picture, torch.Tensor):
+        picture = to_array(picture)
+    return np.clip(np.asarray(picture, np.float32), 0, 1)

@@ -1,0 +1,120 @@
+"""Networks by name, and their weights: safetensors with a JSON of provenance beside it."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from ..results import write_atomically
+from . import svdn
+
+WEIGHTS = Path(__file__).parent.parent / "weights"
+
+# name -> (module class, variants: name -> keyword arguments, arguments of the small width on which ablations are trained)
+MODELS = {
+    "svdn": (svdn.SVDN, svdn.VARIANTS, {"width": 16}),
+}
+
+
+def list_models() -> list[str]:
+    """The names that create_model takes."""
+    return list(MODELS)
+
+
+def list_variants(name: str) -> list[str]:
+    """The variants of a model: the rows of its paper's ablation table and our controls; "paper" is the main network."""
+    return list(_entry(name)[1])
+
+
+def create_model(name: str, variant: str = "paper", *, size: str = "full", **overrides) -> nn.Module:
+    """A freshly initialised network: (B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 16.
+
+    size: "full" (the paper's width) or "small" (the same topology, narrow). Overrides go to the network's configuration.
+    Seed it with torch.manual_seed. The network remembers how it was made in `.recipe`.
+    """
+    network, variants, small = _entry(name)
+    if variant not in variants:
+        raise ValueError(f"{name} has no variant {variant!r}: choose one of {', '.join(variants)}.")
+    if size not in ("full", "small"):
+        raise ValueError(f"There is no size {size!r}: choose 'full' or 'small'.")
+    config = {**variants[variant], **(small if size == "small" else {}), **overrides}
+    try:
+        model = network(**config)
+    except TypeError as error:
+        raise ValueError(f"{name} cannot be built with {config}: {error}.") from None
+    model.recipe = {"name": name, "variant": variant, "size": size, "overrides": overrides}
+    return model
+
+
+def save_model(model: nn.Module, path: str | Path, provenance: dict, dtype: torch.dtype = torch.float32) -> Path:
+    """Write weights as safetensors (fp16 halves the file) and, beside them, a JSON with the recipe and the provenance."""
+    path = Path(path)
+    state = {k: v.detach().cpu().to(dtype if v.is_floating_point() else v.dtype).contiguous() for k, v in model.state_dict().items()}
+    write_atomically(path, save(state))
+    write_atomically(path.with_suffix(".json"), json.dumps({"recipe": model.recipe, **provenance}, indent=1, default=str) + "\n")
+    return path
+
+
+def load_model(name: str, weights: str | Path = "default", variant: str = "paper", *, size: str = "full") -> nn.Module:
+    """A network with trained weights, in eval mode: the shipped ones ("default"), or a .safetensors or .pth file.
+
+    A JSON beside the file, if there is one, tells which variant and size it holds; else `variant` and `size` do.
+    Loading never runs code: .pth files are read with weights_only=True.
+    """
+    _entry(name)
+    path = _shipped(name, size) if weights == "default" else Path(weights)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no weights file {path}: give the path of a .safetensors or .pth file.")
+    recipe = {"name": name, "variant": variant, "size": size, "overrides": {}}
+    if path.with_suffix(".json").is_file():
+        recipe = json.loads(path.with_suffix(".json").read_text()).get("recipe", recipe)
+    if recipe["name"] != name:
+        raise ValueError(f"{path.name} holds weights of {recipe['name']}, not of {name}: load it under that name.")
+    model = create_model(name, recipe["variant"], size=recipe["size"], **recipe["overrides"])
+    _load_state(model, _read_state(path), path)
+    return model.eval()
+
+
+def _read_state(path: Path) -> dict:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} cannot be read as weights ({type(error).__name__}): it may be truncated or of another kind.") from None
+    except Exception as error:  # torch wraps what a forbidden pickle wants to do in UnpicklingError
+        raise ValueError(f"{path} was not loaded, since it holds more than tensors ({type(error).__name__}).") from None
+    return state.get("state_dict", state) if isinstance(state, dict) else {}
+
+
+def _load_state(model, state, path):
+    wanted = model.state_dict()
+    wrong = [f"{k} is missing" for k in wanted if k not in state]
+    wrong += [f"{k} is not part of the network" for k in state if k not in wanted]
+    wrong += [
+        f"{k} has shape {tuple(state[k].shape)} instead of {tuple(wanted[k].shape)}"
+        for k in wanted
+        if k in state and state[k].shape != wanted[k].shape
+    ]
+    if wrong:
+        raise ValueError(f"{path.name} does not fit this network ({len(wrong)} mismatches): {'; '.join(wrong[:3])}.")
+    if not all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point()):
+        raise ValueError(f"{path.name} holds values that are not finite: the training that wrote it has diverged.")
+    model.load_state_dict({k: v.to(wanted[k].dtype) for k, v in state.items()})
+
+
+def _shipped(name: str, size: str) -> Path:
+    path = WEIGHTS / f"{name}_{size}.safetensors"
+    if not path.is_file():
+        shipped = ", ".join(sorted(p.stem for p in WEIGHTS.glob("*.safetensors"))) or "none"
+        raise FileNotFoundError(f"No trained weights of {name} in size {size!r} are shipped ({shipped} are): train it, or give a path.")
+    return path
+
+
+def _entry(name):
+    if name not in MODELS:
+        raise ValueError(f"There is no model {name!r}: choose one of {', '.join(MODELS)}.")
+    return MODELS[name]

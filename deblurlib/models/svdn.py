@@ -1,0 +1,167 @@
+"""SVDN: the spatially variant deconvolution network of Yuan, Su and Ma (CVPR 2020), flow-guided in training.
+
+    blurry -> backbone (one stride 2, dilations 1, 2, 4, concatenated) -> blur feature b | content feature c
+    ow1 = Conv(b)                               offsets and masks of the first deformable convolution       (eq. 4)
+    ow2 = Conv(f(Conv(f(ow1))))                 those of the second, from ow1 alone                         (eq. 5)
+    F[S] = 1/F[K]^2 . F[K] . F[B]               dcn1 stands for F[K], dcn2 for 1/F[K]^2                     (eq. 3)
+    output = blurry + head(dcn2(dcn1(c; ow1); ow2))
+
+Differs from the paper: it prints no channel numbers (Figure 3 is a drawing); those here are inferred, and give 812,019
+parameters = 3.10 MiB against the printed "3.1 MB" and "nearly 0.8M". Zero padding, shared PReLU slopes, sigmoid masks,
+zero-initialised offset layers and the residual block of the ablation's neck are our choices too.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..ops import ModulatedDeformConv2d
+from .layers import pad_to_multiple
+
+TAPS = 25  # 5x5 sampling points (section 3.3)
+
+
+@dataclass(frozen=True)
+class SVDNConfig:
+    """What a variant is made of."""
+
+    width: int = 32  # channels at full resolution; twice that at half resolution
+    dilations: tuple[int, int, int] = (1, 2, 4)
+    neck: str = "deconvolution"  # or "residual" (the ablation's), "rigid" (deformable layers with all offsets held at zero)
+    blocks: int = 2  # residual blocks a stage
+    stem_blocks: int = 1
+    fuse_stem: bool = True  # the downsampled feature joins the concatenation
+    neck_activation: bool = False  # a PReLU between the two deformable convolutions
+
+
+# Table 2 of the paper, column by column, and controls that it lacks
+VARIANTS = {
+    "base": {"dilations": (1, 1, 1), "neck": "residual"},
+    "dilated": {"neck": "residual"},
+    "fd": {},
+    "fd_og": {},  # the same network as fd; the guidance is in the loss
+    "fd_rigid": {"neck": "rigid"},  # equal parameters, no adaptive positions
+    "paper": {},
+}
+
+
+class SVDN(nn.Module):
+    """(B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 2. With `return_extras=True`: (output, dict), see `extras`."""
+
+    def __init__(self, **config):
+        super().__init__()
+        self.config = config = SVDNConfig(**config)
+        full, half = config.width, 2 * config.width
+
+        stem = [conv_prelu(3, full), *(ResidualBlock(full) for _ in range(config.stem_blocks)), conv_prelu(full, half, stride=2)]
+        self.stem = nn.Sequential(*stem)
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(half, dilation) for _ in range(config.blocks))) for dilation in config.dilations
+        )
+        self.fuse = conv_prelu(half * (len(config.dilations) + config.fuse_stem), half)
+        if config.neck == "residual":
+            self.neck = ResidualBlock(half)
+        else:
+            self.neck = FeatureDeconvolution(full, rigid=config.neck == "rigid", activation=config.neck_activation)
+        self.head = nn.Sequential(
+            nn.ConvTranspose2d(half if config.neck == "residual" else full, full, 3, stride=2, padding=1, output_padding=1),
+            nn.PReLU(),
+            nn.Conv2d(full, 3, 3, padding=1),
+        )
+        self.apply(xavier)
+        if config.neck != "residual":
+            self.neck.start_on_the_grid()
+
+    def forward(self, blurry, return_extras=False):
+        x, crop = pad_to_multiple(blurry, 2)
+        features = [self.stem(x)]  # (B, 2w, H/2, W/2)
+        for stage in self.stages:
+            features.append(stage(features[-1]))
+        fused = self.fuse(torch.cat(features if self.config.fuse_stem else features[1:], 1))  # (B, 2w, H/2, W/2)
+        if self.config.neck == "residual":
+            deblurred, extras = self.neck(fused), {}
+        else:
+            deblurred, extras = self.neck(*fused.chunk(2, 1))
+        output = crop(x + self.head(deblurred))
+        return (output, extras) if return_extras else output
+
+    def extras(self, blurry) -> dict:
+        """What the figures need, in half-resolution feature pixels (1 = 2 image pixels): "points" (B, 2, 25, h, w) as (x, y)
+        relative to the pixel, "offset" (B, 50, h, w) as (dy, dx) a tap, "mask" (B, 25, h, w), and the same of the second
+        layer as "points2", "offset2", "mask2". Empty for the residual neck."""
+        return self(blurry, return_extras=True)[1]
+
+
+class FeatureDeconvolution(nn.Module):
+    """Two stacked 5x5 modulated deformable convolutions whose sampling comes from the blur feature alone (eq. 3-5)."""
+
+    def __init__(self, channels, rigid=False, activation=False):
+        super().__init__()
+        self.rigid = rigid
+        self.ow1 = nn.Conv2d(channels, 3 * TAPS, 3, padding=1)
+        self.ow2 = nn.Sequential(
+            nn.PReLU(), nn.Conv2d(3 * TAPS, 3 * TAPS, 3, padding=1), nn.PReLU(), nn.Conv2d(3 * TAPS, 3 * TAPS, 3, padding=1)
+        )
+        self.dcn1 = ModulatedDeformConv2d(channels, channels, 5, padding=2)
+        self.dcn2 = ModulatedDeformConv2d(channels, channels, 5, padding=2)
+        self.activation = nn.PReLU() if activation else nn.Identity()
+
+    def forward(self, blur, content):
+        ow1 = self.ow1(blur)  # Eq. (4): (B, 75, h, w) = 50 offsets, 25 mask logits
+        ow2 = self.ow2(ow1)  # Eq. (5)
+        offset1, mask1 = self.sampling(ow1)
+        offset2, mask2 = self.sampling(ow2)
+        x = self.activation(self.dcn1(content, offset1, mask1))  # F[K] . F[B]
+        x = self.dcn2(x, offset2, mask2)  # 1/F[K]^2 . …
+        extras = {"offset": offset1, "mask": mask1, "points": sampling_points(offset1)}
+        return x, extras | {"offset2": offset2, "mask2": mask2, "points2": sampling_points(offset2)}
+
+    def sampling(self, ow):
+        offset, logits = ow.split((2 * TAPS, TAPS), 1)
+        return offset * 0 if self.rigid else offset, logits.sigmoid()
+
+    def start_on_the_grid(self):
+        """Zero the last layer of both branches: the points start on the plain 5x5 grid, with masks of one half."""
+        for layer in (self.ow1, self.ow2[-1]):
+            nn.init.zeros_(layer.weight)
+
+
+class ResidualBlock(nn.Module):
+    """x + Conv(PReLU(Conv(x))), no activation after the sum."""
+
+    def __init__(self, channels, dilation=1):
+        super().__init__()
+        self.body = nn.Sequential(
+            conv_prelu(channels, channels, dilation=dilation),
+            nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=False),
+        )
+
+    def forward(self, x):
+        return x + self.body(x)
+
+
+def conv_prelu(in_channels, out_channels, stride=1, dilation=1):
+    """3x3 convolution without bias, then a PReLU with one shared slope."""
+    convolution = nn.Conv2d(in_channels, out_channels, 3, stride, padding=dilation, dilation=dilation, bias=False)
+    return nn.Sequential(convolution, nn.PReLU())
+
+
+def sampling_points(offset: torch.Tensor) -> torch.Tensor:
+    """Where the taps of a K x K deformable layer read, relative to each pixel: (B, 2*K*K, h, w) -> (B, 2, K*K, h, w).
+
+    X_t = (j - K//2) + dx_t and Y_t = (i - K//2) + dy_t for tap t = i*K + j; component 0 is x (right), 1 is y (down).
+    """
+    dy, dx = offset[:, 0::2], offset[:, 1::2]  # (B, K*K, h, w)
+    side = round(dy.shape[1] ** 0.5)
+    step = torch.arange(side, device=offset.device, dtype=offset.dtype) - side // 2
+    grid_y, grid_x = torch.meshgrid(step, step, indexing="ij")
+    return torch.stack([dx + grid_x.reshape(-1, 1, 1), dy + grid_y.reshape(-1, 1, 1)], 1)
+
+
+def xavier(module):
+    """Xavier-uniform weights and zero biases (section 4.2; uniform is our choice)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,5 @@
+"""The operators that the four papers spend their time in, as functions and thin modules."""
+
+from .deform_conv import ModulatedDeformConv2d, deform_conv2d
+
+__all__ = ["ModulatedDeformConv2d", "deform_conv2d"]
