@@ -1,9 +1,14 @@
 """Data: rendered scenes with exact motion, folders of real pairs, optical flow, augmentation."""
 
+from .augment import augment, crop, random_crop
+from .flow import dis_flow, end_point_error, farneback_flow, neighbour_flows, warp
+from .folders import PairedFolder, check_data, list_splits, read_picture
 from .photographs import list_photographs, load_photograph
 from .samples import Sample, collate, to_array, to_tensor
 from .scenes import Scene, SceneDataset, render_scene
 
 __all__ = [
-    "Sample", "Scene", "SceneDataset", "collate", "list_photographs", "load_photograph", "render_scene", "to_array", "to_tensor",
+    "PairedFolder", "Sample", "Scene", "SceneDataset", "augment", "check_data", "collate", "crop", "dis_flow", "end_point_error",
+    "farneback_flow", "list_photographs", "list_splits", "load_photograph", "neighbour_flows", "random_crop", "read_picture",
+    "render_scene", "to_array", "to_tensor", "warp",
 ]  # fmt: skip
