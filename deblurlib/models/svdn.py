@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..ops import ModulatedDeformConv2d
+from ..ops import ModulatedDeformConv2d, sampling_points
 from .layers import pad_to_multiple
 
 TAPS = 25  # 5x5 sampling points (section 3.3)
@@ -145,18 +145,6 @@ def conv_prelu(in_channels, out_channels, stride=1, dilation=1):
     """3x3 convolution without bias, then a PReLU with one shared slope."""
     convolution = nn.Conv2d(in_channels, out_channels, 3, stride, padding=dilation, dilation=dilation, bias=False)
     return nn.Sequential(convolution, nn.PReLU())
-
-
-def sampling_points(offset: torch.Tensor) -> torch.Tensor:
-    """Where the taps of a K x K deformable layer read, relative to each pixel: (B, 2*K*K, h, w) -> (B, 2, K*K, h, w).
-
-    X_t = (j - K//2) + dx_t and Y_t = (i - K//2) + dy_t for tap t = i*K + j; component 0 is x (right), 1 is y (down).
-    """
-    dy, dx = offset[:, 0::2], offset[:, 1::2]  # (B, K*K, h, w)
-    side = round(dy.shape[1] ** 0.5)
-    step = torch.arange(side, device=offset.device, dtype=offset.dtype) - side // 2
-    grid_y, grid_x = torch.meshgrid(step, step, indexing="ij")
-    return torch.stack([dx + grid_x.reshape(-1, 1, 1), dy + grid_y.reshape(-1, 1, 1)], 1)
 
 
 def xavier(module):

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from deblurlib.data import Sample, SceneDataset, to_tensor
+from deblurlib.evaluation import METRICS, evaluate, predict
+from deblurlib.models import create_model
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return SceneDataset("validation", 3, 64).scene(1)
+
+
+def test_psnr_and_ssim_against_skimage(scene):
+    blurry, sharp = scene.blurry, scene.sharp
+    assert METRICS["rgb-psnr"](blurry, sharp) == pytest.approx(peak_signal_noise_ratio(sharp, blurry, data_range=1), abs=1e-4)
+    expected = structural_similarity(sharp, blurry, data_range=1, channel_axis=-1)
+    assert METRICS["ssim-skimage"](blurry, sharp) == pytest.approx(expected)
+    wang = [
+        structural_similarity(s, b, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+        for s, b in zip(np.moveaxis(sharp, -1, 0), np.moveaxis(blurry, -1, 0), strict=True)
+    ]
+    assert METRICS["ssim-wang2004"](blurry, sharp) == pytest.approx(np.mean(wang), abs=1e-6)
+    assert len({round(METRICS[m](blurry, sharp), 5) for m in METRICS}) == 4  # the settings matter
+
+
+def test_tensors_and_arrays_give_the_same(scene):
+    for metric in METRICS.values():
+        assert metric(to_tensor(scene.blurry), to_tensor(scene.sharp)) == pytest.approx(metric(scene.blurry, scene.sharp))
+
+
+def test_values_are_clipped_before_they_are_compared():
+    sharp = np.ones((16, 16, 3), np.float32)
+    assert METRICS["rgb-psnr"](sharp * 1.7, sharp) == float("inf")
+
+
+def test_evaluate_gives_one_row_an_image():
+    data = SceneDataset("validation", 3, 48)
+    torch.manual_seed(0)
+    model = create_model("svdn", size="small")
+    table = evaluate(model, data, progress=False)
+    assert list(table.columns) == ["image", "rgb-psnr", "ssim-skimage", "blurry rgb-psnr", "blurry ssim-skimage"]
+    assert list(table.image) == [data[i].name for i in range(3)]
+    expected = METRICS["rgb-psnr"](predict(model, data[2].blurry), data[2].sharp)
+    assert table["rgb-psnr"][2] == pytest.approx(expected)
+    assert model.training  # left as it was found
+    assert list(evaluate(None, data, ["rgb-psnr"], progress=False).columns) == ["image", "blurry rgb-psnr"]
+
+
+def test_predictions_stay_in_range_and_shape():
+    model = create_model("svdn", size="small")
+    torch.nn.init.constant_(model.head[-1].bias, 5.0)
+    x = torch.rand(2, 3, 33, 20)
+    assert predict(model, x).shape == x.shape and predict(model, x).max() == 1 and predict(model, x[0]).shape == x[0].shape
+
+
+def test_errors_name_what_is_missing():
+    with pytest.raises(ValueError, match="no metric 'psnr'.*rgb-psnr"):
+        evaluate(None, SceneDataset("test", 1, 48), ["psnr"])
+    with pytest.raises(ValueError, match="photo has no sharp picture"):
+        evaluate(None, [Sample(torch.rand(3, 16, 16), name="photo")])

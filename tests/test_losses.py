@@ -1,0 +1,130 @@
+import math
+
+import pytest
+import torch
+import torchvision
+
+from deblurlib import losses
+
+# (x, y, u, v) -> (printed Algorithm 1, truth), worked out by hand
+VECTORS = [
+    ((1, 0, 4, 0), 1, 0), ((2, 1, 4, 0), 2, 1), ((2, 1, 4, 3), 1, 0.4), ((0, 2, 0, 3), 2, 0),
+    ((0, 5, 0, 3), 5, 2), ((5, 0, 4, 0), 5, 1), ((1, 5, 0, 3), 5**0.5, 5**0.5), ((3, 0, 0, 4), 3, 3),
+]  # fmt: skip
+
+
+def brute_force(points, ends, samples=4001):
+    t = torch.linspace(0, 1, samples, dtype=points.dtype).view(-1, 1, 1)
+    return (points - t * ends).norm(dim=-1).amin(0)
+
+
+@pytest.mark.parametrize("case, printed, true", VECTORS)
+def test_worked_vectors(case, printed, true):
+    x, y, u, v = map(float, case)
+    points, ends = torch.tensor([x, y]), torch.tensor([u, v])
+    assert losses.point_segment_distance(points, ends).item() == pytest.approx(true, abs=1e-5)
+    assert losses.printed_algorithm_1(points, ends).item() == pytest.approx(printed, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["general", "vertical", "horizontal", "zero"])
+def test_distance_equals_brute_force(kind):
+    generator = torch.Generator().manual_seed(1)
+    points = torch.rand(500, 2, generator=generator, dtype=torch.float64) * 12 - 6
+    ends = torch.rand(500, 2, generator=generator, dtype=torch.float64) * 16 - 8
+    ends = ends * torch.tensor({"general": [1, 1], "vertical": [0, 1], "horizontal": [1, 0], "zero": [0, 0]}[kind])
+    error = (losses.point_segment_distance(points, ends) - brute_force(points, ends)).abs()
+    assert error.max() < 1.5e-3 and error.mean() < 1e-5  # half a step of the samples where a point lies on the segment
+
+
+def test_printed_algorithm_is_wrong_as_often_as_stated():
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(4000, 2, generator=generator) * 12 - 6
+    ends = torch.rand(4000, 2, generator=generator) * 16 - 8
+    off = (losses.printed_algorithm_1(points, ends) - losses.point_segment_distance(points, ends)).abs() > 0.01
+    assert 0.45 < off.float().mean() < 0.53
+
+
+def test_gradient_is_finite_everywhere_and_right():
+    points = torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 1.0], [9.0, 9.0], [0.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    for end in ([0.0, 0.0], [4.0, 0.0], [0.0, 3.0], [-2.0, 5.0]):
+        losses.point_segment_distance(points, torch.tensor(end, dtype=torch.float64)).sum().backward()
+    assert torch.isfinite(points.grad).all()
+    away = torch.tensor([[2.0, 1.3], [-3.0, 0.5], [0.3, 7.0]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda p: losses.point_segment_distance(p, torch.tensor([4.0, 1.0], dtype=torch.float64)), away)
+
+
+def test_unmoved_grid_has_the_mean_distance_of_a_5x5_grid_to_a_horizontal_line():
+    offsets, flow = torch.zeros(1, 50, 4, 6), torch.zeros(1, 2, 4, 6)
+    flow[:, 0] = 6
+    distance = losses.position_distance(offsets, flow, -flow)
+    assert distance.mean().item() == pytest.approx((2 + 1 + 0 + 1 + 2) / 5, abs=1e-4)
+    zero = torch.zeros_like(flow)
+    assert losses.position_distance(offsets, zero, zero).amax().item() == pytest.approx(8**0.5, abs=1e-4)
+
+
+def test_offsets_are_dy_dx_and_flows_are_right_down():
+    offsets, flow = torch.zeros(1, 50, 1, 1), torch.zeros(1, 2, 1, 1)
+    flow[:, 0] = 30  # motion to the right
+    centre = 12
+    offsets[:, 2 * centre + 1] = 20  # the centre tap moves right: it stays on the segment
+    assert losses.position_distance(offsets, flow, -flow)[0, centre].item() == pytest.approx(0, abs=1e-4)
+    offsets[:, 2 * centre : 2 * centre + 2] = torch.tensor([20.0, 0.0]).view(1, 2, 1, 1)  # now down: 20 away
+    assert losses.position_distance(offsets, flow, -flow)[0, centre].item() == pytest.approx(20, abs=1e-4)
+
+
+def test_margin_is_a_floor_and_frees_the_points_within_it():
+    offsets = torch.zeros(1, 50, 2, 2, requires_grad=True)
+    flow = torch.zeros(1, 2, 2, 2)
+    flow[:, 0] = 6
+    loss = losses.position_loss(offsets, flow, -flow, margin=2.01)
+    assert loss.item() == pytest.approx(2.01)
+    loss.backward()
+    assert offsets.grad.abs().max() == 0
+    flow = flow.requires_grad_()
+    losses.position_loss(offsets, flow, -flow, margin=0.5).backward()
+    assert offsets.grad.abs().max() > 0 and flow.grad is None  # flow carries no gradient
+
+
+def test_wrong_resolution_is_one_sentence():
+    with pytest.raises(ValueError, match="flow_to_features"):
+        losses.position_loss(torch.zeros(1, 50, 4, 4), torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 8, 8))
+    with pytest.raises(ValueError, match="no half-resolution map"):
+        losses.flow_to_features(torch.zeros(1, 2, 8, 8), (8, 8))
+
+
+def test_flow_to_features_halves_the_vectors_and_centres_on_even_pixels():
+    x = torch.arange(16.0).expand(1, 1, 12, 16)
+    flow = torch.cat([x, torch.zeros_like(x)], 1)
+    half = losses.flow_to_features(flow, (6, 8))
+    assert half.shape == (1, 2, 6, 8)
+    assert torch.allclose(half[0, 0, 2, 1:], torch.arange(2.0, 16, 2) / 2)
+    assert losses.flow_to_features(torch.ones(1, 2, 13, 17), (7, 9)).eq(0.5).all()
+
+
+def test_pixel_loss_is_half_the_mse():
+    output, sharp = torch.full((2, 3, 4, 4), 0.5), torch.full((2, 3, 4, 4), 0.3)
+    assert losses.pixel_loss(output, sharp).item() == pytest.approx(0.02)
+
+
+def test_perceptual_loss_against_torchvision_layers(tmp_path):
+    torch.manual_seed(3)
+    network = torchvision.models.vgg16(weights=None)
+    torch.save(network.state_dict(), tmp_path / "vgg.pth")
+    loss = losses.PerceptualLoss(layer=12, weights=tmp_path / "vgg.pth")
+    assert sum(p.numel() for p in loss.features.parameters()) == 1_145_408
+    a, b = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    preprocess = torchvision.models.VGG16_Weights.IMAGENET1K_V1.transforms(crop_size=32, resize_size=32)
+    with torch.no_grad():
+        fa, fb = (network.features[:13](preprocess(x)) for x in (a, b))
+        assert loss(a, b).item() == pytest.approx(((fa - fb) ** 2).mean().item() / 2, rel=1e-4)
+        assert loss(a, a).item() == 0
+    assert not any(p.requires_grad for p in loss.parameters())
+
+
+def test_missing_vgg_weights_say_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="perceptual weight to 0"):
+        losses.PerceptualLoss()
+    first, second = losses.vgg16_features("random"), losses.vgg16_features("random")
+    assert torch.equal(first[0].weight, second[0].weight)
+    assert math.isfinite(losses.PerceptualLoss(weights="random")(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)).item())
