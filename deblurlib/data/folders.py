@@ -230,10 +230,9 @@ def _describe(split: SplitReport, report: DataReport) -> Iterator[str]:
     yield f"  {split.split or 'no split'}: {', '.join(counts) or 'no pairs'}{sequences}; sizes {sizes}"
     if split.official_pairs:
         complete = split.official_pairs == max(split.pairs.values(), default=0)
-        count = f"{split.official_pairs} pairs" + (
-            f" in {split.official_sequences} sequences" if split.official_sequences else ""
-        )
-        yield f"    {'complete' if complete else 'a part'}: the complete {report.dataset} {split.split} split has {count}"
+        whole = f"the complete {report.dataset} {split.split} split has {split.official_pairs} pairs"
+        folders = f" in {split.official_sequences} sequences" if split.official_sequences else ""
+        yield f"    {'complete' if complete else 'a part'}: {whole}{folders}"
     if report.dataset == "GoPro" and report.layout == "sequences":
         for variant in set(VARIANTS) - split.pairs.keys():
             yield f"    only `{''.join(split.pairs)}`: the complete GoPro also has `{variant}`"

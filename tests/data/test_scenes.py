@@ -1,0 +1,202 @@
+"""The renderer: what it says about the motion is what it drew, and the same seed always draws the same."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from deblurlib.data import SceneDataset, list_photographs, load_photograph, render_scene, scenes, warp
+from deblurlib.evaluation import psnr
+
+PICTURES = ("blurry", "sharp", "previous", "next")
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return load_photograph(list_photographs("test")[0])
+
+
+def fingerprint(scene):
+    return hashlib.sha256(b"".join(np.ascontiguousarray(v).tobytes() for v in vars(scene).values())).hexdigest()
+
+
+def masked_psnr(picture, sharp, mask):
+    return float(-10 * np.log10(np.mean((picture.astype(np.float64) - sharp)[mask] ** 2)))
+
+
+@pytest.fixture
+def translation(monkeypatch):
+    """Every motion becomes a shift by (8, 6) pixels a frame."""
+
+    def path(rng, size, blur, exposure, centre=None):
+        return lambda t, parallax=1.0: np.array([[1, 0, 8 * t], [0, 1, 6 * t], [0, 0, 1.0]])
+
+    monkeypatch.setattr(scenes, "_random_path", path)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Determinism
+
+
+def test_the_same_to_the_bit_in_another_process_and_any_order():
+    dataset = SceneDataset("train", 6, (72, 96), seed=11)
+    forwards = [fingerprint(dataset.scene(i)) for i in range(6)]
+    backwards = [fingerprint(dataset.scene(i)) for i in reversed(range(6))][::-1]
+    program = (
+        "import sys; sys.path.insert(0, 'tests/data'); from test_scenes import SceneDataset, fingerprint; "
+        "print(fingerprint(SceneDataset('train', 100, (72, 96), seed=11).scene(4)))"
+    )
+    root = scenes.__file__.rsplit("/deblurlib/", 1)[0]
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert forwards == backwards
+    assert forwards[4] == elsewhere.strip()
+    assert len(set(forwards)) == 6
+
+
+def test_seed_split_and_variant_all_count():
+    def first(split="train", **options):
+        return fingerprint(SceneDataset(split, 1, 64, **options).scene(0))
+
+    assert len({first(), first(seed=1), first("test"), first("validation"), first(variant="blur")}) == 5
+
+
+def test_samples_hold_the_scene():
+    dataset = SceneDataset("validation", 2, (64, 80), seed=4)
+    scene, sample = dataset.scene(1), dataset[1]
+    assert sample.name == "validation-4-00001" and len(dataset) == 2
+    assert np.array_equal(sample.following.permute(1, 2, 0).numpy(), scene.next)
+    assert np.array_equal(sample.flow_previous.permute(1, 2, 0).numpy(), scene.flow_previous)
+    assert sample.blur_extent.shape == (1, 64, 80)
+    with pytest.raises(IndexError, match="scene 2 of 2"):
+        dataset[2]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Motion
+
+
+def test_neighbours_fetched_along_the_exact_flow_are_the_sharp_frame():
+    measured = []
+    for scene in map(SceneDataset("test", 12, 160).scene, range(12)):
+        for frame, flow, visible in (
+            (scene.previous, scene.flow_previous, scene.visible_previous), (scene.next, scene.flow_next, scene.visible_next),
+        ):  # fmt: skip
+            broken = -flow, flow[..., ::-1]
+            measured.append([masked_psnr(warp(frame, f), scene.sharp, visible) for f in (flow, *broken)])
+    exact, opposite, swapped = np.mean(measured, 0)
+    assert exact > 32
+    assert opposite < exact - 10 and swapped < exact - 10, "the measure must notice flows of the wrong sign or order"
+
+
+def test_hidden_points_are_marked(photo):
+    scene = render_scene(photo, 5, 128, objects=3, severity=2, noise=0)
+    warped = warp(scene.next, scene.flow_next)
+    error = np.abs(warped - scene.sharp).mean(-1)
+    assert 0.02 < (~scene.visible_next).mean() < 0.7
+    assert error[~scene.visible_next].mean() > 3 * error[scene.visible_next].mean()
+    ys, xs = np.indices((128, 128))
+    ends = np.stack([xs, ys], -1) + scene.flow_next
+    outside = ((ends < -0.5) | (ends > 127.5)).any(-1)
+    assert not scene.visible_next[outside].any()
+
+
+@pytest.mark.parametrize("exposure", [1.0, 0.5])
+def test_a_pure_translation_has_its_length_as_blur_extent(photo, translation, exposure):
+    scene = render_scene(photo, 1, (96, 112), objects=2, exposure=exposure)
+    one_layer = scene.labels == 0  # objects move with the camera and by themselves: twice as far
+    assert one_layer.any() and (~one_layer).any()
+    assert_allclose(scene.blur_extent[one_layer], 10 * exposure, rtol=1e-4)
+    assert_allclose(scene.flow_next[one_layer], np.broadcast_to([8, 6], scene.flow_next[one_layer].shape), atol=1e-4)
+    assert_allclose(scene.flow_previous, -scene.flow_next, atol=1e-3)
+    assert scene.blur_extent[~one_layer].max() == pytest.approx(20 * exposure, rel=1e-4)
+
+
+def test_a_translation_blurs_like_a_line_kernel(photo, translation, monkeypatch):
+    monkeypatch.setattr(scenes, "_half_plane", lambda rng, shape: np.zeros(shape, np.float32))
+    scene = render_scene(photo, 3, (120, 140), objects=0, variant="blur", noise=0)
+    times = np.linspace(-0.5, 0.5, scene.subframes)
+    shift = np.float32([8, 6])
+    average = np.mean([warp(scene.sharp, np.broadcast_to(-t * shift, (120, 140, 2))) for t in times], 0)
+    inside = np.s_[16:-16, 16:-16]
+    assert psnr(average[inside], scene.blurry[inside]) > 38 > 30 > psnr(scene.sharp[inside], scene.blurry[inside])
+
+
+def test_longer_motion_has_longer_blur_and_more_subframes(photo):
+    calm, wild = (render_scene(photo, 2, 128, severity=severity) for severity in (0.3, 3))
+    assert 8 < wild.blur_extent.mean() / calm.blur_extent.mean() < 12
+    assert calm.subframes == 17 and wild.subframes >= wild.blur_extent.max()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Light
+
+
+@pytest.mark.parametrize("variant", ["blur", "blur_gamma"])
+def test_without_motion_nothing_is_blurred(photo, variant):
+    scene = render_scene(photo, 8, 96, severity=0, noise=0, variant=variant, objects=3)
+    assert np.abs(scene.blurry - scene.sharp).max() <= 1 / 255 + 1e-6
+    assert np.array_equal(scene.next, scene.sharp) and not scene.flow_next.any() and not scene.blur_extent.any()
+    assert scene.visible_next.all()
+
+
+def test_the_sharp_frame_is_the_middle_of_the_exposure(photo):
+    scene = render_scene(photo, 9, 96, exposure=1e-6, noise=0, objects=2, severity=1e-6)
+    assert np.abs(scene.blurry - scene.sharp).max() <= 1 / 255 + 1e-6
+    layers = scenes._draw_layers(np.random.default_rng(9), photo, [photo], (96, 96), 2, 1.0, 1.0, 2.2)
+    times = scenes._subframe_times(layers, (96, 96), 1.0, 17)
+    assert len(times) % 2 == 1 and times[len(times) // 2] == 0
+    assert_allclose(times, -times[::-1])
+    middle = scenes._encode(scenes._compose(layers, times[len(times) // 2], (96, 96))[0], 2.2)
+    assert np.array_equal(middle, render_scene(photo, 9, 96, objects=2).sharp)
+
+
+def test_variants_differ_in_light_alone(photo):
+    plain, gamma = (render_scene(photo, 6, 128, variant=v, noise=0) for v in ("blur", "blur_gamma"))
+    assert np.array_equal(plain.flow_next, gamma.flow_next) and np.array_equal(plain.labels, gamma.labels)
+    assert psnr(plain.sharp, gamma.sharp) > 40
+    difference = gamma.blurry - plain.blurry
+    assert difference.mean() > 0.002 and np.percentile(difference, 1) > -0.02, "light averaged in linear values is never darker"
+    with pytest.raises(ValueError, match="no variant 'gamma'"):
+        render_scene(photo, 6, 64, variant="gamma")
+
+
+def test_brightness_is_kept_in_the_values_that_were_averaged():
+    gaps = {}
+    for variant in ("blur", "blur_gamma"):
+        pairs = list(map(SceneDataset("test", 12, 128, variant=variant, severity=0.5, noise=0).scene, range(12)))
+        for name, power in (("encoded", 1.0), ("linear", 2.2)):
+            gaps[variant, name] = abs(np.mean([np.mean(s.blurry**power) - np.mean(s.sharp**power) for s in pairs]))
+    assert gaps["blur", "encoded"] < gaps["blur", "linear"] and gaps["blur_gamma", "linear"] < gaps["blur_gamma", "encoded"]
+
+
+def test_pictures_are_8_bit_and_in_range(photo):
+    scene = render_scene(photo, 7, 96, noise=0.05)
+    for name in PICTURES:
+        picture = getattr(scene, name)
+        assert picture.dtype == np.float32 and picture.min() >= 0 and picture.max() <= 1
+        assert_allclose(picture * 255, np.rint(picture * 255), atol=1e-4)
+    assert psnr(scene.blurry, render_scene(photo, 7, 96, noise=0.0).blurry) == pytest.approx(-20 * np.log10(0.05), abs=1.0)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Sizes and severity
+
+
+@pytest.mark.parametrize("size", [(16, 16), (37, 211), (720, 1280)])
+def test_any_size(photo, size):
+    scene = render_scene(photo, 1, size, min_subframes=3, severity=0.3)
+    assert all(getattr(scene, name).shape == (*size, 3) for name in PICTURES)
+    assert scene.flow_next.shape == scene.flow_previous.shape == (*size, 2)
+    assert scene.blur_extent.shape == scene.labels.shape == scene.visible_next.shape == size
+    assert np.isfinite(scene.flow_next).all() and np.isfinite(scene.blur_extent).all()
+
+
+@pytest.mark.parametrize("variant", ["blur", "blur_gamma"])
+def test_test_scenes_are_as_blurry_as_gopro(variant):
+    dataset = SceneDataset("test", 100, 256, variant=variant)
+    assert 25 < np.mean([psnr(s.blurry, s.sharp) for s in map(dataset.scene, range(100))]) < 27
