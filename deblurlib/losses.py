@@ -58,7 +58,9 @@ def position_distance(offsets: torch.Tensor, flow_previous: torch.Tensor, flow_n
     return torch.minimum(*(point_segment_distance(points, ends) for ends in segments))
 
 
-def position_loss(offsets: torch.Tensor, flow_previous: torch.Tensor, flow_next: torch.Tensor, margin: float = 1.0) -> torch.Tensor:
+def position_loss(
+    offsets: torch.Tensor, flow_previous: torch.Tensor, flow_next: torch.Tensor, margin: float = 1.0
+) -> torch.Tensor:
     """L_position = mean of max(min(d_i1, d_i2), M): pulls sampling points onto the bi-directional flow (SVDN eq. 6, 10).
 
     Shapes and units as in `position_distance`; margin M in feature pixels. Its lowest value is M, not 0: points within

@@ -12,11 +12,11 @@ import os
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
@@ -27,6 +27,9 @@ from .data.samples import Sample
 from .data.scenes import RENDERER_VERSION
 from .models import create_model, load_model, save_model
 from .results import environment, hash_files, results_folder, write_atomically
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Experiment:
     # data: crops of rendered scenes; a share of crops of real pairs
     scenes: int = 400
     scene_size: int = 256
+    severity: float = 1.0  # factor on every motion
     blur: str = "blur"  # average encoded values ("blur") or linear light ("blur_gamma")
     photos: str = ""  # folder of sharp photographs; "" = the bundled ones
     real: str = ""  # root of a PairedFolder
@@ -110,8 +114,7 @@ def fit(
     if (folder / "model.safetensors").is_file():
         return _finished_run(experiment, folder)
 
-    fabric = Fabric(accelerator=_accelerator(device), devices="auto" if "WORLD_SIZE" in os.environ else 1, precision=experiment.precision)
-    fabric.launch()
+    fabric = _fabric(device, experiment.precision)
     model = initial_model(experiment).to(memory_format=torch.channels_last)
     model, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=experiment.lr, betas=experiment.betas))
     start, seconds_before = _restore(folder, model, optimizer)
@@ -134,7 +137,7 @@ def fit(
             else:  # skip this step; the weights stay as they were
                 not_finite += 1
                 if not_finite == 10:
-                    raise FloatingPointError(f"Ten losses in a row were not finite at step {step}: lower lr={experiment.lr} or set clip.")
+                    raise FloatingPointError(f"Ten losses in a row up to step {step} were not finite: lower lr or set clip.")
             step += 1
             if step % 20 == 0 or step == experiment.steps:
                 _log(folder, fabric, {"step": step, "lr": learning_rate, "loss": loss.item(), **terms})
@@ -199,7 +202,7 @@ class TrainingCrops(Dataset):
 
     def __init__(self, experiment: Experiment):
         self.experiment = chosen = experiment
-        options = {"seed": chosen.seed, "variant": chosen.blur, "photos": chosen.photos or None}
+        options = {"seed": chosen.seed, "variant": chosen.blur, "photos": chosen.photos or None, "severity": chosen.severity}
         self.scenes = Remembered(SceneDataset("train", chosen.scenes, chosen.scene_size, **options))
         self.real = None
         if chosen.real_share:
@@ -254,7 +257,7 @@ class Remembered(Dataset):
         return Sample(name=name, **{k: v.float() / 255 for k, v in pictures.items()}, **{k: v.float() for k, v in flows.items()})
 
 
-def _loader(experiment: Experiment, start: int, workers: int, fabric: Fabric) -> DataLoader:
+def _loader(experiment: Experiment, start: int, workers: int, fabric: "Fabric") -> DataLoader:
     """Batches from step `start` on; with several processes each takes every n-th item of the same global batches."""
     if experiment.batch % fabric.world_size:
         raise ValueError(f"A batch of {experiment.batch} cannot be split over {fabric.world_size} processes: choose a multiple.")
@@ -282,14 +285,14 @@ def _restore(folder: Path, model, optimizer) -> tuple[int, float]:
     return state["step"], state["seconds"]
 
 
-def _checkpoint(folder: Path, fabric: Fabric, model, optimizer, step: int, seconds: float) -> None:
+def _checkpoint(folder: Path, fabric: "Fabric", model, optimizer, step: int, seconds: float) -> None:
     if fabric.is_global_zero:
         buffer = io.BytesIO()
         torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": seconds}, buffer)
         write_atomically(folder / "checkpoint.pt", buffer.getvalue())
 
 
-def _log(folder: Path, fabric: Fabric, row: dict) -> None:
+def _log(folder: Path, fabric: "Fabric", row: dict) -> None:
     if fabric.is_global_zero:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "log.jsonl").open("a") as log:
@@ -311,8 +314,13 @@ def _finished_run(experiment: Experiment, folder: Path) -> Run:
     return Run(experiment, model, log, folder, seconds, cached=True)
 
 
-def _accelerator(device) -> str:
-    return "auto" if device == "auto" else torch.device(device).type
+def _fabric(device, precision: str) -> "Fabric":
+    from lightning_fabric import Fabric  # imported here, since it takes seconds
+
+    accelerator = "auto" if device == "auto" else torch.device(device).type
+    fabric = Fabric(accelerator=accelerator, devices="auto" if "WORLD_SIZE" in os.environ else 1, precision=precision)
+    fabric.launch()
+    return fabric
 
 
 def _title(experiment: Experiment) -> str:

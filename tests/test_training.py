@@ -1,0 +1,202 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from deblurlib.data import collate
+from deblurlib.training import Experiment, LossTerms, TrainingCrops, fit, initial_model, polynomial_decay
+
+TINY = Experiment(variant="dilated", size="small", scenes=2, scene_size=48, steps=12, batch=2, patch=32)
+
+
+def weights(run):
+    return torch.cat([p.detach().flatten() for p in run.model.parameters()])
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    return fit(TINY, folder=tmp_path_factory.mktemp("straight"), progress=False, device="cpu")
+
+
+def test_training_lowers_the_loss_and_keeps_a_log(tmp_path):
+    run = fit(replace(TINY, steps=80, scenes=1, lr=2e-3), folder=tmp_path, progress=False, device="cpu")
+    before = fit(replace(TINY, steps=1, scenes=1, lr=0.0), folder=tmp_path, progress=False, device="cpu")
+    assert list(run.log.step) == [20, 40, 60, 80]
+    assert run.log.pixel.iloc[-1] < before.log.pixel.iloc[-1]
+    assert run.log.psnr.iloc[-1] == pytest.approx(-10 * torch.log10(2 * torch.tensor(run.log.pixel.iloc[-1])).item(), abs=1e-4)
+
+
+def test_two_runs_are_equal_to_the_bit(straight, tmp_path):
+    again = fit(TINY, folder=tmp_path, progress=False, device="cpu")
+    assert torch.equal(weights(straight), weights(again))
+    assert (straight.folder / "log.jsonl").read_bytes() == (again.folder / "log.jsonl").read_bytes()
+
+
+def test_a_finished_run_is_reused(straight):
+    again = fit(TINY, folder=straight.folder.parent, progress=False)
+    assert again.cached and not straight.cached and torch.equal(weights(straight), weights(again))
+    assert not (straight.folder / "checkpoint.pt").exists()
+    assert json.loads((straight.folder / "experiment.json").read_text())["hash"] == TINY.hash
+
+
+KILLED = """
+import os, signal, sys
+from dataclasses import replace
+import torch
+from deblurlib import training
+from tests.test_training import TINY
+torch.set_num_threads({threads})
+real, calls = training.polynomial_decay, []
+def decay(step, experiment):
+    if step == 7:
+        os.kill(os.getpid(), {signal})
+    return real(step, experiment)
+training.polynomial_decay = decay
+training.fit(TINY, folder=sys.argv[1], progress=False, device="cpu", checkpoint_every=3)
+"""
+
+
+def run_script(script, *arguments):
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    environment = {**os.environ, "PYTHONPATH": root}
+    return subprocess.run([sys.executable, "-c", script, *map(str, arguments)], env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
+def test_an_interrupted_run_ends_with_the_same_weights(straight, tmp_path, name):
+    script = KILLED.format(threads=torch.get_num_threads(), signal=int(getattr(signal, name)))
+    assert run_script(script, tmp_path).returncode != 0
+    checkpoint = torch.load(tmp_path / TINY.hash / "checkpoint.pt", weights_only=True)
+    assert checkpoint["step"] == {"SIGKILL": 6, "SIGINT": 7}[name]  # the last of every third; Ctrl-C saves where it is
+    resumed = fit(TINY, folder=tmp_path, progress=False, device="cpu")
+    assert not resumed.cached and torch.equal(weights(straight), weights(resumed))
+    assert (straight.folder / "log.jsonl").read_bytes() == (resumed.folder / "log.jsonl").read_bytes()
+
+
+def test_every_field_changes_the_hash(tmp_path):
+    for number in range(10):
+        (tmp_path / f"{number}.png").write_bytes(b"x")
+    other = {
+        "model": "x",
+        "variant": "fd",
+        "photos": str(tmp_path),
+        "real": str(tmp_path),
+        "blur": "blur_gamma",
+        "betas": (0.9, 0.99),
+    }
+    other |= {"real_split": "test", "real_variant": "blur_gamma", "size": "full", "precision": "bf16-mixed"}
+    hashes = {TINY.hash}
+    for field in fields(Experiment):
+        value = other.get(field.name, getattr(TINY, field.name))
+        hashes.add(replace(TINY, **{field.name: value if field.name in other else value + 1}).hash)
+    assert len(hashes) == len(fields(Experiment)) + 1
+
+
+def test_the_hash_of_a_folder_does_not_depend_on_where_it_lies(tmp_path):
+    hashes = set()
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "p.png").write_bytes(b"same")
+        hashes.add(replace(TINY, photos=str(tmp_path / place)).hash)
+    assert len(hashes) == 1
+
+
+def test_crops_depend_on_seed_and_index_alone():
+    crops, again = TrainingCrops(TINY), TrainingCrops(TINY)
+    ahead = [again[i] for i in (5, 0)]
+    for sample, index in zip(ahead, (5, 0), strict=True):
+        assert torch.equal(crops[index].blurry, sample.blurry) and torch.equal(crops[index].flow_next, sample.flow_next)
+    assert not torch.equal(crops[1].blurry, crops[2].blurry)
+    assert not torch.equal(TrainingCrops(replace(TINY, seed=1))[0].blurry, crops[0].blurry)
+
+
+def test_loss_terms_are_weighted_as_in_equation_7():
+    chosen = replace(TINY, variant="fd_og", position=0.5, margin=0.7)
+    batch = collate([TrainingCrops(chosen)[i] for i in range(2)])
+    model = initial_model(chosen)
+    total, terms = LossTerms(chosen)(model, batch)
+    assert set(terms) == {"pixel", "position"} and terms["position"] > 0.7
+    assert total.item() == pytest.approx(terms["pixel"] + 0.5 * terms["position"], rel=1e-5)
+    still = replace(batch, flow_previous=batch.flow_previous * 0, flow_next=batch.flow_next * 0)
+    assert LossTerms(chosen)(model, still)[1]["position"] > terms["position"]  # with no motion the whole grid is off
+
+
+def test_guidance_pulls_the_points_onto_the_flow():
+    plain = replace(TINY, variant="fd_og", steps=60, lr=3e-3, scenes=1, batch=1)
+    batch = collate([TrainingCrops(plain)[0]])
+    distances = {}
+    for weight in (0.0, 1e-2):
+        chosen, model = replace(plain, position=weight), initial_model(plain)
+        terms, optimizer = LossTerms(replace(chosen, position=weight or 1e-12)), torch.optim.Adam(model.parameters(), 3e-3)
+        for _ in range(25):
+            optimizer.zero_grad()
+            loss, values = terms(model, batch)
+            loss.backward()
+            optimizer.step()
+        distances[weight] = values["position"]
+    assert distances[1e-2] < distances[0.0] - 0.05
+
+
+def test_polynomial_decay_has_the_printed_values():
+    schedule = Experiment(steps=2000, lr=1e-3, lr_end=1e-6, lr_power=0.9)
+    printed = {0: 1e-3, 500: 7.7212e-4, 1000: 5.3635e-4, 1500: 2.8788e-4, 1900: 6.8397e-5, 2000: 1e-6}
+    for step, rate in printed.items():
+        assert polynomial_decay(step, schedule) == pytest.approx(rate, rel=1e-4)
+
+
+def test_initial_weights_depend_on_the_seed_alone():
+    torch.manual_seed(99)
+    first = initial_model(TINY)
+    torch.manual_seed(7)
+    second, third = initial_model(TINY), initial_model(replace(TINY, seed=1))
+    assert torch.equal(first.fuse[0].weight, second.fuse[0].weight)
+    assert not torch.equal(first.fuse[0].weight, third.fuse[0].weight)
+
+
+def test_ten_losses_that_are_not_finite_stop_the_run_and_keep_the_checkpoint(tmp_path, monkeypatch):
+    calls, real = [], LossTerms.forward
+
+    def sometimes_nan(self, model, batch):
+        loss, terms = real(self, model, batch)
+        calls.append(1)
+        return (loss * float("nan") if len(calls) > 4 else loss), terms
+
+    monkeypatch.setattr(LossTerms, "forward", sometimes_nan)
+    long = replace(TINY, steps=40)
+    with pytest.raises(FloatingPointError, match="Ten losses in a row"):
+        fit(long, folder=tmp_path, progress=False, device="cpu", checkpoint_every=2)
+    assert len(calls) == 14
+    checkpoint = torch.load(tmp_path / long.hash / "checkpoint.pt", weights_only=True)
+    assert checkpoint["step"] == 4 and all(torch.isfinite(v).all() for v in checkpoint["model"].values())
+
+
+def test_two_processes_train_on_the_same_global_batches(tmp_path):
+    """torchrun with two gloo processes: the checkpoint fits one process, and the weights agree up to rounding."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import sys; from tests.test_training import TINY; from deblurlib.training import fit\n"
+        "fit(TINY, folder=sys.argv[1], progress=False, device='cpu')\n"
+    )
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(script),
+        str(tmp_path / "runs"),
+    ]
+    result = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    together = fit(TINY, folder=tmp_path / "runs", progress=False)
+    alone = fit(TINY, folder=tmp_path / "alone", progress=False, device="cpu")
+    assert together.cached and torch.allclose(weights(together), weights(alone), atol=2e-3)
+    assert not torch.equal(weights(together), torch.cat([p.flatten() for p in initial_model(TINY).parameters()]))
