@@ -1,0 +1,74 @@
+# `make reproduce` and `make test` are the two commands to know; `make` alone lists the others.
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help install reproduce test lab lint bench notebooks pins clean distclean
+
+PYTHON ?= python3     # 3.11 or newer, with pip
+PRESET ?= quick       # smoke, quick, gpu or paper
+DATA ?=               # root of a real data set; empty = the bundled scenes
+VARIANT ?=            # blur or blur_gamma, where the data set has both
+RESULTS ?=            # where tables and figures go; empty = results/
+NOTEBOOKS ?=          # e.g. "01 04"; empty = all
+JOBS ?=               # notebooks run at the same time; empty = chosen from the number of cores
+FORCE ?=              # 1 = run again what is up to date
+
+override PYTHON := $(strip $(PYTHON))
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+UV := .bootstrap/bin/uv
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+option = $(if $(strip $(2)),--$(1) "$(strip $(2))")
+
+help:  ## list the commands
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep -E '^[a-z]+:.*##' Makefile
+	@echo; echo 'Options: PRESET=smoke|quick|gpu|paper DATA=/path VARIANT=blur|blur_gamma RESULTS=/path NOTEBOOKS="01 04" JOBS=2 FORCE=1'
+
+install: $(INSTALLED)  ## create .venv with the pinned packages (done by the others when needed)
+
+reproduce: $(INSTALLED)  ## run the notebooks through papermill, regenerate results/
+	@$(BIN)/python -m deblurlib reproduce --preset $(strip $(PRESET)) $(call option,data,$(DATA)) $(call option,variant,$(VARIANT)) \
+	  $(call option,results,$(RESULTS)) $(call option,notebooks,$(NOTEBOOKS)) $(call option,jobs,$(JOBS)) $(if $(strip $(FORCE)),--force)
+
+test: $(INSTALLED)  ## run pytest, then every notebook through nbval; results/ stays as it is
+	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 DEBLURLIB_RESULTS="$(CURDIR)/build/nbval" $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
+	  --nbval-cell-timeout 300 --nbval-sanitize-with tests/nbval_sanitize.cfg -n 2 --dist loadscope notebooks
+
+lab: $(INSTALLED)  ## open the book in JupyterLab
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
+
+lint: $(INSTALLED)  ## check code and notebooks with ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(INSTALLED)  ## time the operators and the networks on this machine
+	$(BIN)/python -m deblurlib bench
+
+notebooks: $(INSTALLED)  ## execute the committed notebooks in place with the preset smoke (NOTEBOOKS="01 04" for some)
+	@$(BIN)/python -m deblurlib refresh $(call option,notebooks,$(NOTEBOOKS)) $(call option,jobs,$(JOBS))
+
+pins: $(UV)  ## recompile requirements.txt from requirements.in
+	$(UV) pip compile --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
+
+clean:  ## remove caches, logs and executed copies (trainings in results/runs stay)
+	rm -rf build dist .pytest_cache .ruff_cache results/notebooks results/logs
+	find deblurlib tests notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+
+distclean: clean  ## remove also the environment and all trainings
+	rm -rf .venv .bootstrap results/runs *.egg-info
+
+# pip alone brings uv, which installs the rest five times faster and needs neither ensurepip nor venv.
+$(UV):
+	@$(PYTHON) -m pip install --quiet --upgrade --target .bootstrap uv
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python {sys.version.split()[0]} is too old: set PYTHON to one from 3.11 on.")'
+	@if $(MAKE) --silent $(UV); then \
+	  $(UV) venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv && \
+	  VIRTUAL_ENV="$(CURDIR)/.venv" $(UV) pip install --quiet -r requirements.txt -e .; \
+	else \
+	  echo "uv cannot be had: installing with pip, which takes some minutes."; \
+	  $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet -r requirements.txt -e .; \
+	fi
+	@touch $@

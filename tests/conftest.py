@@ -1,0 +1,24 @@
+"""What the tests share: small notebooks made on the spot."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from deblurlib.reproduce import PLAIN_METADATA
+
+PARAMETERS = 'preset = "smoke"\ndata = ""\nvariant = ""\nresults = ""\nseed = 0\ndevice = "auto"'
+
+
+@pytest.fixture
+def write_notebook(tmp_path):
+    """write_notebook(name, *code): a notebook in tmp_path/notebooks with a heading, the parameters and those code cells."""
+
+    def write(name, *code):
+        path = tmp_path / "notebooks" / f"{name}.ipynb"
+        path.parent.mkdir(exist_ok=True)
+        cells = [new_markdown_cell(f"# {name}\n\nA claim about *{name}*."), new_code_cell(PARAMETERS)]
+        cells[1].metadata.tags = ["parameters"]
+        nbformat.write(new_notebook(cells=cells + [new_code_cell(source) for source in code], metadata=PLAIN_METADATA), path)
+        return path
+
+    return write
