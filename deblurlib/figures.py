@@ -70,3 +70,75 @@ def flow_picture(flow: np.ndarray, longest: float | None = None) -> np.ndarray:
     longest = longest or max(np.percentile(length, 99), 1e-6)
     hue = (np.arctan2(v, u) / (2 * np.pi)) % 1
     return hsv_to_rgb(np.stack([hue, np.clip(length / longest, 0, 1), np.full_like(hue, 0.95)], -1))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Notebook 01
+
+
+def curves(series: dict, xlabel: str, ylabel: str, *, marks: dict | None = None, size=(7.5, 3.2), **axes):
+    """Named curves in one frame: values, or (x, values). `marks`: label -> x of a dotted vertical line.
+
+    axes: anything that Axes.set takes, such as xscale="log" or ylim=(0, 1).
+    """
+    figure, axis = plt.subplots(figsize=size)
+    styles = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]  # so that curves differ without colour, too
+    for (name, values), style in zip(series.items(), styles * 3, strict=False):
+        x, y = values if isinstance(values, tuple) else (np.arange(len(values)), values)
+        axis.plot(x, y, linestyle=style, label=name, marker="o" if len(x) <= 12 else None, markersize=4)
+    axis.set(xlabel=xlabel, ylabel=ylabel, **axes)
+    for label, x in (marks or {}).items():
+        axis.axvline(x, color="0.4", linestyle=":", linewidth=1)
+        axis.text(x, 0.02, f" {label}", transform=axis.get_xaxis_transform(), color="0.3")
+    if len(series) > 1:
+        axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def zero_map(kernels: dict, width: float = 10.0):
+    """The zeros of each causal kernel against the unit circle: inside is invertible, on it erased, outside unstable."""
+    from .theory import kernel_zeros
+
+    figure, axes = plt.subplots(1, len(kernels), figsize=(width, width / len(kernels) + 0.6), sharex=True, sharey=True)
+    circle = np.exp(2j * np.pi * np.linspace(0, 1, 200))
+    for axis, (name, kernel) in zip(np.atleast_1d(axes), kernels.items(), strict=True):
+        zeros = kernel_zeros(kernel)
+        axis.fill(circle.real, circle.imag, color=COLOURS["sky"], alpha=0.15)
+        axis.plot(circle.real, circle.imag, color="0.4", linewidth=1)
+        for name_, group, marker in (
+            ("blue", np.abs(zeros) < 1 - 1e-6, "o"),
+            ("orange", np.abs(np.abs(zeros) - 1) <= 1e-6, "D"),
+            ("vermilion", np.abs(zeros) > 1 + 1e-6, "X"),
+        ):
+            axis.plot(zeros.real[group], zeros.imag[group], marker, color=COLOURS[name_], markersize=7, clip_on=False)
+        axis.set(title=f"{name}\nlargest |z| = {np.abs(zeros[0]):.2f}", aspect="equal", xlabel="Re z")
+    np.atleast_1d(axes)[0].set(ylabel="Im z", xlim=(-1.4, 1.4), ylim=(-1.4, 1.4))
+    return figure
+
+
+def filters(named: dict, window: int = 65, boxes: dict | None = None, columns: int | None = None, width: float = 10.0):
+    """Taps of filters as pictures around their centre n // 2, each scaled to its own largest tap; red positive, blue negative.
+
+    window: side in pixels that is shown of each (filters that are smaller are padded). boxes: title -> side of a centred square.
+    """
+    columns = columns or len(named)
+    rows = -(-len(named) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(width, rows * (width / columns + 0.35)), squeeze=False)
+    for axis in axes.flat[len(named) :]:
+        axis.axis("off")
+    half = window // 2
+    for axis, (title, taps) in zip(axes.flat, named.items(), strict=False):
+        taps = np.pad(taps, [(half, half)] * 2)
+        top, left = (n // 2 for n in taps.shape)
+        shown = taps[top - half : top + half + 1, left - half : left + half + 1] / np.abs(taps).max()
+        # a cube root keeps the sign and lets small taps be seen
+        axis.imshow(np.cbrt(shown), cmap=DIVERGING, vmin=-1, vmax=1, extent=(-half - 0.5, half + 0.5, half + 0.5, -half - 0.5))
+        if boxes and title in boxes:
+            side = boxes[title]
+            axis.add_patch(plt.Rectangle((-side / 2, -side / 2), side, side, fill=False, color=COLOURS["black"], linewidth=1.2))
+        axis.grid(False)
+        axis.set(title=title, xlabel="pixels right")
+        axis.tick_params(labelleft=axis in axes[:, 0])
+    for axis in axes[:, 0]:
+        axis.set_ylabel("pixels down")
+    return figure
