@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch.utils.data import Dataset
 
 from . import figures
+from .data import PairedFolder, SceneDataset, crop
 from .presets import Preset, get_preset
 from .results import results_folder, save_figure, save_table
 
@@ -35,9 +37,36 @@ class Lesson:
         save_figure(figure, self.results / "figures" / f"{self.name}_{name}.png")
         figures.show(figure)
 
+    def test_scenes(self, **options) -> SceneDataset:
+        """The rendered test scenes of this preset, with exact motion; they are the same in every notebook."""
+        return SceneDataset("test", self.preset.test_scenes, self.preset.scene_size, **{"variant": "blur", **options})
+
+    def test_set(self) -> Dataset:
+        """What networks are measured on: central windows of real pairs, spread over the data set, or the rendered test scenes."""
+        if self.data is None:
+            return self.test_scenes()
+        return CentralWindows(PairedFolder(self.data, variant=self.variant), self.preset.test_scenes, self.preset.scene_size)
+
     @property
     def data_name(self) -> str:
         return self.data.name if self.data else "bundled scenes"
+
+
+class CentralWindows(Dataset):
+    """`count` samples spread evenly over a data set, each cut to its central `size` x `size` window."""
+
+    def __init__(self, dataset: Dataset, count: int, size: int):
+        self.dataset, self.size = dataset, size
+        self.indices = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int).tolist()
+
+    def __len__(self):
+        return len(self.indices)
+
+    def __getitem__(self, index: int):
+        sample = self.dataset[self.indices[index]]
+        height, width = (min(self.size, n) for n in sample.blurry.shape[-2:])
+        top, left = ((n - m) // 2 for n, m in zip(sample.blurry.shape[-2:], (height, width), strict=True))
+        return crop(sample, top, left, height, width)
 
 
 def open_lesson(name: str, *, preset="smoke", data="", variant="", results="", seed=0, device="auto") -> Lesson:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..ops import ModulatedDeformConv2d, sampling_points
+from ..ops import DeformConv2d, sampling_points
 from .layers import pad_to_multiple
 
 TAPS = 25  # 5x5 sampling points (section 3.3)
@@ -103,8 +103,8 @@ class FeatureDeconvolution(nn.Module):
         self.ow2 = nn.Sequential(
             nn.PReLU(), nn.Conv2d(3 * TAPS, 3 * TAPS, 3, padding=1), nn.PReLU(), nn.Conv2d(3 * TAPS, 3 * TAPS, 3, padding=1)
         )
-        self.dcn1 = ModulatedDeformConv2d(channels, channels, 5, padding=2)
-        self.dcn2 = ModulatedDeformConv2d(channels, channels, 5, padding=2)
+        self.dcn1 = DeformConv2d(channels, channels, 5, padding=2)
+        self.dcn2 = DeformConv2d(channels, channels, 5, padding=2)
         self.activation = nn.PReLU() if activation else nn.Identity()
 
     def forward(self, blur, content):
@@ -149,7 +149,7 @@ def conv_prelu(in_channels, out_channels, stride=1, dilation=1):
 
 def xavier(module):
     """Xavier-uniform weights and zero biases (section 4.2; uniform is our choice)."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | DeformConv2d):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

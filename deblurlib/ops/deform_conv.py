@@ -15,7 +15,7 @@ def deform_conv2d(input, offset, weight, bias=None, stride=1, padding=0, dilatio
     return _torchvision_deform_conv2d(input, offset, weight, bias, stride, padding, dilation, mask)
 
 
-class ModulatedDeformConv2d(nn.Module):
+class DeformConv2d(nn.Module):
     """deform_conv2d with a learned weight and bias; offsets and masks are given in the call. Xavier-uniform, zero bias."""
 
     def __init__(self, in_channels, out_channels, kernel_size, padding=0, bias=True):
