@@ -22,3 +22,19 @@ def write_notebook(tmp_path):
         return path
 
     return write
+
+
+MEASURES = []
+
+
+@pytest.fixture
+def record_measures():
+    """record_measures(name, words, lines, words a line, kilobytes) of a notebook, for the summary below."""
+    return lambda *measures: MEASURES.append(measures)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if MEASURES:
+        terminalreporter.section("notebooks")
+        for name, words, lines, ratio, size in MEASURES:
+            terminalreporter.line(f"{name:36} {words:5} words {lines:4} code lines {ratio:5.1f} words a line {size:5.0f} KB")

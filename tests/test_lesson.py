@@ -1,0 +1,61 @@
+"""What every notebook opens with."""
+
+import json
+import random
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from deblurlib.lesson import open_lesson, seed_everything
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    state = torch.are_deterministic_algorithms_enabled(), plt.rcParams.copy()
+    yield
+    torch.use_deterministic_algorithms(state[0])
+    plt.rcParams.update(state[1])
+
+
+def test_a_lesson_writes_tables_and_figures_under_its_number(tmp_path):
+    lesson = open_lesson("01", preset="smoke", results=tmp_path, seed=3, device="cpu")
+    table = pd.DataFrame({"rgb-psnr": [25.0]})
+    assert lesson.table(table, "numbers", steps=40) is table
+    figure, _ = plt.subplots()
+    assert lesson.figure(figure, "curve") is None
+    names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert names == ["figures/01_curve.png", "tables/01_numbers.csv", "tables/01_numbers.json"]
+    assert not plt.fignum_exists(figure.number)
+    origin = json.loads((tmp_path / "tables" / "01_numbers.json").read_text())
+    expected = {"preset": "smoke", "seed": 3, "device": "cpu", "data": "bundled scenes", "steps": 40}
+    assert {key: origin[key] for key in expected} == expected
+
+
+def test_data_and_variant_are_resolved(tmp_path, monkeypatch):
+    (tmp_path / "GOPRO").mkdir()
+    monkeypatch.chdir(tmp_path)
+    lesson = open_lesson("02", data="GOPRO", variant="blur", results=tmp_path)
+    assert (lesson.data, lesson.variant, lesson.data_name) == (tmp_path / "GOPRO", "blur", "GOPRO")
+    bundled = open_lesson("02", results=tmp_path)
+    assert bundled.data is None and bundled.variant is None
+
+
+def test_wrong_parameters_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="data folder .*nowhere does not exist"):
+        open_lesson("01", data=tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="no preset 'big': choose one of smoke, quick"):
+        open_lesson("01", preset="big", results=tmp_path)
+
+
+def test_seeds_reach_every_generator(tmp_path):
+    def draw(seed):
+        open_lesson("01", results=tmp_path, seed=seed)
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    assert draw(0) == draw(0)
+    assert all(a != b for a, b in zip(draw(0), draw(1), strict=True))
+    seed_everything(0)
+    assert torch.are_deterministic_algorithms_enabled()

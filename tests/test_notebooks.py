@@ -1,0 +1,291 @@
+"""The rules of the book, checked on the stored notebooks without running them; each rule is shown to fail on a broken one.
+
+nbval runs the notebooks, but passes one that was never executed: the rules here are what it does not see.
+"""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+import deblurlib
+from deblurlib.reproduce import PLAIN_METADATA
+
+BOOK = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
+ITEMS = pd.read_csv(Path(deblurlib.__file__).parent / "papers" / "items.csv", dtype=str)
+ITEM_TAGS = set("item:" + ITEMS.paper + ":" + ITEMS["item"])
+PARAMETERS = {"preset": "smoke", "data": "", "variant": "", "results": "", "seed": 0, "device": "auto"}
+MOST_BYTES, MOST_LINES, MOST_CELL_LINES, FEWEST_WORDS = 400_000, 400, 25, 3
+MACHINE_PATH = re.compile(
+    r"(?<![\w.:/])/(?:home|root|tmp|work|workspace|content|Users|usr|opt|var|mnt|srv|private)/|[A-Z]:\\\\|site-packages"
+)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def markdown(notebook):
+    return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
+def tagged(notebook, tag):
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+def outputs(notebook):
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def count_lines(cell):
+    return sum(bool(line.strip()) for line in cell.source.splitlines())
+
+
+def count_words(notebook):
+    """Words of prose, without formulas, links' addresses and markup."""
+    text = re.sub(r"\$\$.*?\$\$|\$[^$\n]+\$|\]\([^)]*\)|<[^>]+>|```.*?```", " ", "\n".join(markdown(notebook)), flags=re.S)
+    return len(re.findall(r"[A-Za-zÀ-ÿ][\w'’-]*", text))
+
+
+def words_per_line(notebook):
+    return count_words(notebook) / max(sum(map(count_lines, code_cells(notebook))), 1)
+
+
+# Each rule takes a path and the notebook, and yields what is wrong.
+
+
+def is_named_by_number(path, notebook):
+    if not re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", path.name):
+        yield f"{path.name} is not named like 01_blur_and_inverse_filters.ipynb"
+
+
+def is_valid(path, notebook):
+    try:
+        nbformat.validate(json.loads(path.read_text()))
+    except nbformat.ValidationError as error:
+        yield str(error).splitlines()[0]
+
+
+def was_executed_from_top_to_bottom(path, notebook):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    if counts != list(range(1, len(counts) + 1)) or not counts:
+        yield f"execution counts are {counts}: restart the kernel, run all cells, save"
+
+
+def shows_no_error(path, notebook):
+    yield from (f"{output.ename}: {output.evalue}" for output in outputs(notebook) if output.output_type == "error")
+
+
+def has_one_cell_of_literal_parameters(path, notebook):
+    cells = tagged(notebook, "parameters")
+    if len(cells) != 1:
+        yield f"{len(cells)} cells are tagged parameters"
+        return
+    found = {}
+    for statement in ast.parse(cells[0].source).body:
+        if not (isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)):
+            yield f"not a literal: {ast.unparse(statement)}"
+        else:
+            found[statement.targets[0].id] = statement.value.value
+    if found != PARAMETERS:
+        yield f"parameters are {found}, not {PARAMETERS}"
+
+
+def is_small(path, notebook):
+    if path.stat().st_size > MOST_BYTES:
+        yield f"{path.stat().st_size} bytes, {MOST_BYTES} at most"
+
+
+def has_short_cells(path, notebook):
+    for cell in code_cells(notebook):
+        if count_lines(cell) > MOST_CELL_LINES:
+            yield f"{count_lines(cell)} lines in the cell {cell.source[:40]!r}, {MOST_CELL_LINES} at most"
+
+
+def has_little_code(path, notebook):
+    lines = sum(map(count_lines, code_cells(notebook)))
+    if lines > MOST_LINES:
+        yield f"{lines} lines of code, {MOST_LINES} at most"
+
+
+def has_prose(path, notebook):
+    if words_per_line(notebook) <= FEWEST_WORDS:
+        yield f"{words_per_line(notebook):.1f} words of prose per line of code, more than {FEWEST_WORDS} wanted"
+
+
+def tags_items_that_exist(path, notebook):
+    for cell in notebook.cells:
+        for tag in cell.metadata.get("tags", []):
+            if tag.startswith("item:") and (tag not in ITEM_TAGS or cell.cell_type != "code"):
+                yield f"{tag} is not in papers/items.csv, or not on a code cell"
+
+
+def names_no_machine(path, notebook):
+    for cell in notebook.cells:
+        shown = [json.dumps(output.get("data", output.get("text", ""))) for output in cell.get("outputs", [])]
+        for text in (cell.source, *shown):
+            if match := MACHINE_PATH.search(text):
+                yield f"a path of this machine: {text[max(match.start() - 20, 0) : match.end() + 20]!r}"
+
+
+def has_one_title_on_top(path, notebook):
+    titles = [
+        line
+        for text in markdown(notebook)
+        for line in re.sub("```.*?```", "", text, flags=re.S).splitlines()
+        if line.startswith("# ")
+    ]
+    if len(titles) != 1 or not notebook.cells[0].source.startswith("# "):
+        yield f"titles are {titles}: one is wanted, in the first line"
+
+
+def checks_and_solves_each_exercise(path, notebook):
+    """Between one skeleton and the next there are a check of it, its solution, and the check again, in this order."""
+    cells = notebook.cells
+    starts = [i for i, cell in enumerate(cells) if "exercise" in cell.metadata.get("tags", [])] + [len(cells)]
+    for start, end in zip(starts, starts[1:], strict=False):
+        kinds = ""
+        for cell in cells[start:end]:
+            kinds += "s" * ("solution" in cell.metadata.get("tags", []))
+            kinds += "c" * (cell.cell_type == "code" and bool(re.search(r"(?<!\w)check\(", cell.source)))
+        if not re.search("c.*sc", kinds):
+            yield f"the exercise {cells[start].source[:40]!r} lacks a check, a solution, or the check after it"
+
+
+def has_no_vector_graphics(path, notebook):
+    if any("image/svg+xml" in output.get("data", {}) for output in outputs(notebook)):
+        yield "an SVG output, which differs from run to run: show PNG"
+
+
+def has_only_tags_as_metadata(path, notebook):
+    if notebook.metadata != PLAIN_METADATA:
+        yield f"metadata {dict(notebook.metadata)}: run `make notebooks`"
+    for cell in notebook.cells:
+        if set(cell.metadata) - {"tags"}:
+            yield f"cell metadata {dict(cell.metadata)}: run `make notebooks`"
+
+
+RULES = [
+    is_named_by_number, is_valid, was_executed_from_top_to_bottom, shows_no_error, has_one_cell_of_literal_parameters, is_small,
+    has_short_cells, has_little_code, has_prose, tags_items_that_exist, names_no_machine, has_one_title_on_top,
+    checks_and_solves_each_exercise, has_no_vector_graphics, has_only_tags_as_metadata,
+]  # fmt: skip
+by_name = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+
+
+@by_name
+@pytest.mark.parametrize("path", BOOK, ids=lambda path: path.stem)
+def test_the_book(path, rule):
+    assert list(rule(path, nbformat.read(path, as_version=4))) == []
+
+
+def test_there_is_a_book_and_no_number_twice():
+    numbers = [path.name[:2] for path in BOOK]
+    assert numbers and len(numbers) == len(set(numbers))
+
+
+@pytest.mark.parametrize("path", BOOK, ids=lambda path: path.stem)
+def test_measures(path, record_measures):
+    notebook = nbformat.read(path, as_version=4)
+    lines = sum(map(count_lines, code_cells(notebook)))
+    record_measures(path.stem, count_words(notebook), lines, words_per_line(notebook), path.stat().st_size / 1000)
+    assert lines
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The rules themselves
+
+
+def good_notebook():
+    def code(source, tags=(), **output):
+        cell = new_code_cell(source, metadata={"tags": list(tags)} if tags else {})
+        cell.outputs = [new_output(**output)] if output else []
+        return cell
+
+    parameters = "\n".join(f"{name} = {value!r}  # why" for name, value in PARAMETERS.items())
+    cells = [
+        new_markdown_cell("# A title\n\n" + "Prose that says what the code does, and why. " * 20),
+        code(parameters, ["parameters"]),
+        code("1 + 1", ["item:svrnn:eq1"], output_type="execute_result", data={"text/plain": "2"}, execution_count=1),
+        code("def answer(x): ...", ["exercise"]),
+        code('teaching.check("01.1", answer)'),
+        code("def answer(x): return x", ["solution"]),
+        code('teaching.check("01.1", answer)'),
+    ]
+    for count, cell in enumerate(cells[1:], 1):
+        cell.execution_count = count
+    return new_notebook(cells=cells, metadata=nbformat.from_dict(PLAIN_METADATA))
+
+
+def save(notebook, path):
+    path.write_text(json.dumps(notebook))
+    return path
+
+
+def edit(change):
+    """A way to break a notebook: change(notebook) edits it in place."""
+
+    def apply(notebook, path):
+        change(notebook)
+        return save(notebook, path)
+
+    return apply
+
+
+def output_of(notebook, **output):
+    notebook.cells[2].outputs = [new_output(**output)]
+
+
+BREAKAGES = [
+    (is_named_by_number, lambda notebook, path: save(notebook, path.with_name("tour.ipynb"))),
+    (is_valid, edit(lambda nb: nb.cells[1].pop("outputs"))),
+    (was_executed_from_top_to_bottom, edit(lambda nb: nb.cells[3].update(execution_count=None))),
+    (was_executed_from_top_to_bottom, edit(lambda nb: nb.cells[3].update(execution_count=7))),
+    (shows_no_error, edit(lambda nb: output_of(nb, output_type="error", ename="E", evalue="bad", traceback=[]))),
+    (has_one_cell_of_literal_parameters, edit(lambda nb: nb.cells[1].metadata.clear())),
+    (has_one_cell_of_literal_parameters, edit(lambda nb: nb.cells[1].update(source=nb.cells[1].source.replace("0", "int(0)")))),
+    (
+        has_one_cell_of_literal_parameters,
+        edit(lambda nb: nb.cells[1].update(source=nb.cells[1].source.replace("smoke", "quick"))),
+    ),
+    (has_one_cell_of_literal_parameters, edit(lambda nb: nb.cells[2].metadata.tags.append("parameters"))),
+    (is_small, edit(lambda nb: output_of(nb, output_type="stream", text="x" * MOST_BYTES))),
+    (has_short_cells, edit(lambda nb: nb.cells[2].update(source="x = 1\n" * 26))),
+    (has_little_code, edit(lambda nb: nb.cells.extend([new_code_cell("x = 1\n" * 20)] * 20))),
+    (has_prose, edit(lambda nb: nb.cells[0].update(source="# A title\n\n$$a$$ and [a](b c d e f g h i j k l m n o p)"))),
+    (tags_items_that_exist, edit(lambda nb: nb.cells[2].metadata.update(tags=["item:svrnn:eq99"]))),
+    (tags_items_that_exist, edit(lambda nb: nb.cells[0].metadata.update(tags=["item:svrnn:eq1"]))),
+    (names_no_machine, edit(lambda nb: nb.cells[2].update(source="open('/home/me/x')"))),
+    (names_no_machine, edit(lambda nb: output_of(nb, output_type="stream", text="saved /tmp/x/y.png"))),
+    (names_no_machine, edit(lambda nb: output_of(nb, output_type="display_data", data={"text/plain": "'/root/x'"}))),
+    (has_one_title_on_top, edit(lambda nb: nb.cells[0].update(source="no title"))),
+    (has_one_title_on_top, edit(lambda nb: nb.cells.append(new_markdown_cell("text\n# Another")))),
+    (checks_and_solves_each_exercise, edit(lambda nb: nb.cells.pop(6))),
+    (checks_and_solves_each_exercise, edit(lambda nb: nb.cells.pop(5))),
+    (checks_and_solves_each_exercise, edit(lambda nb: nb.cells.pop(4))),
+    (has_no_vector_graphics, edit(lambda nb: output_of(nb, output_type="display_data", data={"image/svg+xml": "<svg/>"}))),
+    (has_only_tags_as_metadata, edit(lambda nb: nb.metadata.update(papermill={}))),
+    (has_only_tags_as_metadata, edit(lambda nb: nb.cells[2].metadata.update(collapsed=True))),
+]
+
+
+@by_name
+def test_a_good_notebook_keeps_the_rule(rule, tmp_path):
+    path = save(good_notebook(), tmp_path / "01_good.ipynb")
+    assert list(rule(path, nbformat.read(path, as_version=4))) == []
+
+
+@pytest.mark.parametrize("rule, breakage", BREAKAGES, ids=[f"{rule.__name__}-{i}" for i, (rule, _) in enumerate(BREAKAGES)])
+def test_the_rule_notices_a_broken_notebook(rule, breakage, tmp_path):
+    notebook = good_notebook()
+    path = breakage(notebook, tmp_path / "01_bad.ipynb")
+    assert list(rule(path, notebook)) != []
+
+
+def test_every_rule_has_a_breakage():
+    assert {rule for rule, _ in BREAKAGES} == set(RULES)
