@@ -1,29 +1,391 @@
-"""Modulated deformable convolution (Zhu et al., CVPR 2019), behind one function so that faster backends can take its place."""
+"""Deformable convolution: a convolution that samples its input at learned, fractional positions."""
+
+import math
 
 import torch
-from torch import nn
-from torchvision.ops import deform_conv2d as _torchvision_deform_conv2d
+from torch import Tensor, nn
+from torch.nn.modules.utils import _pair
+from torch.utils.flop_counter import register_flop_formula
+
+from . import backend
+from .kernels import loader
 
 
 def deform_conv2d(input, offset, weight, bias=None, stride=1, padding=0, dilation=1, mask=None):
-    """y(q) = bias + sum_t w_t * m_t(q) * x(q + grid_t + offset_t(q)), x read bilinearly and as zero outside.
+    """Deformable convolution, modulated when a mask is given; same signature and results as torchvision's operator.
 
-    input (B, C, H, W); weight (O, C/groups, kh, kw); offset (B, 2*G*kh*kw, H', W') in pixels of `input`, for tap t = i*kw + j
-    of offset group g the vertical offset dy in channel 2*(g*kh*kw + t), the horizontal dx in the next; mask (B, G*kh*kw, H',
-    W') or None, used as it is (no sigmoid). Returns (B, O, H', W'). Signature and semantics are torchvision's.
-    """
-    return _torchvision_deform_conv2d(input, offset, weight, bias, stride, padding, dilation, mask)
+        out[n, o, p] = bias[o] + sum_{c, k} weight[o, c, k] * mask[n, k, p] * input[n, c, stride*p - padding + dilation*k + offset[n, k, p]]
+
+    with bilinear interpolation between pixels and zeros outside the image.
+
+    input (B, C, H, W); offset (B, 2*G*Kh*Kw, Ho, Wo), pairs (dy, dx) in pixels of the input, tap after tap, for each
+    of G offset groups; weight (Co, C/groups, Kh, Kw); bias (Co); mask (B, G*Kh*Kw, Ho, Wo). Returns (B, Co, Ho, Wo) in
+    the dtype and memory format of `input`; half precision is computed in float32. Differentiable once in every tensor.
+    Raises ValueError or TypeError for shapes, dtypes or devices that do not fit.
+    Source: Zhu et al., "Deformable ConvNets v2", CVPR 2019, eq. 1; SVDN eq. 3; RADN section 3.2; ASPDC eq. 1.
+    """  # noqa: E501
+    stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
+    _check(input, offset, weight, bias, mask, stride, padding, dilation)
+    return _deform_conv2d(input, offset, weight, bias, mask, stride, padding, dilation)
+
+
+def output_size(size, kernel, stride, padding, dilation):
+    """Height and width of a convolution's output."""
+    return tuple(
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
+    )
+
+
+def _check(input, offset, weight, bias, mask, stride, padding, dilation):
+    named = {"input": input, "offset": offset, "weight": weight, "bias": bias, "mask": mask}
+    named = {name: tensor for name, tensor in named.items() if tensor is not None}
+    for name, tensor in named.items():
+        if not tensor.is_floating_point():
+            raise TypeError(f"deform_conv2d: {name} is {tensor.dtype}; convert it to a floating-point dtype.")
+        if tensor.device != input.device:
+            raise ValueError(f"deform_conv2d: {name} is on {tensor.device} but input on {input.device}; move one.")
+        if tensor.dim() != (1 if name == "bias" else 4):
+            raise ValueError(
+                f"deform_conv2d: {name} has shape {tuple(tensor.shape)}; it needs {1 if name == 'bias' else 4} dimensions."
+            )
+    if min(stride) < 1 or min(dilation) < 1 or min(padding) < 0:
+        raise ValueError(
+            f"deform_conv2d: stride {stride} and dilation {dilation} must be at least 1 and padding {padding} at least 0."
+        )
+    batch, channels, *size = input.shape
+    outs, group_channels, *kernel = weight.shape
+    taps = kernel[0] * kernel[1]
+    if min(channels, outs, group_channels, taps) < 1:
+        raise ValueError(
+            f"deform_conv2d: input {tuple(input.shape)} and weight {tuple(weight.shape)} need at least one channel and tap."
+        )
+    if channels % group_channels or outs % (channels // group_channels):
+        raise ValueError(
+            f"deform_conv2d: weight {tuple(weight.shape)} does not divide input {tuple(input.shape)} into whole groups; "
+            "its second size must divide the input channels, and the number of groups its first size."
+        )
+    out_size = output_size(size, kernel, stride, padding, dilation)
+    if min(*size, *out_size) < 1:
+        raise ValueError(
+            f"deform_conv2d: an input of {size[0]} x {size[1]} gives an output of {out_size[0]} x {out_size[1]}; "
+            "enlarge the input or the padding."
+        )
+    groups = offset.shape[1] // (2 * taps)
+    if groups < 1 or offset.shape[1] % (2 * taps) or channels % groups:
+        raise ValueError(
+            f"deform_conv2d: offset has {offset.shape[1]} channels; it needs 2 * {taps} for each offset group, "
+            f"and the number of groups must divide the {channels} input channels."
+        )
+    for name, tensor, per_group in (("offset", offset, 2 * taps), ("mask", mask, taps)):
+        if tensor is not None and tuple(tensor.shape) != (expected := (batch, per_group * groups, *out_size)):
+            raise ValueError(f"deform_conv2d: {name} has shape {tuple(tensor.shape)}; it must be {expected}.")
+    if bias is not None and bias.shape[0] != outs:
+        raise ValueError(f"deform_conv2d: bias has {bias.shape[0]} numbers; the weight has {outs} output channels.")
+
+
+# ---------------------------------------------------------------------------------------- reference, in plain torch
+
+
+def _corners(position, size):
+    """The pixel before each fractional position, the fraction, and whether the position is inside (-1, size)."""
+    inside = (position >= -1) & (position < size)
+    position = position.clamp(-1, size)
+    before = position.nan_to_num(-1).floor().clamp(max=size - 1)  # the fraction keeps a NaN
+    return before.long(), position - before, inside
+
+
+def _taps(input, offset, weight, mask, stride, padding, dilation):
+    """For each tap: its slice of the mask and, at each output pixel, the four neighbours of the sampling point."""
+    batch, channels, height, width = input.shape
+    out_height, out_width = offset.shape[-2:]
+    kernel_height, kernel_width = weight.shape[-2:]
+    taps = kernel_height * kernel_width
+    groups = offset.shape[1] // (2 * taps)
+    offset = offset.view(batch, groups, taps, 2, out_height, out_width)
+    mask = None if mask is None else mask.view(batch, groups, 1, taps, out_height, out_width)
+    row = torch.arange(out_height, device=input.device, dtype=input.dtype)[:, None] * stride[0] - padding[0]
+    column = torch.arange(out_width, device=input.device, dtype=input.dtype) * stride[1] - padding[1]
+    for tap in range(taps):
+        y = row + tap // kernel_width * dilation[0] + offset[:, :, tap, 0]  # (B, G, Ho, Wo)
+        x = column + tap % kernel_width * dilation[1] + offset[:, :, tap, 1]
+        y0, fy, inside_y = _corners(y, height)
+        x0, fx, inside_x = _corners(x, width)
+        index = ((y0 + 1) * (width + 2) + x0 + 1).flatten(2)[:, :, None]  # into the image with a border of one zero
+        steps = (0, 1, width + 2, width + 3)
+        corners = [(index + step).expand(-1, -1, channels // groups, -1) for step in steps]
+        yield tap, corners, fy[:, :, None], fx[:, :, None], inside_y, inside_x, 1 if mask is None else mask[:, :, :, tap]
+
+
+def _bordered(input, groups):
+    return nn.functional.pad(input, (1, 1, 1, 1)).reshape(input.shape[0], groups, input.shape[1] // groups, -1)
+
+
+def _bilinear(corner_values, fy, fx):
+    v00, v01, v10, v11 = corner_values
+    return (1 - fy) * ((1 - fx) * v00 + fx * v01) + fy * ((1 - fx) * v10 + fx * v11)
+
+
+def forward_torch(input, offset, weight, bias, mask, stride, padding, dilation):
+    """The definition, tap by tap: sample the input, then add weight[:, :, tap] times the samples."""
+    batch, channels, *_ = input.shape
+    outs, group_channels, kernel_height, kernel_width = weight.shape
+    size, groups = offset.shape[-2:], offset.shape[1] // (2 * kernel_height * kernel_width)
+    image = _bordered(input, groups)
+    matrices = weight.reshape(channels // group_channels, -1, group_channels, kernel_height * kernel_width)
+    out = input.new_zeros(batch, matrices.shape[0], matrices.shape[1], math.prod(size))
+    for tap, corners, fy, fx, _, _, m in _taps(input, offset, weight, mask, stride, padding, dilation):
+        values = [image.gather(3, corner).view(batch, groups, -1, *size) for corner in corners]
+        samples = (m * _bilinear(values, fy, fx)).reshape(batch, -1, group_channels, math.prod(size))
+        out += matrices[..., tap] @ samples  # (B, groups, Co/groups, Ho*Wo)
+    out = out.view(batch, outs, *size)
+    return out if bias is None else out + bias[:, None, None]
+
+
+def backward_torch(grad, input, offset, weight, mask, stride, padding, dilation):
+    """Gradients of input, offset, weight, bias and mask (None without one), from that of the output."""
+    batch, channels, height, width = input.shape
+    outs, group_channels, kernel_height, kernel_width = weight.shape
+    size, groups = offset.shape[-2:], offset.shape[1] // (2 * kernel_height * kernel_width)
+    image = _bordered(input, groups)
+    matrices = weight.reshape(channels // group_channels, -1, group_channels, kernel_height * kernel_width)
+    grad_groups = grad.reshape(batch, matrices.shape[0], matrices.shape[1], -1)
+    grad_image, grad_weight = torch.zeros_like(image), torch.zeros_like(matrices)
+    grad_offset = offset.new_empty(batch, groups, kernel_height * kernel_width, 2, *size)
+    grad_mask = None if mask is None else mask.new_empty(batch, groups, kernel_height * kernel_width, *size)
+    for tap, corners, fy, fx, inside_y, inside_x, m in _taps(input, offset, weight, mask, stride, padding, dilation):
+        grad_samples = matrices[..., tap].mT @ grad_groups
+        grad_samples = grad_samples.reshape(batch, groups, -1, *size)
+        v00, v01, v10, v11 = (image.gather(3, corner).view(batch, groups, -1, *size) for corner in corners)
+        value = _bilinear((v00, v01, v10, v11), fy, fx)
+        slope_y = (1 - fx) * (v10 - v00) + fx * (v11 - v01)  # d value / d y
+        slope_x = (1 - fy) * (v01 - v00) + fy * (v11 - v10)
+        grad_offset[:, :, tap, 0] = inside_y * (m * grad_samples * slope_y).sum(2)
+        grad_offset[:, :, tap, 1] = inside_x * (m * grad_samples * slope_x).sum(2)
+        if grad_mask is not None:
+            grad_mask[:, :, tap] = (grad_samples * value).sum(2)
+        samples = (m * value).reshape(batch, -1, group_channels, math.prod(size))
+        grad_weight[..., tap] = torch.einsum("bgop,bgcp->goc", grad_groups, samples)
+        shares = ((1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx)
+        for corner, share in zip(corners, shares, strict=True):
+            grad_image.scatter_add_(3, corner, (m * share * grad_samples).flatten(3))
+    grad_input = grad_image.view(batch, channels, height + 2, width + 2)[:, :, 1:-1, 1:-1]
+    grad_mask = None if mask is None else grad_mask.view_as(mask)
+    return grad_input, grad_offset.view_as(offset), grad_weight.view_as(weight), grad.sum((0, 2, 3)), grad_mask
+
+
+# ------------------------------------------------------------------------------------------------------- compiled C
+
+
+def _channels_last(tensor):
+    return tensor.is_contiguous(memory_format=torch.channels_last) and not tensor.is_contiguous()
+
+
+def _dense(tensor):
+    """Contiguous in either memory format."""
+    return tensor if _channels_last(tensor) else tensor.contiguous()
+
+
+def _geometry(input, out, offset, weight, stride, padding, dilation):
+    kernel = tuple(weight.shape[-2:])
+    groups = input.shape[1] // weight.shape[1], offset.shape[1] // (2 * kernel[0] * kernel[1])
+    formats = _channels_last(input), _channels_last(out)
+    window = *kernel, *stride, *padding, *dilation
+    return *input.shape, *out.shape[1:], *window, *groups, *formats, torch.get_num_threads()
+
+
+def _contiguous(*tensors):
+    return [None if tensor is None else tensor.contiguous() for tensor in tensors]
+
+
+def forward_cpp(input, offset, weight, bias, mask, stride, padding, dilation):
+    input, (offset, weight, bias, mask) = _dense(input), _contiguous(offset, weight, bias, mask)
+    out = _empty_output(input, offset, weight)
+    shape = _geometry(input, out, offset, weight, stride, padding, dilation)
+    library = loader.load("deform_conv", input.dtype)
+    loader.call(library, "deform_conv_forward", shape, input, offset, mask, weight, bias, out)
+    return out
+
+
+def backward_cpp(grad, input, offset, weight, mask, stride, padding, dilation):
+    grad, input, (offset, weight, mask) = _dense(grad), _dense(input), _contiguous(offset, weight, mask)
+    grads = [torch.empty_like(tensor) for tensor in (input, offset, weight)] + [weight.new_empty(weight.shape[0])]
+    grad_input, grad_offset, grad_weight, grad_bias = grads
+    grad_mask = None if mask is None else torch.empty_like(mask)
+    shape = _geometry(input, grad, offset, weight, stride, padding, dilation)
+    results = grad_input, grad_offset, grad_mask, grad_weight, grad_bias
+    library = loader.load("deform_conv", input.dtype)
+    loader.call(library, "deform_conv_backward", shape, input, offset, mask, weight, grad, *results)
+    return grad_input, grad_offset, grad_weight, grad_bias, grad_mask
+
+
+# ----------------------------------------------------------------------------------------------------- registration
+
+
+def _empty_output(input, offset, weight):
+    out = input.new_empty(input.shape[0], weight.shape[0], *offset.shape[-2:])
+    return torch.empty_like(out, memory_format=torch.channels_last) if _channels_last(input) else out
+
+
+def _common_dtype(*tensors):
+    return torch.float64 if any(t is not None and t.dtype == torch.float64 for t in tensors) else torch.float32
+
+
+def _implementation(tensor, name):
+    chosen = backend.resolve("deform_conv", tensor)
+    if chosen == "triton":
+        from .kernels import triton_kernels
+
+        return getattr(triton_kernels, f"deform_conv_{name}")
+    return globals()[f"{name}_{chosen}"]
+
+
+def _cast(tensors, dtype):
+    return [None if tensor is None else tensor.detach().to(dtype) for tensor in tensors]
+
+
+@torch.library.custom_op("deblurlib::deform_conv2d", mutates_args=())
+def _deform_conv2d(
+    input: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None,
+    stride: list[int], padding: list[int], dilation: list[int],
+) -> Tensor:  # fmt: skip
+    out = _empty_output(input, offset, weight)
+    if out.numel() == 0:
+        return out
+    tensors = _cast((input, offset, weight, bias, mask), _common_dtype(input, offset, weight, bias, mask))
+    result = _implementation(tensors[0], "forward")(*tensors, stride, padding, dilation)
+    return result.to(out.dtype) if result.stride() == out.stride() else out.copy_(result)
+
+
+@torch.library.custom_op("deblurlib::deform_conv2d_backward", mutates_args=())
+def _deform_conv2d_backward(
+    grad: Tensor, input: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None,
+    stride: list[int], padding: list[int], dilation: list[int],
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """Gradients of input, offset, weight, bias and mask; those of an absent bias or mask are empty."""
+    empty = _empty_gradients(grad, input, offset, weight, bias, mask, stride, padding, dilation)
+    if grad.numel() == 0:
+        return tuple(tensor.zero_() for tensor in empty)
+    tensors = _cast((grad, input, offset, weight, mask), _common_dtype(input, offset, weight, bias, mask))
+    grads = _implementation(tensors[1], "backward")(*tensors, stride, padding, dilation)
+    present = (True, True, True, bias is not None, mask is not None)
+    return tuple(
+        target if not there else value.to(target.dtype) if value.stride() == target.stride() else target.copy_(value)
+        for value, target, there in zip(grads, empty, present, strict=True)
+    )
+
+
+@_deform_conv2d.register_fake
+def _(input, offset, weight, bias, mask, stride, padding, dilation):
+    return _empty_output(input, offset, weight)
+
+
+@_deform_conv2d_backward.register_fake
+def _empty_gradients(grad, input, offset, weight, bias, mask, stride, padding, dilation):
+    def like(tensor):
+        if tensor is None:
+            return weight.new_empty(0)
+        memory = torch.channels_last if tensor is input and _channels_last(input) else torch.contiguous_format
+        return torch.empty_like(tensor, memory_format=memory)
+
+    return tuple(like(tensor) for tensor in (input, offset, weight, bias, mask))
+
+
+def _save_inputs(ctx, inputs, output):
+    *tensors, ctx.stride, ctx.padding, ctx.dilation = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _gradients(ctx, grad):
+    tensors = ctx.saved_tensors
+    grads = _deform_conv2d_backward(grad, *tensors, ctx.stride, ctx.padding, ctx.dilation)
+    grads = [None if tensor is None else value for tensor, value in zip(tensors, grads, strict=True)]
+    return *grads, None, None, None
+
+
+_deform_conv2d.register_autograd(_gradients, setup_context=_save_inputs)
+
+
+@register_flop_formula(torch.ops.deblurlib.deform_conv2d)
+def deform_conv2d_flops(input_shape, offset_shape, weight_shape, *args, out_shape=None, **kwargs):
+    """Two operations for each product with the weight, as for a convolution; the interpolation is not counted."""
+    batch, (height, width) = input_shape[0], offset_shape[-2:]
+    return 2 * batch * height * width * math.prod(weight_shape)
+
+
+@register_flop_formula(torch.ops.deblurlib.deform_conv2d_backward)
+def deform_conv2d_backward_flops(grad_shape, input_shape, offset_shape, weight_shape, *args, out_shape=None, **kwargs):
+    """Two products of the forward's size: one for the input, offset and mask, one for the weight."""
+    return 2 * deform_conv2d_flops(input_shape, offset_shape, weight_shape)
+
+
+# ---------------------------------------------------------------------------------------------------------- modules
 
 
 class DeformConv2d(nn.Module):
-    """deform_conv2d with a learned weight and bias; offsets and masks are given in the call. Xavier-uniform, zero bias."""
+    """Deformable convolution layer; called with the input and its offsets (and a mask).
 
-    def __init__(self, in_channels, out_channels, kernel_size, padding=0, bias=True):
+    Parameters and their initial values are those of `torch.nn.Conv2d`. `offset_groups` sets `offset_channels`, the number
+    of channels the offsets need. Shapes, units and errors: see `deform_conv2d`.
+    Source: Dai et al., "Deformable Convolutional Networks", ICCV 2017, eq. 2.
+    """
+
+    def __init__(
+        self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, offset_groups=1
+    ):
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        self.padding = padding
-        nn.init.xavier_uniform_(self.weight)
+        for name, number in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if number % groups:
+                raise ValueError(f"DeformConv2d: {name} {number} must be a multiple of groups {groups}.")
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size, self.stride = _pair(kernel_size), _pair(stride)
+        self.padding, self.dilation, self.offset_groups = _pair(padding), _pair(dilation), offset_groups
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *self.kernel_size))
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.reset_parameters()
 
-    def forward(self, x, offset, mask=None):
-        return deform_conv2d(x, offset, self.weight, self.bias, padding=self.padding, mask=mask)
+    @property
+    def offset_channels(self):
+        return 2 * self.offset_groups * math.prod(self.kernel_size)
+
+    def reset_parameters(self):
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            bound = 1 / math.sqrt(self.weight[0].numel())
+            nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input, offset, mask=None):
+        return deform_conv2d(input, offset, self.weight, self.bias, self.stride, self.padding, self.dilation, mask)
+
+    def extra_repr(self):
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, "
+            f"offset_groups={self.offset_groups}, bias={self.bias is not None}"
+        )
+
+
+class ModulatedDeformConv2d(DeformConv2d):
+    """Deformable convolution layer that predicts its own offsets and mask from a guide, by default its input.
+
+        raw = conv(guide); offset = raw[:, :2K]; mask = sigmoid(raw[:, 2K:])
+
+    with K = offset_groups * taps. The predictor starts at zero: offset 0, mask 1/2, so the layer starts as half a plain
+    convolution. `return_sampling=True` also returns (offset, mask) for figures and losses.
+    Source: Zhu et al., "Deformable ConvNets v2", CVPR 2019, section 3.2.
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size, *args, guide_channels=None, **kwargs):
+        super().__init__(in_channels, out_channels, kernel_size, *args, **kwargs)
+        self.predictor = nn.Conv2d(
+            guide_channels or in_channels, self.offset_channels // 2 * 3, self.kernel_size, self.stride, self.padding,
+            self.dilation,
+        )  # fmt: skip
+        nn.init.zeros_(self.predictor.weight)
+        nn.init.zeros_(self.predictor.bias)
+
+    def forward(self, input, guide=None, return_sampling=False):
+        raw = self.predictor(input if guide is None else guide)
+        offset, mask = raw[:, : self.offset_channels], raw[:, self.offset_channels :].sigmoid()
+        out = super().forward(input, offset, mask)
+        return (out, (offset, mask)) if return_sampling else out

@@ -1,0 +1,84 @@
+"""Which implementation the operators run: torch (reference, any device), cpp (compiled C, CPU), triton (GPU)."""
+
+import logging
+import os
+
+import torch
+
+from .kernels import loader
+
+BACKENDS = ("auto", "torch", "cpp", "triton")
+log = logging.getLogger("deblurlib.ops")
+_said = set()
+
+
+def _check(name, where):
+    if name not in BACKENDS:
+        raise ValueError(f"{where} is {name!r}, which is no backend; choose one of {', '.join(BACKENDS)}.")
+    return name
+
+
+_chosen = _check(os.environ.get("DEBLURLIB_BACKEND", "auto"), "The environment variable DEBLURLIB_BACKEND")
+
+
+class set_backend:
+    """Choose the implementation of all operators, for good or within a `with` block.
+
+    name: "auto" (cpp on a CPU with a C compiler, triton on CUDA, else torch), "torch", "cpp" or "triton".
+    A backend that cannot run here gives way to torch, and the log says why once. The initial choice is the
+    environment variable DEBLURLIB_BACKEND, or "auto". The choice holds for all threads of the process.
+    """
+
+    def __init__(self, name):
+        global _chosen
+        self.previous, _chosen = _chosen, _check(name, "The argument of set_backend")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        global _chosen
+        _chosen = self.previous
+
+
+def get_backend():
+    """The name that was chosen, "auto" included."""
+    return _chosen
+
+
+def _say_once(text):
+    if text not in _said:
+        _said.add(text)
+        log.info(text)
+
+
+def triton_problem():
+    """Why triton kernels cannot run here, or None."""
+    try:
+        from .kernels import triton_kernels  # noqa: F401
+    except ImportError as error:
+        return f"triton cannot be imported ({error})"
+    return None
+
+
+def resolve(kernel, tensor):
+    """The backend that runs `kernel` on `tensor`: "torch", "cpp" or "triton"."""
+    wanted, device, half = _chosen, tensor.device.type, tensor.dtype
+    if wanted == "auto":
+        wanted = {"cpu": "cpp", "cuda": "triton"}.get(device, "torch")
+    if wanted == "torch":
+        return wanted
+    home = {"cpp": "cpu", "triton": "cuda"}[wanted]
+    interpreted = wanted == "triton" and os.environ.get("TRITON_INTERPRET") == "1"
+    if device != home and not interpreted:
+        problem = f"its kernels do not run on {device}"
+    elif wanted == "triton":
+        problem = "its kernels take no float64" if half == torch.float64 else triton_problem()
+    else:
+        try:
+            loader.load(kernel, half)
+            problem = None
+        except loader.KernelUnavailable as error:
+            problem = str(error)
+    _say_once(f"{kernel}: {wanted} on {device}" if problem is None else f"{kernel}: torch, not {wanted}: {problem}")
+    return wanted if problem is None else "torch"

@@ -1,0 +1,167 @@
+/* What the kernels share: vectors as wide as the target's, block transposition, a small matrix product, scratch memory. */
+#ifndef DEBLURLIB_COMMON_H
+#define DEBLURLIB_COMMON_H
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#ifndef REAL
+#define REAL float
+#define REAL_BYTES 4
+#endif
+
+/* The width is fixed by the flags of the compilation, which happens on the machine that runs the code. */
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define ROWS 8 /* rows of the matrix product held in registers: 8 of 32 registers' worth, or 4 of 16 */
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#define ROWS 4
+#else
+#define VECTOR_BYTES 16
+#if defined(__aarch64__)
+#define ROWS 8
+#else
+#define ROWS 4
+#endif
+#endif
+
+#define LANES (VECTOR_BYTES / REAL_BYTES)
+#define CHANNEL_UNIT (LANES > ROWS ? LANES : ROWS) /* channels are padded to a multiple of this */
+#define INLINE static inline __attribute__((always_inline))
+
+typedef int64_t i64;
+typedef REAL vec __attribute__((vector_size(VECTOR_BYTES)));
+typedef REAL loose_vec __attribute__((vector_size(VECTOR_BYTES), aligned(REAL_BYTES), may_alias)); /* any address */
+
+INLINE vec load(const REAL *p) { return *(const loose_vec *)p; }
+INLINE void store(REAL *p, vec v) { *(loose_vec *)p = v; }
+INLINE vec splat(REAL s) { return s - (vec){0}; }
+INLINE i64 round_up(i64 n, i64 unit) { return (n + unit - 1) / unit * unit; }
+INLINE i64 min_i64(i64 a, i64 b) { return a < b ? a : b; }
+INLINE i64 max_i64(i64 a, i64 b) { return a > b ? a : b; }
+
+/* a0 b0 a1 b1 ... of the lower and of the upper halves. */
+#if LANES == 2
+#define LOWER 0, 2
+#define UPPER 1, 3
+#elif LANES == 4
+#define LOWER 0, 4, 1, 5
+#define UPPER 2, 6, 3, 7
+#elif LANES == 8
+#define LOWER 0, 8, 1, 9, 2, 10, 3, 11
+#define UPPER 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define LOWER 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define UPPER 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#endif
+#if defined(__clang__)
+INLINE vec lower(vec a, vec b) { return __builtin_shufflevector(a, b, LOWER); }
+INLINE vec upper(vec a, vec b) { return __builtin_shufflevector(a, b, UPPER); }
+#else
+#if REAL_BYTES == 8
+typedef i64 lane_index __attribute__((vector_size(VECTOR_BYTES)));
+#else
+typedef int32_t lane_index __attribute__((vector_size(VECTOR_BYTES)));
+#endif
+INLINE vec lower(vec a, vec b) { return __builtin_shuffle(a, b, (lane_index){LOWER}); }
+INLINE vec upper(vec a, vec b) { return __builtin_shuffle(a, b, (lane_index){UPPER}); }
+#endif
+
+/* In place: rows become columns. log2(LANES) rounds of the same perfect shuffle. */
+INLINE void transpose_lanes(vec r[LANES]) {
+    for (int round = 1; round < LANES; round *= 2) {
+        vec next[LANES];
+        for (int i = 0; i < LANES / 2; i++) {
+            next[2 * i] = lower(r[i], r[i + LANES / 2]);
+            next[2 * i + 1] = upper(r[i], r[i + LANES / 2]);
+        }
+        for (int i = 0; i < LANES; i++) r[i] = next[i];
+    }
+}
+
+/* Lane i of the result = sum of the lanes of r[i]: the transposition above, added up on the way. */
+INLINE vec sum_lanes(const REAL *rows) {
+    vec r[LANES];
+    for (int i = 0; i < LANES; i++) r[i] = load(rows + i * LANES);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) r[i] = lower(r[i], r[i + half]) + upper(r[i], r[i + half]);
+    return r[0];
+}
+
+/* to[j][i] = from[i][j], rows x columns, with the given distances between rows. */
+static void transpose(const REAL *from, i64 from_row, REAL *to, i64 to_row, i64 rows, i64 columns) {
+    i64 full_rows = rows / LANES * LANES, full_columns = columns / LANES * LANES;
+    for (i64 j = 0; j < full_columns; j += LANES)
+        for (i64 i = 0; i < full_rows; i += LANES) {
+            vec r[LANES];
+            for (int k = 0; k < LANES; k++) r[k] = load(from + (i + k) * from_row + j);
+            transpose_lanes(r);
+            for (int k = 0; k < LANES; k++) store(to + (j + k) * to_row + i, r[k]);
+        }
+    for (i64 i = 0; i < rows; i++)
+        for (i64 j = i < full_rows ? full_columns : 0; j < columns; j++) to[j * to_row + i] = from[i * from_row + j];
+}
+
+/* ROWS rows x 1 or 2 vectors of c = (keep ? c : 0) + a b, summed over `depth`. */
+INLINE void product_block(const int vectors, const int keep, i64 depth, const REAL *a, i64 a_row, i64 a_step,
+                          const REAL *b, i64 b_step, REAL *c, i64 c_row) {
+    vec sum[ROWS][2];
+    for (int i = 0; i < ROWS; i++)
+        for (int j = 0; j < vectors; j++) sum[i][j] = keep ? load(c + i * c_row + j * LANES) : (vec){0};
+    for (i64 k = 0; k < depth; k++, a += a_step, b += b_step) {
+        vec first = load(b), second = vectors > 1 ? load(b + LANES) : first;
+        for (int i = 0; i < ROWS; i++) {
+            REAL s = a[i * a_row];
+            sum[i][0] += s * first;
+            if (vectors > 1) sum[i][1] += s * second;
+        }
+    }
+    for (int i = 0; i < ROWS; i++)
+        for (int j = 0; j < vectors; j++) store(c + i * c_row + j * LANES, sum[i][j]);
+}
+
+/* c = (keep ? c : 0) + a b. `rows` is a multiple of ROWS, `columns` of LANES; a[i][k] lies at a + i a_row + k a_step.
+   b is either plain (b_step > 0: row k at b + k b_step) or packed (b_step = 0: panels of two vectors, each depth x 2 LANES). */
+INLINE void product(const int keep, i64 rows, i64 columns, i64 depth, const REAL *a, i64 a_row, i64 a_step,
+                    const REAL *b, i64 b_step, REAL *c, i64 c_row) {
+    for (i64 j = 0; j < columns; j += 2 * LANES) {
+        const int wide = columns - j >= 2 * LANES;
+        const REAL *panel = b + (b_step ? j : j * depth);
+        i64 step = b_step ? b_step : (wide ? 2 * LANES : LANES);
+        for (i64 k = 0; k < depth; k += 192) {
+            i64 some = min_i64(192, depth - k);
+            for (i64 i = 0; i < rows; i += ROWS) {
+                const REAL *a_here = a + i * a_row + k * a_step, *b_here = panel + k * step;
+                REAL *c_here = c + i * c_row + j;
+                if (wide && (keep || k)) product_block(2, 1, some, a_here, a_row, a_step, b_here, step, c_here, c_row);
+                else if (wide) product_block(2, 0, some, a_here, a_row, a_step, b_here, step, c_here, c_row);
+                else if (keep || k) product_block(1, 1, some, a_here, a_row, a_step, b_here, step, c_here, c_row);
+                else product_block(1, 0, some, a_here, a_row, a_step, b_here, step, c_here, c_row);
+            }
+        }
+    }
+}
+
+/* Where element (k, j) of a depth x columns matrix lies once packed for `product`. */
+INLINE i64 packed_index(i64 k, i64 j, i64 depth, i64 columns) {
+    i64 panel = j / (2 * LANES) * (2 * LANES);
+    return panel * depth + k * min_i64(2 * LANES, columns - panel) + (j - panel);
+}
+
+/* Large scratch in huge pages where the system offers them: a page fault costs more than using the page. */
+static REAL *scratch(i64 count) {
+    size_t huge = (size_t)1 << 21, bytes = (size_t)max_i64(count, 1) * sizeof(REAL);
+    void *memory = NULL;
+    if (posix_memalign(&memory, bytes >= huge ? huge : 64, (bytes + 63) / 64 * 64)) return NULL;
+#if defined(MADV_HUGEPAGE)
+    if (bytes >= huge) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    return memory;
+}
+
+#endif

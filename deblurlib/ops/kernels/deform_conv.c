@@ -1,0 +1,440 @@
+/* Deformable convolution, tile by tile: sample TILE output pixels into a column that stays in cache, then multiply.
+
+   The image is copied once into channels-last order with a border of one zero pixel, so that the four neighbours of
+   a sampling point are four contiguous runs of channels. A point is clamped to [-1, height] x [-1, width] before it
+   becomes an integer; every neighbour then lies inside the bordered image, and the inner loops need no branch.
+
+   Channels are cut into `blocks`, each of which belongs to one weight group and one offset group. */
+#include "common.h"
+
+enum { TILE = 48, CHUNKS = 16 };
+
+typedef struct {
+    i64 batch, channels, height, width, out_channels, out_height, out_width, kernel_height, kernel_width;
+    i64 stride_y, stride_x, pad_y, pad_x, dilation_y, dilation_x, groups, offset_groups;
+    i64 in_last, out_last, threads; /* *_last: channels-last memory */
+} Shape;
+
+typedef struct {
+    i64 taps, pixels, tiles;
+    i64 blocks, block, block_padded; /* blocks of channels; channels in one, and rounded up to whole vectors */
+    i64 depth;                       /* padded column length of one group */
+    i64 outs, outs_padded;           /* output channels of one group */
+    i64 row, image;                  /* numbers in one bordered row, in one bordered image */
+    i64 weights;                     /* numbers in the padded weight of all groups */
+} Plan;
+
+typedef struct { /* the sampling points of one tap in one tile */
+    int32_t base[TILE], row[TILE];
+    REAL fy[TILE], fx[TILE], mask[TILE], inside_y[TILE], inside_x[TILE];
+} Points;
+
+static i64 divisor(i64 a, i64 b) { return b ? divisor(b, a % b) : a; }
+
+static Plan make_plan(const Shape *s) {
+    Plan p;
+    p.taps = s->kernel_height * s->kernel_width;
+    p.pixels = s->out_height * s->out_width;
+    p.tiles = (p.pixels + TILE - 1) / TILE;
+    p.blocks = s->groups / divisor(s->groups, s->offset_groups) * s->offset_groups;
+    p.block = s->channels / p.blocks;
+    p.block_padded = round_up(p.block, CHANNEL_UNIT);
+    p.depth = p.taps * (p.blocks / s->groups) * p.block_padded;
+    p.outs = s->out_channels / s->groups;
+    p.outs_padded = round_up(p.outs, LANES);
+    p.row = (s->width + 2) * p.blocks * p.block_padded;
+    p.image = (s->height + 2) * p.row;
+    p.weights = s->groups * p.depth * p.outs_padded;
+    return p;
+}
+
+/* Image -> bordered, channels-last. */
+static void pack_image(const Shape *s, const Plan *p, const REAL *from, REAL *to) {
+    i64 pixel = p->blocks * p->block_padded;
+#pragma omp parallel for num_threads(s->threads) schedule(static)
+    for (i64 line = 0; line < s->batch * (s->height + 2); line++) {
+        i64 n = line / (s->height + 2), y = line % (s->height + 2) - 1;
+        REAL *row = to + line * p->row;
+        if (y < 0 || y == s->height || p->block != p->block_padded) memset(row, 0, p->row * sizeof(REAL));
+        if (y < 0 || y == s->height) continue;
+        memset(row, 0, pixel * sizeof(REAL));
+        memset(row + p->row - pixel, 0, pixel * sizeof(REAL));
+        for (i64 b = 0; b < p->blocks; b++) {
+            REAL *target = row + pixel + b * p->block_padded;
+            if (s->in_last) {
+                const REAL *source = from + (n * s->height + y) * s->width * s->channels + b * p->block;
+                for (i64 x = 0; x < s->width; x++)
+                    memcpy(target + x * pixel, source + x * s->channels, p->block * sizeof(REAL));
+            } else {
+                const REAL *source = from + ((n * s->channels + b * p->block) * s->height + y) * s->width;
+                transpose(source, s->height * s->width, target, pixel, p->block, s->width);
+            }
+        }
+    }
+}
+
+static void unpack_image(const Shape *s, const Plan *p, const REAL *from, REAL *to) {
+    i64 pixel = p->blocks * p->block_padded;
+#pragma omp parallel for num_threads(s->threads) schedule(static)
+    for (i64 line = 0; line < s->batch * s->height; line++) {
+        i64 n = line / s->height, y = line % s->height;
+        for (i64 b = 0; b < p->blocks; b++) {
+            const REAL *source = from + n * p->image + (y + 1) * p->row + pixel + b * p->block_padded;
+            if (s->in_last) {
+                REAL *target = to + line * s->width * s->channels + b * p->block;
+                for (i64 x = 0; x < s->width; x++)
+                    memcpy(target + x * s->channels, source + x * pixel, p->block * sizeof(REAL));
+            } else {
+                REAL *target = to + ((n * s->channels + b * p->block) * s->height + y) * s->width;
+                transpose(source, pixel, target, s->height * s->width, s->width, p->block);
+            }
+        }
+    }
+}
+
+/* Row of the padded column that holds channel `c` of the group at `tap`. */
+INLINE i64 column_row(const Plan *p, i64 blocks_in_group, i64 tap, i64 c) {
+    return (tap * blocks_in_group + c / p->block) * p->block_padded + c % p->block;
+}
+
+/* Weight -> packed for column x weight (forward), or for grad x weight^T (otherwise). */
+static void pack_weight(const Shape *s, const Plan *p, const REAL *weight, REAL *to, int forward) {
+    i64 group_channels = s->channels / s->groups, blocks = p->blocks / s->groups;
+    memset(to, 0, p->weights * sizeof(REAL));
+    for (i64 g = 0; g < s->groups; g++)
+        for (i64 o = 0; o < p->outs; o++)
+            for (i64 c = 0; c < group_channels; c++)
+                for (i64 tap = 0; tap < p->taps; tap++) {
+                    i64 k = column_row(p, blocks, tap, c);
+                    i64 at = forward ? packed_index(k, o, p->depth, p->outs_padded) : packed_index(o, k, p->outs, p->depth);
+                    to[g * p->depth * p->outs_padded + at] =
+                        weight[((g * p->outs + o) * group_channels + c) * p->taps + tap];
+                }
+}
+
+/* Sampling points of `tap` of offset group `og` for the `count` output pixels from `first` on. */
+INLINE void sample_points(const Shape *s, const Plan *p, const REAL *offset, const REAL *mask, i64 n, i64 og, i64 tap,
+                          i64 first, i64 count, const REAL *origin_y, const REAL *origin_x, Points *out) {
+    const REAL *dy = offset + ((n * s->offset_groups + og) * p->taps + tap) * 2 * p->pixels + first;
+    const REAL *dx = dy + p->pixels;
+    const REAL *m = mask ? mask + ((n * s->offset_groups + og) * p->taps + tap) * p->pixels + first : NULL;
+    const REAL tap_y = tap / s->kernel_width * s->dilation_y, tap_x = tap % s->kernel_width * s->dilation_x;
+    const REAL height = s->height, width = s->width;
+    const int32_t last_y = (int32_t)s->height - 1, last_x = (int32_t)s->width - 1, row = (int32_t)s->width + 2;
+    const REAL not_a_number = __builtin_nanf("");
+    REAL y[TILE], x[TILE];
+    for (int i = 0; i < count; i++) {
+        y[i] = origin_y[i] + tap_y + dy[i];
+        x[i] = origin_x[i] + tap_x + dx[i];
+        out->mask[i] = m ? m[i] : 1;
+    }
+    for (int i = (int)count; i < TILE; i++) y[i] = x[i] = -2, out->mask[i] = 0;
+    for (int i = 0; i < TILE; i++) {
+        out->inside_y[i] = (y[i] >= -1) & (y[i] < height);
+        out->inside_x[i] = (x[i] >= -1) & (x[i] < width);
+        out->mask[i] = (y[i] == y[i]) & (x[i] == x[i]) ? out->mask[i] : not_a_number; /* which then reaches the output */
+        y[i] = y[i] > -1 ? y[i] : -1;
+        x[i] = x[i] > -1 ? x[i] : -1;
+        y[i] = y[i] < height ? y[i] : height;
+        x[i] = x[i] < width ? x[i] : width;
+        int32_t y0 = (int32_t)y[i], x0 = (int32_t)x[i];
+        y0 -= (REAL)y0 > y[i];
+        x0 -= (REAL)x0 > x[i];
+        y0 = y0 < last_y ? y0 : last_y;
+        x0 = x0 < last_x ? x0 : last_x;
+        out->fy[i] = y[i] - (REAL)y0;
+        out->fx[i] = x[i] - (REAL)x0;
+        out->row[i] = y0 + 1;
+        out->base[i] = (y0 + 1) * row + x0 + 1;
+    }
+}
+
+INLINE void tile_origins(const Shape *s, i64 first, i64 count, REAL *origin_y, REAL *origin_x) {
+    i64 y = first / s->out_width, x = first % s->out_width;
+    for (i64 i = 0; i < count; i++) {
+        origin_y[i] = y * s->stride_y - s->pad_y;
+        origin_x[i] = x * s->stride_x - s->pad_x;
+        if (++x == s->out_width) x = 0, y++;
+    }
+}
+
+int deform_conv_forward(const Shape *s, const REAL *input, const REAL *offset, const REAL *mask, const REAL *weight,
+                        const REAL *bias, REAL *output) {
+    const Plan plan = make_plan(s), *p = &plan;
+    const i64 pixel = p->blocks * p->block_padded, blocks_in_group = p->blocks / s->groups;
+    const i64 blocks_in_offset = p->blocks / s->offset_groups, out_row = s->groups * p->outs_padded;
+    REAL *image = scratch(s->batch * p->image), *packed = scratch(p->weights);
+    int failed = !image || !packed;
+    if (!failed) {
+        pack_image(s, p, input, image);
+        pack_weight(s, p, weight, packed, 1);
+    }
+#pragma omp parallel num_threads(s->threads)
+    if (!failed) {
+        REAL *column = scratch(s->groups * TILE * p->depth), *sum = scratch(TILE * out_row);
+        int usable = column && sum;
+        if (usable) memset(column, 0, s->groups * TILE * p->depth * sizeof(REAL));
+        else
+#pragma omp atomic write
+            failed = 1;
+#pragma omp for schedule(dynamic, 4)
+        for (i64 item = 0; item < s->batch * p->tiles; item++) {
+            if (!usable) continue;
+            const i64 n = item / p->tiles, first = item % p->tiles * TILE, count = min_i64(TILE, p->pixels - first);
+            REAL origin_y[TILE], origin_x[TILE];
+            Points at;
+            tile_origins(s, first, count, origin_y, origin_x);
+            for (i64 og = 0; og < s->offset_groups; og++)
+                for (i64 tap = 0; tap < p->taps; tap++) {
+                    sample_points(s, p, offset, mask, n, og, tap, first, count, origin_y, origin_x, &at);
+                    for (i64 b = og * blocks_in_offset; b < (og + 1) * blocks_in_offset; b++) {
+                        const REAL *source = image + n * p->image + b * p->block_padded;
+                        REAL *target = column + b / blocks_in_group * TILE * p->depth +
+                                       (tap * blocks_in_group + b % blocks_in_group) * p->block_padded;
+                        for (int i = 0; i < TILE; i++) {
+                            const REAL fy = at.fy[i], fx = at.fx[i], m = at.mask[i];
+                            const REAL w00 = m * (1 - fy) * (1 - fx), w01 = m * (1 - fy) * fx;
+                            const REAL w10 = m * fy * (1 - fx), w11 = m * fy * fx;
+                            const REAL *v = source + at.base[i] * pixel, *below = v + p->row;
+                            REAL *t = target + i * p->depth;
+                            for (i64 c = 0; c < p->block_padded; c += LANES)
+                                store(t + c, w00 * load(v + c) + w01 * load(v + pixel + c) + w10 * load(below + c) +
+                                                 w11 * load(below + pixel + c));
+                        }
+                    }
+                }
+            for (i64 g = 0; g < s->groups; g++) {
+                REAL *group_sum = sum + g * TILE * p->outs_padded;
+                for (i64 i = 0; i < TILE; i++)
+                    for (i64 o = 0; o < p->outs; o++)
+                        group_sum[i * p->outs_padded + o] = bias ? bias[g * p->outs + o] : 0;
+                product(1, TILE, p->outs_padded, p->depth, column + g * TILE * p->depth, p->depth, 1,
+                        packed + g * p->depth * p->outs_padded, 0, group_sum, p->outs_padded);
+                if (s->out_last)
+                    for (i64 i = 0; i < count; i++)
+                        memcpy(output + (n * p->pixels + first + i) * s->out_channels + g * p->outs,
+                               group_sum + i * p->outs_padded, p->outs * sizeof(REAL));
+                else
+                    transpose(group_sum, p->outs_padded, output + (n * s->out_channels + g * p->outs) * p->pixels + first,
+                              p->pixels, count, p->outs);
+            }
+        }
+        free(column);
+        free(sum);
+    }
+    free(image);
+    free(packed);
+    return failed;
+}
+
+/* Backward. Each task owns a band of image rows and alone adds to them, in the order of the tiles: no race, no private
+   copies, and the same sum whatever the number of threads. A tile is processed in full by the task it is at home in;
+   a tile that also reaches into another band is visited there again, for those rows only. Weight gradients are summed
+   within chunks of tiles that depend on the shape alone, and the chunks in order. */
+
+typedef struct { /* one thread's scratch */
+    REAL *column, *grad_column, *grad_out, *dots, *nowhere;
+} Workspace;
+
+typedef struct {
+    const Shape *s;
+    const Plan *p;
+    const REAL *image, *offset, *mask, *grad_output, *packed;
+    REAL *grad_image, *grad_offset, *grad_mask;
+} Backward;
+
+/* One tile: adds to grad_image within rows [low, high); at home also writes the gradients of offset and mask,
+   and adds those of weight and bias to `grad_weight`. */
+static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 low, i64 high, REAL *grad_weight) {
+    const Shape *s = k->s;
+    const Plan *p = k->p;
+    const int home = grad_weight != NULL;
+    const i64 pixel = p->blocks * p->block_padded, blocks_in_group = p->blocks / s->groups;
+    const i64 blocks_in_offset = p->blocks / s->offset_groups;
+    const i64 first = tile * TILE, count = min_i64(TILE, p->pixels - first);
+    REAL origin_y[TILE], origin_x[TILE];
+    Points at;
+    tile_origins(s, first, count, origin_y, origin_x);
+    for (i64 g = 0; g < s->groups; g++) {
+        REAL *grad = w->grad_out + g * TILE * p->outs_padded;
+        const REAL *from = k->grad_output;
+        if (s->out_last)
+            for (i64 i = 0; i < count; i++)
+                memcpy(grad + i * p->outs_padded, from + (n * p->pixels + first + i) * s->out_channels + g * p->outs,
+                       p->outs * sizeof(REAL));
+        else
+            transpose(from + (n * s->out_channels + g * p->outs) * p->pixels + first, p->pixels, grad, p->outs_padded,
+                      p->outs, count);
+        memset(grad + count * p->outs_padded, 0, (TILE - count) * p->outs_padded * sizeof(REAL));
+        product(0, TILE, p->depth, p->outs, grad, p->outs_padded, 1, k->packed + g * p->depth * p->outs_padded, 0,
+                w->grad_column + g * TILE * p->depth, p->depth);
+    }
+    for (i64 og = 0; og < s->offset_groups; og++)
+        for (i64 tap = 0; tap < p->taps; tap++) {
+            const i64 plane = (n * s->offset_groups + og) * p->taps + tap;
+            sample_points(s, p, k->offset, k->mask, n, og, tap, first, count, origin_y, origin_x, &at);
+            for (int i = 0; i < TILE; i++) {
+                const int top = at.row[i] >= low && at.row[i] < high, bottom = at.row[i] + 1 >= low && at.row[i] + 1 < high;
+                if (!home && !top && !bottom) continue;
+                const REAL fy = at.fy[i], fx = at.fx[i], m = at.mask[i];
+                const REAL u00 = (1 - fy) * (1 - fx), u01 = (1 - fy) * fx, u10 = fy * (1 - fx), u11 = fy * fx;
+                const REAL w00 = m * u00, w01 = m * u01, w10 = m * u10, w11 = m * u11;
+                vec dot = {0}, dot_y = {0}, dot_x = {0};
+                for (i64 b = og * blocks_in_offset; b < (og + 1) * blocks_in_offset; b++) {
+                    const i64 here = at.base[i] * pixel + b * p->block_padded;
+                    const i64 column_at = b / blocks_in_group * TILE * p->depth + i * p->depth +
+                                          (tap * blocks_in_group + b % blocks_in_group) * p->block_padded;
+                    const REAL *g = w->grad_column + column_at, *v = k->image + n * p->image + here, *v_below = v + p->row;
+                    REAL *to = top ? k->grad_image + n * p->image + here : w->nowhere;
+                    REAL *to_below = bottom ? k->grad_image + n * p->image + here + p->row : w->nowhere;
+                    for (i64 c = 0; c < p->block_padded; c += LANES) {
+                        const vec gc = load(g + c);
+                        if (home) {
+                            const vec v00 = load(v + c), v01 = load(v + pixel + c);
+                            const vec v10 = load(v_below + c), v11 = load(v_below + pixel + c);
+                            const vec value = u00 * v00 + u01 * v01 + u10 * v10 + u11 * v11;
+                            store(w->column + column_at + c, m * value);
+                            dot += gc * value;
+                            dot_y += gc * ((1 - fx) * (v10 - v00) + fx * (v11 - v01));
+                            dot_x += gc * ((1 - fy) * (v01 - v00) + fy * (v11 - v10));
+                        }
+                        store(to + c, load(to + c) + w00 * gc);
+                        store(to + pixel + c, load(to + pixel + c) + w01 * gc);
+                        store(to_below + c, load(to_below + c) + w10 * gc);
+                        store(to_below + pixel + c, load(to_below + pixel + c) + w11 * gc);
+                    }
+                }
+                store(w->dots + i * LANES, dot);
+                store(w->dots + (TILE + i) * LANES, dot_y);
+                store(w->dots + (2 * TILE + i) * LANES, dot_x);
+            }
+            if (!home) continue;
+            REAL sums[3][TILE];
+            for (int d = 0; d < 3; d++)
+                for (int i = 0; i < TILE; i += LANES)
+                    store(&sums[d][i], sum_lanes(w->dots + (d * TILE + i) * LANES));
+            REAL *grad_y = k->grad_offset + 2 * plane * p->pixels + first, *grad_x = grad_y + p->pixels;
+            for (int i = 0; i < count; i++) {
+                grad_y[i] = at.mask[i] * at.inside_y[i] * sums[1][i];
+                grad_x[i] = at.mask[i] * at.inside_x[i] * sums[2][i];
+            }
+            if (k->grad_mask) memcpy(k->grad_mask + plane * p->pixels + first, sums[0], count * sizeof(REAL));
+        }
+    if (!home) return;
+    REAL *grad_bias = grad_weight + p->weights;
+    for (i64 g = 0; g < s->groups; g++) {
+        REAL *grad = w->grad_out + g * TILE * p->outs_padded;
+        product(1, p->depth, p->outs_padded, TILE, w->column + g * TILE * p->depth, 1, p->depth, grad, p->outs_padded,
+                grad_weight + g * p->depth * p->outs_padded, p->outs_padded);
+        for (i64 i = 0; i < count; i++)
+            for (i64 o = 0; o < p->outs_padded; o++) grad_bias[g * p->outs_padded + o] += grad[i * p->outs_padded + o];
+    }
+}
+
+/* First and last bordered image row that each tile touches. */
+static void tile_reach(const Backward *k, int32_t *reach) {
+    const Shape *s = k->s;
+    const Plan *p = k->p;
+#pragma omp parallel for num_threads(s->threads) schedule(static)
+    for (i64 item = 0; item < s->batch * p->tiles; item++) {
+        const i64 n = item / p->tiles, first = item % p->tiles * TILE, count = min_i64(TILE, p->pixels - first);
+        REAL origin_y[TILE], origin_x[TILE];
+        int32_t low = (int32_t)s->height + 1, high = 0;
+        Points at;
+        tile_origins(s, first, count, origin_y, origin_x);
+        for (i64 og = 0; og < s->offset_groups; og++)
+            for (i64 tap = 0; tap < p->taps; tap++) {
+                sample_points(s, p, k->offset, NULL, n, og, tap, first, count, origin_y, origin_x, &at);
+                for (int i = 0; i < count; i++) {
+                    low = at.row[i] < low ? at.row[i] : low;
+                    high = at.row[i] + 1 > high ? at.row[i] + 1 : high;
+                }
+            }
+        reach[2 * item] = low;
+        reach[2 * item + 1] = high;
+    }
+}
+
+static void unpack_weight(const Shape *s, const Plan *p, const REAL *sums, i64 chunks, REAL *grad_weight, REAL *grad_bias) {
+    const i64 group_channels = s->channels / s->groups, blocks = p->blocks / s->groups;
+    const i64 stride = p->weights + s->groups * p->outs_padded;
+#pragma omp parallel for num_threads(s->threads) schedule(static)
+    for (i64 item = 0; item < s->groups * group_channels; item++) {
+        const i64 g = item / group_channels, c = item % group_channels;
+        for (i64 tap = 0; tap < p->taps; tap++) {
+            const REAL *from = sums + (g * p->depth + column_row(p, blocks, tap, c)) * p->outs_padded;
+            for (i64 o = 0; o < p->outs; o++) {
+                REAL total = 0;
+                for (i64 chunk = 0; chunk < chunks; chunk++) total += from[chunk * stride + o];
+                grad_weight[((g * p->outs + o) * group_channels + c) * p->taps + tap] = total;
+            }
+        }
+    }
+    for (i64 o = 0; o < s->out_channels; o++) {
+        REAL total = 0;
+        for (i64 chunk = 0; chunk < chunks; chunk++)
+            total += sums[chunk * stride + p->weights + o / p->outs * p->outs_padded + o % p->outs];
+        grad_bias[o] = total;
+    }
+}
+
+/* `grad_mask` may be NULL, and is when `mask` is. */
+int deform_conv_backward(const Shape *s, const REAL *input, const REAL *offset, const REAL *mask, const REAL *weight,
+                         const REAL *grad_output, REAL *grad_input, REAL *grad_offset, REAL *grad_mask, REAL *grad_weight,
+                         REAL *grad_bias) {
+    const Plan plan = make_plan(s), *p = &plan;
+    const i64 images_in_chunk = (s->batch + CHUNKS - 1) / CHUNKS, sets = (s->batch + images_in_chunk - 1) / images_in_chunk;
+    const i64 chunks_in_image = max_i64(1, min_i64(CHUNKS / s->batch, p->tiles / 8)), chunks = sets * chunks_in_image;
+    const i64 bands = min_i64(chunks_in_image, s->threads / divisor(s->threads, sets));
+    const i64 chunk_size = p->weights + s->groups * p->outs_padded, column_size = s->groups * TILE * p->depth;
+    REAL *image = scratch(s->batch * p->image), *grad_image = scratch(s->batch * p->image);
+    REAL *packed = scratch(p->weights), *sums = scratch(chunks * chunk_size);
+    int32_t *reach = bands > 1 ? malloc(s->batch * p->tiles * 2 * sizeof(int32_t)) : NULL;
+    const Backward k = {s, p, image, offset, mask, grad_output, packed, grad_image, grad_offset, grad_mask};
+    int failed = !image || !grad_image || !packed || !sums || (bands > 1 && !reach);
+    if (!failed) {
+        pack_image(s, p, input, image);
+        pack_weight(s, p, weight, packed, 0);
+        if (bands > 1) tile_reach(&k, reach);
+    }
+#pragma omp parallel num_threads(s->threads)
+    if (!failed) {
+        Workspace w = {scratch(column_size), scratch(column_size), scratch(s->groups * TILE * p->outs_padded),
+                       scratch(3 * TILE * LANES), scratch(2 * p->blocks * p->block_padded)};
+        int usable = w.column && w.grad_column && w.grad_out && w.dots && w.nowhere;
+        if (usable) {
+            memset(w.nowhere, 0, 2 * p->blocks * p->block_padded * sizeof(REAL));
+            memset(w.grad_out, 0, s->groups * TILE * p->outs_padded * sizeof(REAL));
+        } else {
+#pragma omp atomic write
+            failed = 1;
+        }
+#pragma omp for schedule(dynamic, 1)
+        for (i64 task = 0; task < sets * bands; task++) {
+            if (!usable) continue;
+            const i64 set = task / bands, band = task % bands;
+            const i64 low = band * (s->height + 2) / bands, high = (band + 1) * (s->height + 2) / bands;
+            const i64 first_chunk = band * chunks_in_image / bands, end_chunk = (band + 1) * chunks_in_image / bands;
+            const i64 first_home = first_chunk * p->tiles / chunks_in_image, end_home = end_chunk * p->tiles / chunks_in_image;
+            REAL *chunk_sums = sums + set * chunks_in_image * chunk_size;
+            memset(chunk_sums + first_chunk * chunk_size, 0, (end_chunk - first_chunk) * chunk_size * sizeof(REAL));
+            for (i64 n = set * images_in_chunk; n < min_i64(s->batch, (set + 1) * images_in_chunk); n++) {
+                memset(grad_image + n * p->image + low * p->row, 0, (high - low) * p->row * sizeof(REAL));
+                for (i64 tile = 0, chunk = 0; tile < p->tiles; tile++) {
+                    while (tile >= (chunk + 1) * p->tiles / chunks_in_image) chunk++;
+                    const int home = tile >= first_home && tile < end_home;
+                    const int32_t *rows = bands > 1 ? reach + 2 * (n * p->tiles + tile) : NULL;
+                    if (home || (rows[0] < high && rows[1] >= low))
+                        backward_tile(&k, &w, n, tile, low, high, home ? chunk_sums + chunk * chunk_size : NULL);
+                }
+            }
+        }
+        free(w.column), free(w.grad_column), free(w.grad_out), free(w.dots), free(w.nowhere);
+    }
+    if (!failed) {
+        unpack_image(s, p, grad_image, grad_input);
+        unpack_weight(s, p, sums, chunks, grad_weight, grad_bias);
+    }
+    free(image), free(grad_image), free(packed), free(sums), free(reach);
+    return failed;
+}
