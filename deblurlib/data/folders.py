@@ -49,7 +49,8 @@ class PairedFolder(Dataset):
 
     root: GoPro's original layout `train|test/SEQUENCE/{blur,blur_gamma,sharp}`, REDS, HIDE, `[split/]input|target`, one
     sequence folder that holds `blur` and `sharp`, or pictures without ground truth (RWBI; `sharp` is None).
-    split: may be left out where there is one only. variant: "blur" or "blur_gamma", must be given where both exist.
+    split: "all" takes every one; may be left out where there is one only. variant: "blur" or "blur_gamma", must be given
+    where both exist.
     neighbours: also read `previous` and `following`, the sharp frames numbered one less and one more in the same sequence.
     Order: by split, sequence and name. `unmatched` lists files without a partner. Raises ValueError, one sentence, where
     root, split or variant do not fit, or (on access) a picture cannot be read or differs in size from its partner.
@@ -302,7 +303,7 @@ def _scan(root: Path) -> tuple[str, list[_Group]]:
     for layout, scan in (
         ("sequences", _scan_sequences), ("reds", _scan_reds), ("input-target", _scan_input_target), ("hide", _scan_hide),
     ):  # fmt: skip
-        if groups := sorted(scan(root, folders), key=lambda g: (g.split, g.sequence, g.variant or "")):
+        if groups := sorted(scan(root, folders), key=_order):
             return layout, groups
     if groups := list(_scan_unpaired(root, folders)):
         return "unpaired", groups
@@ -310,6 +311,10 @@ def _scan(root: Path) -> tuple[str, list[_Group]]:
         f"{root} holds no pictures in a layout that is known here: give a folder with train/ and test/ (GoPro, HIDE, REDS), "
         "with input/ and target/, or with blur/ and sharp/."
     )
+
+
+def _order(group: _Group):
+    return ("", *SPLITS).index(group.split), group.sequence, group.variant or ""
 
 
 def _folders(root: Path, depth: int) -> Iterator[Path]:
@@ -395,8 +400,11 @@ def _splits(groups) -> list[str]:
 
 def _choose_split(root, groups, split):
     found = _splits(groups)
+    if split == "all":
+        return groups, split
     if split is None and len(found) > 1:
-        raise ValueError(f"{root} holds the splits {', '.join(s or '(none)' for s in found)}: say which with split=….")
+        listed = ", ".join(s or "(none)" for s in found)
+        raise ValueError(f"{root} holds the splits {listed}: say which with split=…, or take split='all'.")
     split = found[0] if split is None else split
     if split not in found:
         raise ValueError(f"{root} has no split {split!r}: it has {', '.join(repr(s) for s in found)}.")

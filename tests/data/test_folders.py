@@ -55,6 +55,11 @@ def test_gopro_with_both_variants(tmp_path):
     with pytest.raises(ValueError, match="no split 'validation': it has 'train', 'test'"):
         PairedFolder(tmp_path, "validation", "blur")
     assert list_splits(tmp_path) == ["train", "test"]
+    assert PairedFolder(tmp_path, "all", "blur").names[3:] == [
+        "GOPR0372_07_01/000001",
+        "GOPR0384_11_00/000001",
+        "GOPR0384_11_00/000002",
+    ]
 
 
 def test_neighbours_are_the_sharp_frames_of_consecutive_numbers(tmp_path):
