@@ -24,17 +24,11 @@ def write_notebook(tmp_path):
     return write
 
 
-MEASURES = []
-
-
-@pytest.fixture
-def record_measures():
-    """record_measures(name, words, lines, words a line, kilobytes) of a notebook, for the summary below."""
-    return lambda *measures: MEASURES.append(measures)
-
-
 def pytest_terminal_summary(terminalreporter):
-    if MEASURES:
+    """Print the line that a test left as its property "summary", e.g. the measures of a notebook."""
+    reports = terminalreporter.stats.get("passed", [])
+    lines = [value for report in reports for key, value in report.user_properties if key == "summary"]
+    if lines:
         terminalreporter.section("notebooks")
-        for name, words, lines, ratio, size in MEASURES:
-            terminalreporter.line(f"{name:36} {words:5} words {lines:4} code lines {ratio:5.1f} words a line {size:5.0f} KB")
+        for line in sorted(lines):
+            terminalreporter.line(line)
