@@ -146,11 +146,174 @@ def _choose_wiener_constant(choose) -> str:
 # ---------------------------------------------------------------------------------------------------------------------
 # Notebook 02
 
+
+def _count_subframes(subframes) -> str:
+    """02.1: subframes(flow_previous, flow_next, exposure) -> the least odd number without a step over one pixel."""
+    require_answer(subframes)
+    rng = np.random.default_rng(2)
+    for exposure in (1.0, 0.5, 0.8):
+        before, after = (rng.uniform(-1, 1, (6, 5, 2)) * length for length in (21, 9))
+        side = exposure * np.hypot(*np.moveaxis(before, -1, 0))  # twice the path of one side: that side lasts exposure / 2
+        longest, mean = side.max(), np.hypot(*np.moveaxis(np.stack([before, after]), -1, 0)).mean()
+        found, right = subframes(before, after, exposure), 2 * int(np.ceil(longest / 2)) + 1
+        require_answer(found)
+        mistakes = {
+            "the whole flow takes a whole frame period, but the shutter is open for exposure / 2 of it on either side.":
+                2 * int(np.ceil(longest / exposure)) + 1,
+            "you count for the average motion: the fastest point is the one that leaves ghosts, so take the largest length.":
+                2 * int(np.ceil(exposure * mean / 2)) + 1,
+            "these are the sub-frames of one side only: there are as many before the sharp frame as after it.":
+                int(np.ceil(longest / 2)) + 1,
+            "n steps have n + 1 ends: the sharp frame in the middle counts as well.": right - 1,
+            "you look at the motion to the next frame only: here the motion before the sharp frame is the longer one.":
+                2 * int(np.ceil(exposure * np.hypot(*np.moveaxis(after, -1, 0)).max() / 2)) + 1,
+        }  # fmt: skip
+        for reason, number in mistakes.items():
+            require(found == right or found != number, f"{found} for an exposure of {exposure}: {reason}")
+        require(
+            found % 2 == 1, f"{found} is even: then no sub-frame stands in the middle of the exposure, where the sharp one is."
+        )
+        step = longest / max(found - 1, 1)
+        require(found >= right, f"{found} leaves steps of {step:.2f} pixels, and a thin line would show as separate copies.")
+        require(found == right, f"{found} is more than needed: {right} already make steps of at most one pixel.")
+    return "one sub-frame a pixel of the longest path. A film of fixed frame rate cannot promise that: GoPro averages 7 to 13 frames."
+
+
+def _tell_the_variant(tell) -> str:
+    """02.2: tell(blurry, sharp) -> "blur" or "blur_gamma", right on at least nine of ten pairs."""
+    from .data import SceneDataset
+
+    require_answer(tell)
+    right, said = {}, set()
+    for variant in ("blur", "blur_gamma"):
+        scenes = [SceneDataset("train", 12, 128, seed=77, variant=variant, severity=0.7).scene(i) for i in range(12)]
+        answers = [tell(s.blurry.copy(), s.sharp.copy()) for s in scenes]
+        require_answer(answers[0])
+        said |= set(answers)
+        right[variant] = np.mean([a == variant for a in answers])
+    require(said <= {"blur", "blur_gamma"}, f"the answer must be 'blur' or 'blur_gamma', not {sorted(map(str, said))[0]!r}.")
+    require(len(said) == 2, f"you answer {said.pop()!r} for every pair: what is equal in one variant and not in the other?")
+    share = (right["blur"] + right["blur_gamma"]) / 2
+    require(
+        share > 0.15, "nearly every answer is the wrong way round: the gap that is *smaller* names the values that were averaged."
+    )
+    require(
+        share >= 0.9,
+        f"{share:.0%} are right. An average keeps the mean of what was averaged: compare |mean(blurry) - mean(sharp)| with the "
+        "same gap after raising both to the power 2.2, and leave differences of single pixels alone.",
+    )
+    return (
+        f"{share:.0%} of 24 pairs are right. Run it on any download before you train on it: it takes a minute and saves a table."
+    )
+
+
+def _estimate_the_exposure(estimate) -> str:
+    """02.3: estimate(blurry, sharp, flow_previous, flow_next) -> share of the frame period that the shutter was open."""
+    from .data import render_scene
+    from .data.photographs import list_photographs, load_photograph
+
+    require_answer(estimate)
+    photograph, found = load_photograph(list_photographs("test")[0]), []
+    truths = (0.4, 0.6, 0.8, 1.0)
+    for truth in truths:
+        scene = render_scene(photograph, 21, 128, variant="blur", exposure=truth, severity=1 / truth, noise=0, objects=1)
+        found.append(estimate(scene.blurry, scene.sharp, scene.flow_previous, scene.flow_next))
+        require_answer(found[-1])
+    found, truths = np.array(found, dtype=float), np.array(truths)
+    said = ", ".join(f"{f:.2f} for {t}" for f, t in zip(found, truths, strict=True))
+    require(
+        not np.allclose(found, truths / 2, atol=0.06) or np.allclose(found, truths, atol=0.1),
+        f"you give {said}: that is the scale, and the shutter is open on both sides of the sharp frame, so exposure = 2 scale.",
+    )
+    require(np.ptp(found) > 0.1, f"you give {said}: the answer must depend on the blurry picture.")
+    require(
+        np.allclose(found, truths, atol=0.1),
+        f"you give {said}: try scales between 0.1 and 0.6, and keep the one whose reblurred picture has the highest PSNR.",
+    )
+    return f"{said}. You have measured a shutter from one blurry picture and two flows."
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Notebook 04
 
+
+def _check_distance(answer) -> str:
+    cases = {  # points, end, distance, what it tests
+        "a point beside the middle of a horizontal segment": ([[2.0, 1.0]], [4.0, 0.0], [1.0]),
+        "a point on the segment": ([[1.0, 0.0]], [4.0, 0.0], [0.0]),
+        "a point beyond the far end; clamp t at 1": ([[5.0, 0.0]], [4.0, 0.0], [1.0]),
+        "a point behind the origin; clamp t at 0": ([[-3.0, 4.0]], [4.0, 0.0], [5.0]),
+        "a vertical flow": ([[0.0, 5.0], [2.0, 1.0]], [0.0, 3.0], [2.0, 2.0]),
+        "a slanted flow": ([[2.0, 1.0]], [4.0, 3.0], [0.4]),
+        "a zero flow, where P.D / D.D divides by zero": ([[3.0, 4.0]], [0.0, 0.0], [5.0]),
+    }
+    for what, (points, end, expected) in cases.items():
+        with np.errstate(all="ignore"):
+            got = answer(np.array(points), np.array(end))
+        require_answer(got)
+        got = np.asarray(got, float)
+        require(
+            got.shape == (len(points),),
+            f"for points of shape {np.shape(points)} it should return {len(points)} distances, not {got.shape}.",
+        )
+        require(
+            np.allclose(got, expected, atol=1e-4),
+            f"{what}: P = {points[0]}, D = {end} gives {got[0]:.3g}, not {expected[0]:.3g}.",
+        )
+    return "right for every flow, vertical and zero ones too: clamping t covers both ends, so no case needs a rule of its own."
+
+
+def _check_feature_flow(answer) -> str:
+    flow = np.dstack(np.meshgrid(np.arange(8.0), 10 * np.arange(6.0)))  # (6, 8, 2)
+    got = answer(flow)
+    require_answer(got)
+    got = np.asarray(got)
+    require(got.shape == (3, 4, 2), f"a (6, 8, 2) flow should become (3, 4, 2), not {got.shape}: every second row and column.")
+    require(
+        not np.allclose(got, flow[::2, ::2]),
+        "the places are right, but the vectors still count image pixels: one feature pixel is two.",
+    )
+    require(not np.allclose(got, 2 * flow[::2, ::2]), "the vectors grew: fewer, larger pixels mean smaller numbers.")
+    require(
+        np.allclose(got, flow[::2, ::2] / 2), "take the vectors at even rows and columns, where the features sit, and halve them."
+    )
+    return "fewer pixels, each twice as large: the same motion is half as many of them."
+
+
+def _check_offsets(answer) -> str:
+    for D in ([6.0, 0.0], [0.0, 4.0], [3.0, -5.0]):
+        got = answer(np.array(D))
+        require_answer(got)
+        got = np.asarray(got, float)
+        require(
+            got.shape == (50,), f"the operator wants 50 numbers, (down, right) for each of 25 taps; yours has shape {got.shape}."
+        )
+        grid = np.stack(np.divmod(np.arange(25), 5), -1) - 2
+        points, wanted = got.reshape(25, 2) + grid, np.linspace(-1, 1, 25)[:, None] * np.array(D[::-1])
+        require(
+            not np.allclose(got.reshape(25, 2), wanted),
+            "these are the points themselves: an offset is the point minus the grid point the tap starts from.",
+        )
+        require(
+            not np.allclose(points[:, ::-1], wanted),
+            "the points are mirrored at the diagonal: each pair is (down, right), D is (right, down).",
+        )
+        require(
+            np.allclose(points[::-1], wanted) or np.allclose(points, wanted),
+            f"for D = {D} tap 0 reads at (down, right) = {points[0].round(2)}, not at {wanted[0]}.",
+        )
+        require(np.allclose(points, wanted), "the points are right but run backwards: the first should be -D, the last D.")
+    return "25 taps in a row: with weights of 1/25 this is a box blur along D, made by an operator that knows no blur."
+
+
 CHECKS = {
+    "04.1": _check_distance,
+    "04.2": _check_feature_flow,
+    "04.3": _check_offsets,
     "01.1": _undo_two_tap_blur,
     "01.2": _predict_the_pole,
     "01.3": _choose_wiener_constant,
+    "02.1": _count_subframes,
+    "02.2": _tell_the_variant,
+    "02.3": _estimate_the_exposure,
 }

@@ -1,5 +1,8 @@
 """The networks by name: create_model("svdn", "fd"), list_models(), list_variants("svdn"), load_model("svdn")."""
 
-from .registry import create_model, list_models, list_variants, load_model, save_model
+from .registry import create_model, list_models, list_variants, load_model, provenance, save_model
+from .summary import count_macs, count_parameters
 
-__all__ = ["create_model", "list_models", "list_variants", "load_model", "save_model"]
+__all__ = [
+    "count_macs", "count_parameters", "create_model", "list_models", "list_variants", "load_model", "provenance", "save_model",
+]  # fmt: skip

@@ -52,7 +52,9 @@ def create_model(name: str, variant: str = "paper", *, size: str = "full", **ove
 def save_model(model: nn.Module, path: str | Path, provenance: dict, dtype: torch.dtype = torch.float32) -> Path:
     """Write weights as safetensors (fp16 halves the file) and, beside them, a JSON with the recipe and the provenance."""
     path = Path(path)
-    state = {k: v.detach().cpu().to(dtype if v.is_floating_point() else v.dtype).contiguous() for k, v in model.state_dict().items()}
+    state = {
+        k: v.detach().cpu().to(dtype if v.is_floating_point() else v.dtype).contiguous() for k, v in model.state_dict().items()
+    }
     write_atomically(path, save(state))
     write_atomically(path.with_suffix(".json"), json.dumps({"recipe": model.recipe, **provenance}, indent=1, default=str) + "\n")
     return path
@@ -78,13 +80,21 @@ def load_model(name: str, weights: str | Path = "default", variant: str = "paper
     return model.eval()
 
 
+def provenance(name: str, size: str = "full") -> dict:
+    """The record of the shipped weights of a network: recipe, data, steps, seconds, hash of the experiment, versions."""
+    _entry(name)
+    return json.loads(_shipped(name, size).with_suffix(".json").read_text())
+
+
 def _read_state(path: Path) -> dict:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ValueError(f"{path} cannot be read as weights ({type(error).__name__}): it may be truncated or of another kind.") from None
+        raise ValueError(
+            f"{path} cannot be read as weights ({type(error).__name__}): it may be truncated or of another kind."
+        ) from None
     except Exception as error:  # torch wraps what a forbidden pickle wants to do in UnpicklingError
         raise ValueError(f"{path} was not loaded, since it holds more than tensors ({type(error).__name__}).") from None
     return state.get("state_dict", state) if isinstance(state, dict) else {}
@@ -110,7 +120,9 @@ def _shipped(name: str, size: str) -> Path:
     path = WEIGHTS / f"{name}_{size}.safetensors"
     if not path.is_file():
         shipped = ", ".join(sorted(p.stem for p in WEIGHTS.glob("*.safetensors"))) or "none"
-        raise FileNotFoundError(f"No trained weights of {name} in size {size!r} are shipped ({shipped} are): train it, or give a path.")
+        raise FileNotFoundError(
+            f"No trained weights of {name} in size {size!r} are shipped ({shipped} are): train it, or give a path."
+        )
     return path
 
 
