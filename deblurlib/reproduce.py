@@ -4,6 +4,7 @@ One process a notebook, in parallel where no notebook reads what another writes.
 data are unchanged and whose outputs are still there is not run again. A notebook that fails does not stop the others.
 """
 
+import csv
 import hashlib
 import html
 import json
@@ -420,7 +421,7 @@ def write_report(folder: Path, notebooks: Iterable[Path]) -> Path:
     shown = sorted({*notebooks, *(path for path in neighbours if path.stem in manifest["notebooks"])}, key=lambda path: path.name)
     sections = [_section(folder, path, manifest["notebooks"].get(path.stem, {})) for path in shown]
     links = [f'<a href="#{path.stem}">{html.escape(number(path))}</a>' for path in shown]
-    inputs = {name: value for name, value in manifest["inputs"].items() if value not in ("", None)}
+    inputs = {name: value for name, value in manifest["inputs"].items() if value not in ("", "auto")}
     page = template.substitute(
         inputs=html.escape(" · ".join(f"{name} {value}" for name, value in inputs.items())),
         commit=html.escape(manifest.get("git_commit", "unknown")),
@@ -447,18 +448,27 @@ def _section(folder: Path, notebook: Path, entry: dict) -> str:
 
 
 def _table(path: Path) -> str:
-    try:
-        table = pd.read_csv(path)
-    except pd.errors.EmptyDataError:
-        table = pd.DataFrame()
-    body = table.to_html(index=False, border=0, na_rep="–", classes="sortable", float_format=lambda value: f"{value:.6g}")
+    with path.open(newline="") as file:
+        head, *rows = list(csv.reader(file)) or [[]]
+    columns = [_same_decimals(column) for column in zip(*rows, strict=True)]
+    cells = [[f'<td class="{kind}">{html.escape(text) or "–"}</td>' for text in texts] for kind, texts in columns]
+    body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in zip(*cells, strict=True))
+    titles = "".join(f"<th>{html.escape(title)}</th>" for title in head)
     try:
         origin = describe_origin(json.loads(path.with_suffix(".json").read_text()))
     except (OSError, ValueError):
         origin = "origin unknown: the file beside this table is missing"
-    link = f'<a href="tables/{path.name}">csv</a>'
-    caption = f'<h3>{_caption(path)}</h3><p class="origin">{html.escape(origin)} · {link}</p>'
-    return f'<div class="table">{caption}<div class="scroll">{body}</div></div>'
+    caption = f'<h3>{_caption(path)}</h3><p class="origin">{html.escape(origin)} · <a href="tables/{path.name}">csv</a></p>'
+    return f'<div>{caption}<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>\n{body}</tbody></table></div></div>'
+
+
+def _same_decimals(texts: Iterable[str]) -> tuple[str, list[str]]:
+    """A column as ("number", texts with equally many decimals), or ("text", texts) if anything in it is no plain number."""
+    texts = list(texts)
+    if not all(re.fullmatch(r"-?\d+(\.\d+)?|", text) for text in texts):
+        return "text", texts
+    decimals = max(len(text.partition(".")[2]) for text in texts)
+    return "number", [f"{float(text):.{decimals}f}" if text else "" for text in texts]
 
 
 def describe_origin(sidecar: dict) -> str:
@@ -474,8 +484,8 @@ def title_of(notebook: Path) -> tuple[str, str]:
     text = next((c.source for c in nbformat.read(notebook, as_version=4).cells if c.cell_type == "markdown"), "")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     title = lines[0].lstrip("# ") if lines and lines[0].startswith("#") else notebook.stem
-    claim = next((line for line in lines[1:] if not line.startswith(("#", "|", "-", "*"))), "")
-    return title, re.sub(r"[*`]|\b_|_\b", "", claim)
+    claim = next((line.lstrip("> ") for line in lines[1:] if not line.startswith(("#", "|", "- ", "* "))), "")
+    return tuple(re.sub(r"[*`]|\b_|_\b", "", text) for text in (title, claim))
 
 
 def _caption(path: Path) -> str:

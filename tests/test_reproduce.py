@@ -188,6 +188,19 @@ def test_report_says_when_an_origin_is_missing_and_when_a_number_was_reported(tm
     assert "reported · commit abc" in page and "29.81" in page
 
 
+def test_report_gives_a_column_equally_many_decimals():
+    assert reproduce._same_decimals(["1", "0.994", ""]) == ("number", ["1.000", "0.994", ""])
+    assert reproduce._same_decimals(["1", "1e-13"]) == ("text", ["1", "1e-13"])
+
+
+def test_title_and_claim_lose_their_markup(tmp_path, write_notebook):
+    path = write_notebook("01_x")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[0].source = "# A **title**\n\n> _An inverse_ of `K_1` is *wide*.\n\nMore."
+    nbformat.write(notebook, path)
+    assert reproduce.title_of(path) == ("A title", "An inverse of K_1 is wide.")
+
+
 def test_refresh_executes_in_place_and_keeps_only_tags(tmp_path, write_notebook, monkeypatch):
     path = write_notebook("01_lesson", "print(preset)")
     notebook = nbformat.read(path, as_version=4)
