@@ -192,7 +192,7 @@ def _random_path(rng, size, blur, exposure, centre=None):
     radius = min(size) / 2
     # translation x, y | rotation | log zoom | two perspective terms: pixels of motion at the radius for amplitude 1
     unit = np.array([1, 1, 0.5 / radius, 0.35 / radius, 0.1 / radius**2, 0.1 / radius**2])
-    frequency = np.array([0.2, 0.45, 0.9])[:, None]  # cycles a frame period: slow drift, sway, tremor
+    frequency = np.array([0.05, 0.15, 0.4])[:, None]  # cycles a frame period: drift, sway, and a little tremor
     amplitude = rng.standard_normal((3, 6)) / (frequency * [[1.0], [1.5], [3.0]])
     phase = rng.uniform(0, 2 * np.pi, (3, 6))
 
