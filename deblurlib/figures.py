@@ -76,7 +76,7 @@ def flow_picture(flow: np.ndarray, longest: float | None = None) -> np.ndarray:
 # Notebook 01
 
 
-def curves(series: dict, xlabel: str, ylabel: str, *, marks: dict | None = None, size=(7.5, 3.2), **axes):
+def curves(series: dict, xlabel: str, ylabel: str, *, marks: dict | None = None, size=(6.6, 2.8), **axes):
     """Named curves in one frame: values, or (x, values). `marks`: label -> x of a dotted vertical line.
 
     axes: anything that Axes.set takes, such as xscale="log" or ylim=(0, 1).
@@ -85,7 +85,7 @@ def curves(series: dict, xlabel: str, ylabel: str, *, marks: dict | None = None,
     styles = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]  # so that curves differ without colour, too
     for (name, values), style in zip(series.items(), styles * 3, strict=False):
         x, y = values if isinstance(values, tuple) else (np.arange(len(values)), values)
-        axis.plot(x, y, linestyle=style, label=name, marker="o" if len(x) <= 12 else None, markersize=4)
+        axis.plot(x, y, linestyle=style, label=name, marker="o" if len(x) <= 24 else None, markersize=4)
     axis.set(xlabel=xlabel, ylabel=ylabel, **axes)
     for label, x in (marks or {}).items():
         axis.axvline(x, color="0.4", linestyle=":", linewidth=1)
@@ -95,31 +95,30 @@ def curves(series: dict, xlabel: str, ylabel: str, *, marks: dict | None = None,
     return figure
 
 
-def zero_map(kernels: dict, width: float = 10.0):
+def zero_map(kernels: dict, width: float = 9.0):
     """The zeros of each causal kernel against the unit circle: inside is invertible, on it erased, outside unstable."""
     from .theory import kernel_zeros
 
-    figure, axes = plt.subplots(1, len(kernels), figsize=(width, width / len(kernels) + 0.6), sharex=True, sharey=True)
+    figure, axes = plt.subplots(1, len(kernels), figsize=(width, width / len(kernels) + 0.7), sharey=True, squeeze=False)
     circle = np.exp(2j * np.pi * np.linspace(0, 1, 200))
-    for axis, (name, kernel) in zip(np.atleast_1d(axes), kernels.items(), strict=True):
+    for axis, (name, kernel) in zip(axes[0], kernels.items(), strict=True):
         zeros = kernel_zeros(kernel)
-        axis.fill(circle.real, circle.imag, color=COLOURS["sky"], alpha=0.15)
+        beyond = np.sign(np.round(np.abs(zeros) - 1, 6))
+        axis.fill(circle.real, circle.imag, facecolor=COLOURS["sky"], alpha=0.2)
         axis.plot(circle.real, circle.imag, color="0.4", linewidth=1)
-        for name_, group, marker in (
-            ("blue", np.abs(zeros) < 1 - 1e-6, "o"),
-            ("orange", np.abs(np.abs(zeros) - 1) <= 1e-6, "D"),
-            ("vermilion", np.abs(zeros) > 1 + 1e-6, "X"),
-        ):
-            axis.plot(zeros.real[group], zeros.imag[group], marker, color=COLOURS[name_], markersize=7, clip_on=False)
-        axis.set(title=f"{name}\nlargest |z| = {np.abs(zeros[0]):.2f}", aspect="equal", xlabel="Re z")
-    np.atleast_1d(axes)[0].set(ylabel="Im z", xlim=(-1.4, 1.4), ylim=(-1.4, 1.4))
+        for side, colour, marker in ((-1, "blue", "o"), (0, "orange", "D"), (1, "vermilion", "X")):
+            axis.plot(zeros.real[beyond == side], zeros.imag[beyond == side], marker, color=COLOURS[colour], markersize=7)
+        axis.set(title=f"{name}: |z| ≤ {np.abs(zeros[0]):.2f}", xlabel="Re z", xlim=(-1.45, 1.45), ylim=(-1.45, 1.45))
+        axis.set_box_aspect(1)
+    axes[0, 0].set_ylabel("Im z")
     return figure
 
 
-def filters(named: dict, window: int = 65, boxes: dict | None = None, columns: int | None = None, width: float = 10.0):
+def filters(named: dict, window: int = 65, *, boxes=None, columns=None, width=9.0, labels=("pixels right", "pixels down")):
     """Taps of filters as pictures around their centre n // 2, each scaled to its own largest tap; red positive, blue negative.
 
-    window: side in pixels that is shown of each (filters that are smaller are padded). boxes: title -> side of a centred square.
+    window: side in pixels that is shown of each (filters that are smaller are padded). boxes: title -> side of
+    a centred square.
     """
     columns = columns or len(named)
     rows = -(-len(named) // columns)
@@ -137,10 +136,11 @@ def filters(named: dict, window: int = 65, boxes: dict | None = None, columns: i
             side = boxes[title]
             axis.add_patch(plt.Rectangle((-side / 2, -side / 2), side, side, fill=False, color=COLOURS["black"], linewidth=1.2))
         axis.grid(False)
-        axis.set(title=title, xlabel="pixels right")
+        axis.set(title=title, xlabel=labels[0])
+        axis.locator_params(integer=True, nbins=5)
         axis.tick_params(labelleft=axis in axes[:, 0])
     for axis in axes[:, 0]:
-        axis.set_ylabel("pixels down")
+        axis.set_ylabel(labels[1])
     return figure
 
 

@@ -93,7 +93,9 @@ def _undo_two_tap_blur(undo) -> str:
 def _predict_the_pole(answer) -> str:
     """01.2: (p, reverse) of the scan that undoes the blur [0.3, 0.7]."""
     require_answer(answer)
-    require(len(answer) == 2 and ... not in answer, "give both: (p, reverse), a number and True or False.")
+    for part in answer:
+        require_answer(part)
+    require(len(answer) == 2, "give both: (p, reverse), a number and True or False.")
     p, reverse = float(answer[0]), bool(answer[1])
     require(
         not np.isclose(p, -7 / 3, atol=0.01),
@@ -129,13 +131,11 @@ def _choose_wiener_constant(choose) -> str:
         def quality(c, blurred=blurred, transfer=transfer, sharp=sharp):
             return psnr(theory.apply_filter(blurred, theory.inverse_filter(transfer, c)), sharp)
 
-        candidates = np.logspace(-5, 0, 41)
-        best = max(candidates, key=quality)
+        best = max(np.logspace(-4, 0, 21), key=quality)
         losses.append((quality(best) - quality(c), float(c), best))
     loss, c, best = max(losses)
     side = (
-        "too small: noise is amplified. The variance of the picture is mostly in its lowest frequencies, so noise² / variance "
-        "promises far more signal at high frequencies than there is"
+        "too small: noise is amplified. (noise² / variance errs this way: most of the variance lies in the lowest frequencies)"
         if c < best
         else "too large: the blur is left in"
     )
@@ -176,7 +176,7 @@ def _count_subframes(subframes) -> str:
         step = longest / max(found - 1, 1)
         require(found >= right, f"{found} leaves steps of {step:.2f} pixels, and a thin line would show as separate copies.")
         require(found == right, f"{found} is more than needed: {right} already make steps of at most one pixel.")
-    return "one sub-frame a pixel of the longest path. A film of fixed frame rate cannot promise that: GoPro averages 7 to 13 frames."
+    return "one sub-frame a pixel of the longest path. A film of fixed rate cannot promise that: GoPro averages 7 to 13 frames."
 
 
 def _tell_the_variant(tell) -> str:

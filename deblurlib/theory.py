@@ -37,11 +37,11 @@ def path_kernel(down: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def curve_kernel(extent: int, rng: np.random.Generator) -> np.ndarray:
-    """A random smooth camera path within `extent` pixels (odd), as hand shake draws it; (extent, extent), sums to 1."""
+    """A random smooth camera path, as hand shake draws it, spanning `extent` pixels (odd) both ways; a square that sums to 1."""
     walk = rng.standard_normal((2, 401)).cumsum(1).cumsum(1)
-    walk -= np.linspace(0, 1, 401) * walk[:, -1:] * rng.uniform(0.3, 0.9, (2, 1))
+    walk -= np.linspace(0, 1, 401) * walk[:, -1:] * rng.uniform(0.3, 0.9, (2, 1))  # a path that drifts on is a straight one
     walk -= (walk.max(1, keepdims=True) + walk.min(1, keepdims=True)) / 2
-    return path_kernel(*(walk / np.abs(walk).max() * (extent - 1) / 2))
+    return path_kernel(*(walk / np.abs(walk).max(1, keepdims=True) * (extent - 1) / 2))
 
 
 def gaussian_kernel(sigma: float) -> np.ndarray:

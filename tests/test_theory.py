@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.signal import lfilter
 
-from deblurlib import theory
+from deblurlib import teaching, theory
 
 GEOMETRIC = 0.6 ** np.arange(9) / (0.6 ** np.arange(9)).sum()
 BOX = np.ones(9) / 9
@@ -429,3 +429,39 @@ def test_errors_say_what_to_mend():
 def test_signal_psnr_does_not_clip():
     assert theory.signal_psnr(np.zeros(4), np.full(4, 0.1)) == pytest.approx(20)
     assert theory.signal_psnr(np.full(4, 1000.0), np.zeros(4)) == pytest.approx(-60)
+
+
+# --- the checks of the lesson ----------------------------------------------------------------------------------------
+
+
+def blind_constant(blurred, transfer, noise):
+    for c in np.logspace(-6, 0, 61):
+        if np.std(blurred - theory.apply_filter(blurred, transfer * theory.inverse_filter(transfer, c))) > noise:
+            return c
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "passes", "reason"),
+    [
+        ("01.1", lambda y, a: None, False, "not answered"),
+        ("01.1", lambda y, a: theory.scan(y, theory.two_tap_pole(a)), True, "One number"),
+        ("01.1", lambda y, a: (y - a * np.r_[0, y[:-1]]) / (1 - a), False, "blurred"),
+        ("01.1", lambda y, a: theory.scan(y, a / (1 - a)) * (1 - a) / (1 - 2 * a) / (1 - a), False, "sign"),
+        ("01.1", lambda y, a: theory.invert_recursively(y, [1, a]), False, "division"),
+        ("01.1", lambda y, a: y[1:], False, "60 samples"),
+        ("01.1", lambda y, a: y + np.eye(1, 60)[0], False, "first sample"),
+        ("01.2", (..., ...), False, "not answered"),
+        ("01.2", (-7 / 3, False), False, "multiplies rounding errors"),
+        ("01.2", (3 / 7, True), False, "averages"),
+        ("01.2", (-0.6, True), False, "not it"),
+        ("01.2", (-3 / 7, False), False, "from the left"),
+        ("01.2", (-3 / 7, True), True, "circle"),
+        ("01.3", lambda blurred, transfer, noise: ..., False, "not answered"),
+        ("01.3", lambda blurred, transfer, noise: noise**2 / blurred.var(), False, "too small"),
+        ("01.3", lambda blurred, transfer, noise: 0.9, False, "too large"),
+        ("01.3", blind_constant, True, "unseen"),
+    ],
+)
+def test_checks_give_the_reason(exercise, answer, passes, reason):
+    verdict = teaching.check(exercise, answer)
+    assert verdict.passed == passes and reason in verdict.reason, verdict
