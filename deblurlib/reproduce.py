@@ -453,7 +453,8 @@ def _table(path: Path) -> str:
     columns = [_same_decimals(column) for column in zip(*rows, strict=True)]
     cells = [[f'<td class="{kind}">{html.escape(text) or "–"}</td>' for text in texts] for kind, texts in columns]
     body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in zip(*cells, strict=True))
-    titles = "".join(f"<th>{html.escape(title)}</th>" for title in head)
+    kinds = [kind for kind, _ in columns] or ["text"] * len(head)
+    titles = "".join(f'<th class="{kind}">{html.escape(title)}</th>' for kind, title in zip(kinds, head, strict=True))
     try:
         origin = describe_origin(json.loads(path.with_suffix(".json").read_text()))
     except (OSError, ValueError):
