@@ -77,5 +77,94 @@ def check_data(
     raise typer.Exit(int(not report.ok))
 
 
+@app.command()
+def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for another program.")] = False):
+    """List the networks, their variants and their parameter counts."""
+    import json
+
+    from .models import count_parameters, create_model, list_models, list_variants
+
+    rows = [
+        {"model": name, "variant": variant, "parameters": count_parameters(create_model(name, variant))}
+        for name in list_models()
+        for variant in list_variants(name)
+    ]
+    typer.echo(json.dumps(rows, indent=1) if as_json else _as_text(rows))
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="Which network, e.g. svdn.")] = "svdn",
+    variant: Annotated[str, typer.Option(help="Which variant of it; see `deblurlib models`.")] = "paper",
+    preset: Annotated[str, typer.Option(help="Where the numbers below come from if they are not given.")] = "quick",
+    size: Annotated[str, typer.Option(help="full or small; empty = the preset's.")] = "",
+    steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 = the preset's.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of weights, scenes and crops.")] = 0,
+    photos: Annotated[str, typer.Option(help="Folder of sharp photographs to render scenes from; empty = the bundled ones.")] = "",
+    position: Annotated[float, typer.Option(help="Weight of SVDN's position loss; 0 = no flow guidance.")] = 0.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that render scenes.")] = 0,
+    results: Annotated[str, typer.Option(help="Runs go to its folder runs/; empty = results/ of this project.")] = "",
+):
+    """Train a network on rendered scenes; an interrupted training is taken up again, a finished one is reused."""
+    from .presets import get_preset
+    from .results import results_folder
+    from .training import Experiment, fit
+
+    chosen = get_preset(preset)
+    experiment = Experiment(
+        model=model, variant=variant, size=size or chosen.size, seed=seed, photos=photos, position=position,
+        scenes=chosen.train_scenes, scene_size=chosen.scene_size,
+        steps=steps or chosen.train_steps, batch=chosen.batch, patch=chosen.patch,
+    )  # fmt: skip
+    run = fit(experiment, device=device, workers=workers, folder=results_folder(results) / "runs")
+    how = "reused" if run.cached else f"trained in {run.seconds:.0f} s"
+    typer.echo(f"{how}: {run.folder / 'model.safetensors'}")
+
+
+@app.command()
+def evaluate(
+    data: Annotated[str, typer.Argument(help="Root of a real data set; empty = the rendered test scenes.")] = "",
+    model: Annotated[str, typer.Option(help="Which network; empty = measure the blurry pictures alone.")] = "svdn",
+    weights: Annotated[str, typer.Option(help="A .safetensors or .pth file, or 'default' for the shipped ones.")] = "default",
+    split: Annotated[str, typer.Option(help="train or test, where the data set has both.")] = "",
+    variant: Annotated[str, typer.Option(help="blur or blur_gamma, where the data set has both.")] = "",
+    frames: Annotated[str, typer.Option(help="Only these, counted from 0: FIRST:END.")] = "",
+    preset: Annotated[str, typer.Option(help="Number and size of the rendered scenes.")] = "quick",
+    metrics: Annotated[str, typer.Option(help="Names, separated by commas.")] = "rgb-psnr,ssim-skimage",
+    output: Annotated[Path | None, typer.Option(help="Write the table, one row an image, as CSV here.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+):
+    """Measure a network on a data set: one row an image, and the mean."""
+    from torch.utils.data import Subset
+
+    from . import evaluation
+    from .data import PairedFolder, SceneDataset
+    from .lesson import choose_device
+    from .models import load_model
+    from .presets import get_preset
+    from .results import save_table
+
+    chosen = get_preset(preset)
+    scenes = data == ""
+    dataset = SceneDataset("test", chosen.test_scenes, chosen.scene_size, variant=variant or "blur") if scenes else None
+    dataset = dataset or PairedFolder(data, split or None, variant or None, neighbours=False)
+    if frames:
+        first, _, end = frames.partition(":")
+        dataset = Subset(dataset, range(len(dataset))[int(first or 0) : int(end) if end else None])
+    network = load_model(model, weights).to(choose_device(device)) if model else None
+    table = evaluation.evaluate(network, dataset, metrics.split(","))
+    if output:
+        save_table(table, output, data=Path(data).name or "rendered test scenes", model=model, weights=Path(weights).name)
+    typer.echo(table.round(3).to_string(index=False))
+    typer.echo("mean\n" + table.drop(columns="image").mean().round(3).to_string())
+
+
+def _as_text(rows: list[dict]) -> str:
+    import pandas as pd
+
+    return pd.DataFrame(rows).to_string(index=False)
+
+
 if __name__ == "__main__":
     sys.exit(app())

@@ -61,6 +61,20 @@ def pictures(named: dict, columns: int | None = None, width: float = 10.0, crop=
     return figure
 
 
+def pictures_and_map(named: dict, values: np.ndarray, title: str, unit: str, width: float = 10.0):
+    """Pictures in a row and, at their right, a map of a non-negative quantity with its colour bar."""
+    figure, axes = plt.subplots(1, len(named) + 1, figsize=(width, width / (len(named) + 1) + 0.2))
+    for axis, (name, picture) in zip(axes, named.items(), strict=False):
+        axis.imshow(as_picture(picture))
+        axis.set_title(name)
+    image = axes[-1].imshow(values, cmap=SEQUENTIAL, vmin=0)
+    axes[-1].set_title(title)
+    figure.colorbar(image, label=unit, shrink=0.85)
+    for axis in axes:
+        axis.axis("off")
+    return figure
+
+
 def flow_picture(flow: np.ndarray, longest: float | None = None) -> np.ndarray:
     """(H, W, 2) flow as colours: hue = direction, saturation = length relative to `longest` (default: the 99th percentile)."""
     from matplotlib.colors import hsv_to_rgb

@@ -75,12 +75,15 @@ def open_lesson(name: str, *, preset="smoke", data="", variant="", results="", s
         raise FileNotFoundError(
             f"The data folder {data} does not exist: give the root of a data set, or '' for the bundled scenes."
         )
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     seed_everything(seed)
     figures.use_style()
     folder = Path(data).resolve() if data else None
-    return Lesson(name, get_preset(preset), folder, variant or None, results_folder(results), seed, torch.device(device))
+    return Lesson(name, get_preset(preset), folder, variant or None, results_folder(results), seed, choose_device(device))
+
+
+def choose_device(device: str) -> torch.device:
+    """The device of that name; "auto" is the GPU where there is one."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
 
 
 def seed_everything(seed: int) -> None:
