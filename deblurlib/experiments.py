@@ -1,5 +1,7 @@
 """Every trained row of every table, as Experiments: a new row of an ablation is one entry here."""
 
+from dataclasses import replace
+
 from .presets import Preset, get_preset
 from .training import Experiment
 
@@ -12,9 +14,6 @@ SVDN_TABLE_2 = {
     "fd_og": {"position": 1e-4},
 }
 
-# What the paper prints (section 4.2), for real data; epochs are in the preset's number of steps
-SVDN_PAPER = {"batch": 32, "patch": 256, "lr": 1e-3, "lr_end": 1e-6, "lr_power": 0.9, "betas": (0.9, 0.9), "perceptual": 0.01}
-
 
 def svdn_table2(preset: str | Preset, seed: int = 0) -> list[Experiment]:
     """The rows of SVDN's Table 2 and our control, each for as many seeds as the preset says, from `seed` on.
@@ -25,10 +24,11 @@ def svdn_table2(preset: str | Preset, seed: int = 0) -> list[Experiment]:
     return [svdn_row(variant, preset, seed + s) for s in range(preset.seeds) for variant in SVDN_TABLE_2]
 
 
-def svdn_row(variant: str, preset: Preset, seed: int = 0) -> Experiment:
+def svdn_row(name: str, preset: Preset, seed: int = 0) -> Experiment:
     """One row of SVDN's Table 2 at the size of a preset, trained on rendered scenes."""
-    return Experiment(
-        model="svdn", variant=variant, size=preset.size, seed=seed,
+    row = Experiment(
+        model="svdn", variant=name, size=preset.size, seed=seed,
         scenes=preset.train_scenes, scene_size=preset.scene_size,
-        steps=preset.train_steps, batch=preset.batch, patch=preset.patch, **SVDN_TABLE_2[variant],
+        steps=preset.train_steps, batch=preset.batch, patch=preset.patch,
     )  # fmt: skip
+    return replace(row, **SVDN_TABLE_2[name])
