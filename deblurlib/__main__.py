@@ -100,7 +100,7 @@ def train(
     size: Annotated[str, typer.Option(help="full or small; empty = the preset's.")] = "",
     steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 = the preset's.")] = 0,
     seed: Annotated[int, typer.Option(help="Of weights, scenes and crops.")] = 0,
-    photos: Annotated[str, typer.Option(help="Folder of sharp photographs to render scenes from; empty = the bundled ones.")] = "",
+    photos: Annotated[str, typer.Option(help="Sharp photographs to render scenes from; empty = the bundled ones.")] = "",
     position: Annotated[float, typer.Option(help="Weight of SVDN's position loss; 0 = no flow guidance.")] = 0.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that render scenes.")] = 0,

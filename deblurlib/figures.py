@@ -275,8 +275,8 @@ def point_clouds(clouds: dict, ends, width: float = 8.0):
 def sampling_points(picture, points: np.ndarray, flows, spots: dict, window: int = 28, width: float = 9.0):
     """Where a deformable layer at half resolution reads for some pixels, over the picture and its two flow segments.
 
-    points: (2, n, h, w), (right, down) in feature pixels; flows: two of (h, w, 2) in feature pixels; spots: title -> (row, column)
-    of a feature pixel. Drawn in image pixels: feature pixel (i, j) sits on image pixel (2i, 2j).
+    points: (2, n, h, w), (right, down) in feature pixels; flows: two of (h, w, 2) in feature pixels; spots: title -> (row,
+    column) of a feature pixel. Drawn in image pixels: feature pixel (i, j) sits on image pixel (2i, 2j).
     """
     figure, axes = plt.subplots(1, len(spots), figsize=(width, width / len(spots) + 0.3))
     for axis, (title, (i, j)) in zip(np.atleast_1d(axes), spots.items(), strict=True):

@@ -18,19 +18,14 @@ class Preset:
     size: str  # width of the networks trained here: "small" or "full"
 
 
-PRESETS = {
-    p.name: p
-    for p in (
-        # every notebook under a minute: what the tests run, and what the committed outputs were made with
-        Preset("smoke", test_scenes=8, scene_size=128, train_scenes=32, train_steps=40, batch=4, patch=64, seeds=1, size="small"),
-        # the default: the whole book in twenty minutes
-        Preset("quick", test_scenes=24, scene_size=192, train_scenes=160, train_steps=400, batch=4, patch=64, seeds=2, size="small"),
-        # one GPU, pieces of under ten minutes
-        Preset("gpu", test_scenes=100, scene_size=256, train_scenes=4000, train_steps=20_000, batch=16, patch=128, seeds=3, size="full"),
-        # the printed schedules on GoPro: 2000 epochs of 2103 pairs in batches of 32
-        Preset("paper", test_scenes=100, scene_size=256, train_scenes=0, train_steps=131_438, batch=32, patch=256, seeds=1, size="full"),
-    )
-}  # fmt: skip
+# columns: test_scenes, scene_size, train_scenes, train_steps, batch, patch, seeds, size
+_ROWS = {
+    "smoke": (8, 128, 32, 40, 4, 64, 1, "small"),  # every notebook under a minute: the tests, and the committed outputs
+    "quick": (24, 192, 160, 400, 4, 64, 2, "small"),  # the default: the whole book in twenty minutes
+    "gpu": (100, 256, 4000, 20_000, 16, 128, 3, "full"),  # one GPU, pieces of under ten minutes
+    "paper": (100, 256, 4000, 131_438, 32, 256, 1, "full"),  # SVDN's schedule: 2000 epochs of 2103 pairs in batches of 32
+}
+PRESETS = {name: Preset(name, *row) for name, row in _ROWS.items()}
 
 
 def get_preset(name: str) -> Preset:

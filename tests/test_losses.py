@@ -50,7 +50,8 @@ def test_gradient_is_finite_everywhere_and_right():
         losses.point_segment_distance(points, torch.tensor(end, dtype=torch.float64)).sum().backward()
     assert torch.isfinite(points.grad).all()
     away = torch.tensor([[2.0, 1.3], [-3.0, 0.5], [0.3, 7.0]], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda p: losses.point_segment_distance(p, torch.tensor([4.0, 1.0], dtype=torch.float64)), away)
+    end = torch.tensor([4.0, 1.0], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda p: losses.point_segment_distance(p, end), away)
 
 
 def test_unmoved_grid_has_the_mean_distance_of_a_5x5_grid_to_a_horizontal_line():
