@@ -38,6 +38,9 @@ def show(figure) -> None:
     plt.close(figure)
     full = Picture.open(buffer).convert("RGB")
     palette = full.quantize(256, method=Picture.Quantize.MAXCOVERAGE)
+    colours = np.array(palette.getpalette()).reshape(-1, 3)
+    colours[colours.min(axis=1) >= 250] = 255  # paper stays white
+    palette.putpalette(colours.ravel().tolist())
     full.quantize(palette=palette, dither=Picture.Dither.FLOYDSTEINBERG).save(buffer := io.BytesIO(), "PNG", optimize=True)
     display(Image(buffer.getvalue()))
 
