@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from deblurlib.lesson import open_lesson, seed_everything
+from deblurlib.presets import PRESETS
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +61,17 @@ def test_seeds_reach_every_generator(tmp_path):
     assert all(a != b for a, b in zip(draw(0), draw(1), strict=True))
     seed_everything(0)
     assert torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_test_set_is_the_rendered_scenes_or_windows_of_real_pairs(tmp_path):
+    rendered = open_lesson("01", results=tmp_path / "r").test_set()
+    assert len(rendered) == PRESETS["smoke"].test_scenes and rendered[0].flow_next is not None
+    rng = np.random.default_rng(0)
+    for side in ("input", "target"):
+        (tmp_path / "pairs" / side).mkdir(parents=True)
+        for number in range(20):
+            Image.fromarray(rng.integers(0, 256, (150, 200, 3), np.uint8)).save(tmp_path / "pairs" / side / f"{number:02d}.png")
+    real = open_lesson("01", data=tmp_path / "pairs", results=tmp_path / "r").test_set()
+    assert len(real) == 8 and real[0].name.endswith("00") and real[7].name.endswith("19")  # from the first to the last
+    whole = real.dataset[19].sharp
+    assert torch.equal(real[7].sharp, whole[:, 11:139, 36:164])
