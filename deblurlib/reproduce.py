@@ -41,7 +41,7 @@ OUTPUTS = ("tables/{}_*.csv", "tables/{}_*.json", "figures/{}_*.png")
 SECONDS_TO_DIE = 10  # what an interrupted notebook gets before it is killed
 DEAD_KERNEL = "the kernel was killed, most often for lack of memory: run fewer notebooks at a time or a smaller preset."
 PLAIN_METADATA = {
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
 
@@ -131,6 +131,7 @@ class Task:
         """Start papermill in a process of its own, in the folder of the notebook, as JupyterLab would."""
         self.copy.parent.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.before = self.files()
         command = [sys.executable, "-m", "papermill", self.path, self.running_copy, "--cwd", self.path.parent]
         command += [
             "--parameters_yaml",
@@ -148,7 +149,7 @@ class Task:
             self.process = subprocess.Popen(
                 list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True
             )
-        self.began, self.clock = time.time(), time.monotonic()
+        self.clock = time.monotonic()
 
     def finish(self) -> dict:
         """The manifest entry of a notebook whose process has ended. Only its exit code says whether it succeeded."""
@@ -170,10 +171,14 @@ class Task:
 
     def outputs(self) -> dict:
         """sha256 by path below results/ of every file that this run of the notebook wrote."""
-        files = [path for pattern in OUTPUTS for path in self.folder.glob(pattern.format(self.number))]
-        files += [self.copy, self.copy.with_suffix(".html")]
-        written = sorted(path for path in files if path.exists() and path.stat().st_mtime > self.began - 1)
+        written = sorted(path for path, changed in self.files().items() if self.before.get(path) != changed)
         return {path.relative_to(self.folder).as_posix(): file_hash(path) for path in written}
+
+    def files(self) -> dict:
+        """Every file that belongs to this notebook, with the time and the node by which a rewritten one is told."""
+        files = [path for pattern in OUTPUTS for path in self.folder.glob(pattern.format(self.number))]
+        files += [path for path in (self.copy, self.copy.with_suffix(".html")) if path.exists()]
+        return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in files}
 
     def failure(self) -> dict:
         """The cell that failed, by the first line of its source, and the line that says why."""

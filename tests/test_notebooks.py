@@ -143,16 +143,24 @@ def has_one_title_on_top(path, notebook):
 
 
 def checks_and_solves_each_exercise(path, notebook):
-    """Between one skeleton and the next there are a check of it, its solution, and the check again, in this order."""
+    """Between one skeleton and the next: a check that fails it, the solution, and a check that passes it, in this order."""
     cells = notebook.cells
     starts = [i for i, cell in enumerate(cells) if "exercise" in cell.metadata.get("tags", [])] + [len(cells)]
     for start, end in zip(starts, starts[1:], strict=False):
         kinds = ""
         for cell in cells[start:end]:
             kinds += "s" * ("solution" in cell.metadata.get("tags", []))
-            kinds += "c" * (cell.cell_type == "code" and bool(re.search(r"(?<!\w)check\(", cell.source)))
-        if not re.search("c.*sc", kinds):
-            yield f"the exercise {cells[start].source[:40]!r} lacks a check, a solution, or the check after it"
+            kinds += verdict(cell)
+        if not re.search("✗.*s✓", kinds):
+            yield f"the exercise {cells[start].source[:40]!r} wants a check that says ✗, a solution, a check that says ✓: {kinds}"
+
+
+def verdict(cell):
+    """The mark that a cell with a check shows, "?" if it shows none, "" for other cells."""
+    if cell.cell_type != "code" or not re.search(r"(?<!\w)check\(", cell.source):
+        return ""
+    shown = " ".join(str(output.get("data", {}).get("text/plain", "")) + output.get("text", "") for output in cell.outputs)
+    return (re.findall("[✓✗]", shown) or ["?"])[-1]
 
 
 def has_no_vector_graphics(path, notebook):
@@ -161,7 +169,8 @@ def has_no_vector_graphics(path, notebook):
 
 
 def has_only_tags_as_metadata(path, notebook):
-    if notebook.metadata != PLAIN_METADATA:
+    kernel = {**PLAIN_METADATA["kernelspec"], "display_name": notebook.metadata.get("kernelspec", {}).get("display_name")}
+    if notebook.metadata != {**PLAIN_METADATA, "kernelspec": kernel}:  # front ends differ in the name they show
         yield f"metadata {dict(notebook.metadata)}: run `make notebooks`"
     for cell in notebook.cells:
         if set(cell.metadata) - {"tags"}:
@@ -213,9 +222,9 @@ def good_notebook():
         code(parameters, ["parameters"]),
         code("1 + 1", ["item:svrnn:eq1"], output_type="execute_result", data={"text/plain": "2"}, execution_count=1),
         code("def answer(x): ...", ["exercise"]),
-        code('teaching.check("01.1", answer)'),
+        code('teaching.check("01.1", answer)', output_type="execute_result", data={"text/plain": "✗ not yet"}),
         code("def answer(x): return x", ["solution"]),
-        code('teaching.check("01.1", answer)'),
+        code('teaching.check("01.1", answer)', output_type="execute_result", data={"text/plain": "✓ so it is"}),
     ]
     for count, cell in enumerate(cells[1:], 1):
         cell.execution_count = count
@@ -269,6 +278,8 @@ BREAKAGES = [
     (checks_and_solves_each_exercise, edit(lambda nb: nb.cells.pop(6))),
     (checks_and_solves_each_exercise, edit(lambda nb: nb.cells.pop(5))),
     (checks_and_solves_each_exercise, edit(lambda nb: nb.cells.pop(4))),
+    (checks_and_solves_each_exercise, edit(lambda nb: nb.cells[6].outputs[0].data.update({"text/plain": "✗ no"}))),
+    (checks_and_solves_each_exercise, edit(lambda nb: nb.cells[4].outputs.clear())),
     (has_no_vector_graphics, edit(lambda nb: output_of(nb, output_type="display_data", data={"image/svg+xml": "<svg/>"}))),
     (has_only_tags_as_metadata, edit(lambda nb: nb.metadata.update(papermill={}))),
     (has_only_tags_as_metadata, edit(lambda nb: nb.cells[2].metadata.update(collapsed=True))),
