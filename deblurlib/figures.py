@@ -39,7 +39,7 @@ def show(figure) -> None:
     full = Picture.open(buffer).convert("RGB")
     palette = full.quantize(256, method=Picture.Quantize.MAXCOVERAGE)
     colours = np.array(palette.getpalette()).reshape(-1, 3)
-    colours[colours.min(axis=1) >= 250] = 255  # paper stays white
+    colours[palette.getpixel((0, 0))] = 255  # the paper stays white
     palette.putpalette(colours.ravel().tolist())
     full.quantize(palette=palette, dither=Picture.Dither.FLOYDSTEINBERG).save(buffer := io.BytesIO(), "PNG", optimize=True)
     display(Image(buffer.getvalue()))
