@@ -38,10 +38,11 @@ def show(figure) -> None:
     plt.close(figure)
     full = Picture.open(buffer).convert("RGB")
     palette = full.quantize(256, method=Picture.Quantize.MAXCOVERAGE)
-    colours = np.array(palette.getpalette()).reshape(-1, 3)
-    colours[palette.getpixel((0, 0))] = 255  # the paper stays white
-    palette.putpalette(colours.ravel().tolist())
-    full.quantize(palette=palette, dither=Picture.Dither.FLOYDSTEINBERG).save(buffer := io.BytesIO(), "PNG", optimize=True)
+    few = full.quantize(palette=palette, dither=Picture.Dither.FLOYDSTEINBERG)
+    colours = np.array(few.getpalette()).reshape(-1, 3)
+    colours[few.getpixel((0, 0))] = 255  # the paper stays white
+    few.putpalette(colours.ravel().tolist())
+    few.save(buffer := io.BytesIO(), "PNG", optimize=True)
     display(Image(buffer.getvalue()))
 
 
