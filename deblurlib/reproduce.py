@@ -533,8 +533,17 @@ def _refresh(path: Path) -> float:
 
 
 def strip_metadata(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Keep of the metadata only what is the same on every machine: the kernel's name, the language, the tags."""
+    """Keep of the metadata only what is the same on every machine: the kernel's name, the language, the tags.
+
+    Progress bars go, too: a finished bar is of no use to a reader, and a widget needs its kernel.
+    """
     notebook.metadata = nbformat.from_dict(PLAIN_METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({"tags": cell.metadata.tags} if cell.metadata.get("tags") else {})
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_progress(output)]
     return notebook
+
+
+def _is_progress(output: nbformat.NotebookNode) -> bool:
+    return output.get("name") == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
