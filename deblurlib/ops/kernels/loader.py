@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 SOURCES = Path(__file__).parent
-WARM_MATH = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+MATH = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
 class KernelUnavailable(RuntimeError):
@@ -53,7 +53,7 @@ def flag_sets():
     """Compiler flags, best first; the first set that compiles is used."""
     native = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
     threads = ["-Xpreprocessor", "-fopenmp", "-lomp"] if sys.platform == "darwin" else ["-fopenmp"]
-    base = ["-O3", "-std=gnu11", "-fPIC", "-shared", *WARM_MATH]
+    base = ["-O3", "-std=gnu11", "-fPIC", "-shared", *MATH, "-lm"]
     extra = shlex.split(os.environ.get("DEBLURLIB_CFLAGS", ""))
     runtimes = [f"-L{Path(torch.__file__).parent / 'lib'}"] if sys.platform == "darwin" else []
     return [[*base, *flags, *extra] for flags in ([native, *threads, *runtimes], [native], threads, [])]

@@ -1,0 +1,127 @@
+"""Choosing a backend, compiling the C kernels, and what happens where that is impossible."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from deblurlib import ops
+from deblurlib.ops import backend
+from deblurlib.ops.kernels import loader
+
+ROOT = Path(__file__).parents[2]
+CHECK = """
+import logging, torch
+logging.basicConfig(level=logging.INFO)
+from deblurlib import ops
+random = torch.Generator().manual_seed(0)
+for dtype, bound in ((torch.float32, 1e-5), (torch.float64, 1e-10)):
+    def normal(*shape):
+        return torch.randn(shape, generator=random, dtype=dtype)
+    cases = [
+        (ops.deform_conv2d, [normal(1, 7, 9, 21), normal(1, 18, 7, 19), normal(5, 7, 3, 3)]),
+        (ops.spatial_rnn_4way, [normal(1, 2, 19, 21), normal(1, 8, 19, 21).tanh()]),
+        (ops.dynamic_filter, [normal(1, 3, 9, 37), normal(1, 9, 9, 37)]),
+    ]
+    for operator, tensors in cases:
+        for _ in range(2):  # the second time from the loaded kernel
+            results = []
+            for name in ("torch", "cpp"):
+                with ops.set_backend(name):
+                    leaves = [tensor.clone().requires_grad_() for tensor in tensors]
+                    out = operator(*leaves)
+                    results.append([out, *torch.autograd.grad(out.square().sum(), leaves)])
+            for a, b in zip(*results, strict=True):
+                assert (a - b).abs().max() <= bound * a.abs().max(), operator
+print("equal")
+"""
+
+
+def python(code, folder, **changes):
+    """Run Python code in a fresh process with an empty kernel cache in `folder`."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DEBLURLIB_CACHE": str(folder), **changes}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+needs_compiler = pytest.mark.skipif(loader.find_compiler() is None, reason="no C compiler here")
+
+
+def test_set_backend_lasts_or_is_undone_by_a_with_block():
+    before = ops.get_backend()
+    with ops.set_backend("torch"):
+        assert ops.get_backend() == "torch"
+        with ops.set_backend("cpp"):
+            assert ops.get_backend() == "cpp"
+        assert ops.get_backend() == "torch"
+    assert ops.get_backend() == before
+    ops.set_backend("torch")
+    assert ops.get_backend() == "torch"
+    ops.set_backend(before)
+
+
+def test_unknown_backends_are_named_with_the_choices(tmp_path):
+    with pytest.raises(ValueError, match="'cuda', which is no backend; choose one of auto, torch, cpp, triton"):
+        ops.set_backend("cuda")
+    code = "try:\n import deblurlib.ops\nexcept ValueError as error:\n print(error)"
+    assert "DEBLURLIB_BACKEND is 'fast'" in python(code, tmp_path, DEBLURLIB_BACKEND="fast")
+
+
+def test_a_backend_that_cannot_run_gives_way_to_torch():
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        with ops.set_backend("triton"):
+            assert backend.resolve("deform_conv", torch.zeros(1)) == "torch"
+    with ops.set_backend("cpp"):
+        assert backend.resolve("deform_conv", torch.zeros(1, device="meta")) == "torch"
+
+
+def test_without_a_compiler_the_reference_runs_and_the_log_says_so_once(tmp_path):
+    said = python(CHECK, tmp_path, PATH=str(tmp_path), CC="")
+    assert "equal" in said
+    assert said.count("deform_conv: torch, not cpp: no C compiler was found") == 1
+
+
+def test_a_compiler_that_fails_is_quoted_in_the_log(tmp_path):
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\necho out of luck >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    assert "could not compile deform_conv.c: out of luck" in python(CHECK, tmp_path / "cache", CC=str(compiler))
+
+
+@needs_compiler
+@pytest.mark.skipif("x86" not in os.uname().machine, reason="instruction sets of x86")
+@pytest.mark.parametrize("flags", ["-march=x86-64", "-march=haswell"])
+def test_narrower_vectors_give_the_same_numbers(tmp_path, flags):
+    if flags == "-march=haswell" and "avx2" not in loader.describe_cpu():
+        pytest.skip("this processor has no AVX2")
+    assert "equal" in python(CHECK, tmp_path, DEBLURLIB_CFLAGS=flags)
+    assert len(list(tmp_path.glob("*.so"))) == 6
+
+
+@needs_compiler
+def test_two_processes_may_compile_at_once_and_leave_whole_files_only(tmp_path):
+    code = "from deblurlib.ops.kernels import loader; print(loader.load('spatial_rnn').spatial_rnn_forward is not None)"
+    with ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(lambda _: python(code, tmp_path), range(2)))
+    assert all("True" in text for text in said)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@needs_compiler
+def test_an_unwritable_cache_is_passed_over(tmp_path):
+    blocker = tmp_path / "file"
+    blocker.write_text("not a folder")
+    changes = {"HOME": str(blocker), "XDG_CACHE_HOME": str(blocker / "cache")}
+    code = "from deblurlib.ops.kernels import loader; print(loader.build('spatial_rnn', 'float'))"
+    assert "deblurlib-" in python(code, blocker / "kernels", **changes)
+
+
+def test_importing_needs_no_compiler_and_starts_none(tmp_path):
+    code = "import subprocess, deblurlib.ops\nprint('imported')"
+    assert "imported" in python(code, tmp_path, PATH="")
+    assert not list(tmp_path.iterdir())
