@@ -65,8 +65,8 @@ def _check(input, offset, weight, bias, mask, stride, padding, dilation):
         )
     if channels % group_channels or outs % (channels // group_channels):
         raise ValueError(
-            f"deform_conv2d: weight {tuple(weight.shape)} does not divide input {tuple(input.shape)} into groups; its "
-            " second size must divide the input channels, and the number of groups its first size."
+            f"deform_conv2d: weight {tuple(weight.shape)} does not divide input {tuple(input.shape)} into groups; "
+            "its second size must divide the input channels, and the number of groups its first size."
         )
     out_size = output_size(size, kernel, stride, padding, dilation)
     if min(*size, *out_size) < 1:

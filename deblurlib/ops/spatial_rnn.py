@@ -20,7 +20,8 @@ def spatial_rnn(x, p, direction):
     and dtype of x; half precision is computed in float32. Gradients, by the reverse scan
     g[k] = dL/dh[k] + p[k+1] * g[k+1]: dL/dx[k] = (1 - p[k]) * g[k] and dL/dp[k] = g[k] * (h[k-1] - x[k]).
     Stable while |p| < 1, which the caller ensures (the network uses tanh); p is not checked. p >= 0 is a low-pass
-    filter, p < 0 is needed to sharpen. Raises ValueError or TypeError for shapes, dtypes or a direction that do not fit.
+    filter, p < 0 is needed to sharpen. Raises ValueError or TypeError for shapes, dtypes or a direction that does
+    not fit.
     Source: SVRNN section 3.2, eq. 2 at order 1; the exact form is that of the authors' code.
     """
     _check(x, p, 1, "spatial_rnn")

@@ -3,6 +3,7 @@
 Nothing of torch is included, so a source compiles in about a second and the result does not depend on torch's version.
 """
 
+import atexit
 import ctypes
 import functools
 import hashlib
@@ -46,7 +47,15 @@ def cache_folders():
     if chosen := os.environ.get("DEBLURLIB_CACHE"):
         yield Path(chosen)
     yield Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "deblurlib"
-    yield Path(tempfile.mkdtemp(prefix="deblurlib-"))
+    yield temporary_folder()
+
+
+@functools.cache
+def temporary_folder():
+    """One private folder for this process, removed at its end."""
+    folder = tempfile.mkdtemp(prefix="deblurlib-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def flag_sets():
