@@ -1,6 +1,7 @@
 """Choosing a backend, compiling the C kernels, and what happens where that is impossible."""
 
 import ctypes
+import importlib.util
 import os
 import subprocess
 import sys
@@ -124,3 +125,10 @@ def test_a_compiler_that_fails_is_quoted(tmp_path, monkeypatch):
     with pytest.raises(loader.KernelUnavailable, match="could not compile deform_conv.c: out of luck"):
         loader.build("deform_conv", "float")
     assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
+def test_triton_kernels_give_the_same_numbers_in_the_interpreter(tmp_path):
+    said = python(CHECK.replace('"cpp"', '"triton"'), tmp_path, TRITON_INTERPRET="1")
+    assert "equal" in said
+    assert all(f"{name}: triton on cpu" in said for name in ("deform_conv", "spatial_rnn", "dynamic_filter"))
