@@ -1,7 +1,7 @@
 # `make reproduce` and `make test` are the two commands to know; `make` alone lists the others.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lab lint notebooks pins clean distclean
+.PHONY: help install reproduce test lab lint bench notebooks pins clean distclean
 
 PYTHON ?= python3     # 3.11 or newer, with pip
 PRESET ?= quick       # smoke, quick, gpu or paper
@@ -43,6 +43,9 @@ lab: $(INSTALLED)  ## open the book in JupyterLab
 lint: $(INSTALLED)  ## check code and notebooks with ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+bench: $(INSTALLED)  ## time the operators on this machine against their peers, into results/
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m deblurlib.bench $(or $(strip $(RESULTS)),results)
 
 notebooks: $(INSTALLED)  ## execute the committed notebooks in place with the preset smoke (NOTEBOOKS="01 04" for some)
 	@$(BIN)/python -m deblurlib refresh $(call option,notebooks,$(NOTEBOOKS)) $(call option,jobs,$(JOBS))

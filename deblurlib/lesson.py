@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from . import figures
-from .data import PairedFolder, SceneDataset, crop
+from .data import PairedFolder, SceneDataset, crop, list_splits
 from .presets import Preset, get_preset
 from .results import results_folder, save_figure, save_table
 
@@ -45,7 +45,8 @@ class Lesson:
         """What networks are measured on: central windows of real pairs, spread over the data set, or the rendered test scenes."""
         if self.data is None:
             return self.test_scenes()
-        return CentralWindows(PairedFolder(self.data, variant=self.variant), self.preset.test_scenes, self.preset.scene_size)
+        split = "test" if "test" in list_splits(self.data) else None
+        return CentralWindows(PairedFolder(self.data, split, self.variant), self.preset.test_scenes, self.preset.scene_size)
 
     @property
     def data_name(self) -> str:

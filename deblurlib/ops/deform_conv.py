@@ -32,8 +32,7 @@ def deform_conv2d(input, offset, weight, bias=None, stride=1, padding=0, dilatio
 def output_size(size, kernel, stride, padding, dilation):
     """Height and width of a convolution's output."""
     return tuple(
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
+        (n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
     )
 
 
@@ -47,9 +46,7 @@ def _check(input, offset, weight, bias, mask, stride, padding, dilation):
             raise ValueError(f"deform_conv2d: {name} is on {tensor.device} but input on {input.device}; move one.")
         dimensions = 1 if name == "bias" else 4
         if tensor.dim() != dimensions:
-            raise ValueError(
-                f"deform_conv2d: {name} has shape {tuple(tensor.shape)}; it needs {dimensions} dimensions."
-            )
+            raise ValueError(f"deform_conv2d: {name} has shape {tuple(tensor.shape)}; it needs {dimensions} dimensions.")
     if min(stride) < 1 or min(dilation) < 1 or min(padding) < 0:
         raise ValueError(
             f"deform_conv2d: stride {stride}, padding {padding}, dilation {dilation}; "
@@ -60,8 +57,7 @@ def _check(input, offset, weight, bias, mask, stride, padding, dilation):
     taps = kernel[0] * kernel[1]
     if min(channels, outs, group_channels, taps) < 1:
         raise ValueError(
-            f"deform_conv2d: input {tuple(input.shape)} and weight {tuple(weight.shape)} "
-            "need at least one channel and one tap."
+            f"deform_conv2d: input {tuple(input.shape)} and weight {tuple(weight.shape)} need at least one channel and one tap."
         )
     if channels % group_channels or outs % (channels // group_channels):
         raise ValueError(

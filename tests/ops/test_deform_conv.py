@@ -52,8 +52,7 @@ def make(case, dtype=torch.float32, mask=True, bias=True, spread=2.0, seed=0):
 def run(operator, arguments):
     """The output and every gradient."""
     arguments = {
-        name: value.detach().requires_grad_() if isinstance(value, torch.Tensor) else value
-        for name, value in arguments.items()
+        name: value.detach().requires_grad_() if isinstance(value, torch.Tensor) else value for name, value in arguments.items()
     }
     out = operator(**arguments)
     grad = torch.linspace(-1, 1, out.numel(), dtype=torch.float64).reshape(out.shape).to(out.dtype).cos()
@@ -63,9 +62,7 @@ def run(operator, arguments):
 
 def distance(found, expected):
     """Largest difference over all results, each relative to its largest number."""
-    return max(
-        ((a - b).abs().max() / b.abs().max().clamp(min=1e-30)).item() for a, b in zip(found, expected, strict=True)
-    )
+    return max(((a - b).abs().max() / b.abs().max().clamp(min=1e-30)).item() for a, b in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize("dtype", BOUND, ids=str)

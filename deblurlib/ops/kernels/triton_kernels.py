@@ -254,9 +254,7 @@ def _sample(
                 yc, xc = y0 + corner // 2, x0 + corner % 2
                 share = (fy if corner // 2 else 1 - fy) * (fx if corner % 2 else 1 - fx)
                 inside = (yc >= 0) & (yc < height) & (xc >= 0) & (xc < width)
-                tl.atomic_add(
-                    grad_image + plane + (yc * width + xc)[None, :], m[None, :] * share * g, here & inside[None, :]
-                )  # noqa: E501
+                tl.atomic_add(grad_image + plane + (yc * width + xc)[None, :], m[None, :] * share * g, here & inside[None, :])  # noqa: E501
     if not forward:
         tl.store(grad_mask + slot * pixels + pixel, sum_m, valid)
         tl.store(grad_offset + 2 * slot * pixels + pixel, tl.where(inside_y, m * sum_y, 0.0), valid)
