@@ -2,6 +2,19 @@
 
 from .backend import get_backend, set_backend
 from .deform_conv import DeformConv2d, ModulatedDeformConv2d, deform_conv2d
+from .dynamic_filter import dynamic_filter
 from .sampling import sampling_points
+from .spatial_rnn import spatial_rnn, spatial_rnn_4way, spatial_rnn_associative
 
-__all__ = ["DeformConv2d", "ModulatedDeformConv2d", "deform_conv2d", "get_backend", "sampling_points", "set_backend"]
+__all__ = [
+    "DeformConv2d",
+    "ModulatedDeformConv2d",
+    "deform_conv2d",
+    "dynamic_filter",
+    "get_backend",
+    "sampling_points",
+    "set_backend",
+    "spatial_rnn",
+    "spatial_rnn_4way",
+    "spatial_rnn_associative",
+]

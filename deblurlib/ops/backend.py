@@ -82,3 +82,10 @@ def resolve(kernel, tensor):
             problem = str(error)
     _say_once(f"{kernel}: {wanted} on {device}" if problem is None else f"{kernel}: torch, not {wanted}: {problem}")
     return wanted if problem is None else "torch"
+
+
+def widen(*tensors):
+    """The tensors in the dtype the kernels compute in: float64 if any is float64, else float32; None stays None."""
+    present = [tensor for tensor in tensors if tensor is not None]
+    dtype = torch.float64 if any(tensor.dtype == torch.float64 for tensor in present) else torch.float32
+    return [None if tensor is None else tensor.detach().to(dtype) for tensor in tensors]

@@ -45,24 +45,27 @@ def _check(input, offset, weight, bias, mask, stride, padding, dilation):
             raise TypeError(f"deform_conv2d: {name} is {tensor.dtype}; convert it to a floating-point dtype.")
         if tensor.device != input.device:
             raise ValueError(f"deform_conv2d: {name} is on {tensor.device} but input on {input.device}; move one.")
-        if tensor.dim() != (1 if name == "bias" else 4):
+        dimensions = 1 if name == "bias" else 4
+        if tensor.dim() != dimensions:
             raise ValueError(
-                f"deform_conv2d: {name} has shape {tuple(tensor.shape)}; it needs {1 if name == 'bias' else 4} dimensions."
+                f"deform_conv2d: {name} has shape {tuple(tensor.shape)}; it needs {dimensions} dimensions."
             )
     if min(stride) < 1 or min(dilation) < 1 or min(padding) < 0:
         raise ValueError(
-            f"deform_conv2d: stride {stride} and dilation {dilation} must be at least 1 and padding {padding} at least 0."
+            f"deform_conv2d: stride {stride}, padding {padding}, dilation {dilation}; "
+            "stride and dilation must be at least 1 and padding at least 0."
         )
     batch, channels, *size = input.shape
     outs, group_channels, *kernel = weight.shape
     taps = kernel[0] * kernel[1]
     if min(channels, outs, group_channels, taps) < 1:
         raise ValueError(
-            f"deform_conv2d: input {tuple(input.shape)} and weight {tuple(weight.shape)} need at least one channel and tap."
+            f"deform_conv2d: input {tuple(input.shape)} and weight {tuple(weight.shape)} "
+            "need at least one channel and one tap."
         )
     if channels % group_channels or outs % (channels // group_channels):
         raise ValueError(
-            f"deform_conv2d: weight {tuple(weight.shape)} does not divide input {tuple(input.shape)} into whole groups; "
+            f"deform_conv2d: weight {tuple(weight.shape)} does not divide input {tuple(input.shape)} into groups; "
             "its second size must divide the input channels, and the number of groups its first size."
         )
     out_size = output_size(size, kernel, stride, padding, dilation)
@@ -103,7 +106,8 @@ def _taps(input, offset, weight, mask, stride, padding, dilation):
     taps = kernel_height * kernel_width
     groups = offset.shape[1] // (2 * taps)
     offset = offset.view(batch, groups, taps, 2, out_height, out_width)
-    mask = None if mask is None else mask.view(batch, groups, 1, taps, out_height, out_width)
+    ones = offset.new_ones(()).expand(batch, groups, taps, out_height, out_width)
+    mask = ones if mask is None else mask.view(batch, groups, taps, out_height, out_width)
     row = torch.arange(out_height, device=input.device, dtype=input.dtype)[:, None] * stride[0] - padding[0]
     column = torch.arange(out_width, device=input.device, dtype=input.dtype) * stride[1] - padding[1]
     for tap in range(taps):
@@ -114,7 +118,7 @@ def _taps(input, offset, weight, mask, stride, padding, dilation):
         index = ((y0 + 1) * (width + 2) + x0 + 1).flatten(2)[:, :, None]  # into the image with a border of one zero
         steps = (0, 1, width + 2, width + 3)
         corners = [(index + step).expand(-1, -1, channels // groups, -1) for step in steps]
-        yield tap, corners, fy[:, :, None], fx[:, :, None], inside_y, inside_x, 1 if mask is None else mask[:, :, :, tap]
+        yield tap, corners, fy[:, :, None], fx[:, :, None], inside_y, inside_x, mask[:, :, tap, None]
 
 
 def _bordered(input, groups):
@@ -227,10 +231,6 @@ def _empty_output(input, offset, weight):
     return torch.empty_like(out, memory_format=torch.channels_last) if _channels_last(input) else out
 
 
-def _common_dtype(*tensors):
-    return torch.float64 if any(t is not None and t.dtype == torch.float64 for t in tensors) else torch.float32
-
-
 def _implementation(tensor, name):
     chosen = backend.resolve("deform_conv", tensor)
     if chosen == "triton":
@@ -238,10 +238,6 @@ def _implementation(tensor, name):
 
         return getattr(triton_kernels, f"deform_conv_{name}")
     return globals()[f"{name}_{chosen}"]
-
-
-def _cast(tensors, dtype):
-    return [None if tensor is None else tensor.detach().to(dtype) for tensor in tensors]
 
 
 @torch.library.custom_op("deblurlib::deform_conv2d", mutates_args=())
@@ -252,7 +248,7 @@ def _deform_conv2d(
     out = _empty_output(input, offset, weight)
     if out.numel() == 0:
         return out
-    tensors = _cast((input, offset, weight, bias, mask), _common_dtype(input, offset, weight, bias, mask))
+    tensors = backend.widen(input, offset, weight, bias, mask)
     result = _implementation(tensors[0], "forward")(*tensors, stride, padding, dilation)
     return result.to(out.dtype) if result.stride() == out.stride() else out.copy_(result)
 
@@ -266,7 +262,7 @@ def _deform_conv2d_backward(
     empty = _empty_gradients(grad, input, offset, weight, bias, mask, stride, padding, dilation)
     if grad.numel() == 0:
         return tuple(tensor.zero_() for tensor in empty)
-    tensors = _cast((grad, input, offset, weight, mask), _common_dtype(input, offset, weight, bias, mask))
+    tensors = backend.widen(grad, input, offset, weight, mask)
     grads = _implementation(tensors[1], "backward")(*tensors, stride, padding, dilation)
     present = (True, True, True, bias is not None, mask is not None)
     return tuple(
@@ -325,14 +321,15 @@ def deform_conv2d_backward_flops(grad_shape, input_shape, offset_shape, weight_s
 class DeformConv2d(nn.Module):
     """Deformable convolution layer; called with the input and its offsets (and a mask).
 
-    Parameters and their initial values are those of `torch.nn.Conv2d`. `offset_groups` sets `offset_channels`, the number
-    of channels the offsets need. Shapes, units and errors: see `deform_conv2d`.
+    Parameters and their initial values are those of `torch.nn.Conv2d`; `offset_channels` is the number of channels that
+    the offsets need. Shapes, units and errors: see `deform_conv2d`.
     Source: Dai et al., "Deformable Convolutional Networks", ICCV 2017, eq. 2.
     """
 
     def __init__(
-        self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, offset_groups=1
-    ):
+        self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True,
+        offset_groups=1,
+    ):  # fmt: skip
         super().__init__()
         for name, number in (("in_channels", in_channels), ("out_channels", out_channels)):
             if number % groups:

@@ -38,9 +38,16 @@ typedef int64_t i64;
 typedef REAL vec __attribute__((vector_size(VECTOR_BYTES)));
 typedef REAL loose_vec __attribute__((vector_size(VECTOR_BYTES), aligned(REAL_BYTES), may_alias)); /* any address */
 
+#if REAL_BYTES == 8
+typedef i64 ints __attribute__((vector_size(VECTOR_BYTES)));
+#else
+typedef int32_t ints __attribute__((vector_size(VECTOR_BYTES)));
+#endif
+
 INLINE vec load(const REAL *p) { return *(const loose_vec *)p; }
 INLINE void store(REAL *p, vec v) { *(loose_vec *)p = v; }
 INLINE vec splat(REAL s) { return s - (vec){0}; }
+INLINE vec pick(ints where, vec a, vec b) { return (vec)(((ints)a & where) | ((ints)b & ~where)); }
 INLINE i64 round_up(i64 n, i64 unit) { return (n + unit - 1) / unit * unit; }
 INLINE i64 min_i64(i64 a, i64 b) { return a < b ? a : b; }
 INLINE i64 max_i64(i64 a, i64 b) { return a > b ? a : b; }
@@ -63,13 +70,8 @@ INLINE i64 max_i64(i64 a, i64 b) { return a > b ? a : b; }
 INLINE vec lower(vec a, vec b) { return __builtin_shufflevector(a, b, LOWER); }
 INLINE vec upper(vec a, vec b) { return __builtin_shufflevector(a, b, UPPER); }
 #else
-#if REAL_BYTES == 8
-typedef i64 lane_index __attribute__((vector_size(VECTOR_BYTES)));
-#else
-typedef int32_t lane_index __attribute__((vector_size(VECTOR_BYTES)));
-#endif
-INLINE vec lower(vec a, vec b) { return __builtin_shuffle(a, b, (lane_index){LOWER}); }
-INLINE vec upper(vec a, vec b) { return __builtin_shuffle(a, b, (lane_index){UPPER}); }
+INLINE vec lower(vec a, vec b) { return __builtin_shuffle(a, b, (ints){LOWER}); }
+INLINE vec upper(vec a, vec b) { return __builtin_shuffle(a, b, (ints){UPPER}); }
 #endif
 
 /* In place: rows become columns. log2(LANES) rounds of the same perfect shuffle. */
@@ -94,7 +96,7 @@ INLINE vec sum_lanes(const REAL *rows) {
 }
 
 /* to[j][i] = from[i][j], rows x columns, with the given distances between rows. */
-static void transpose(const REAL *from, i64 from_row, REAL *to, i64 to_row, i64 rows, i64 columns) {
+static inline void transpose(const REAL *from, i64 from_row, REAL *to, i64 to_row, i64 rows, i64 columns) {
     i64 full_rows = rows / LANES * LANES, full_columns = columns / LANES * LANES;
     for (i64 j = 0; j < full_columns; j += LANES)
         for (i64 i = 0; i < full_rows; i += LANES) {
@@ -153,14 +155,22 @@ INLINE i64 packed_index(i64 k, i64 j, i64 depth, i64 columns) {
     return panel * depth + k * min_i64(2 * LANES, columns - panel) + (j - panel);
 }
 
-/* Large scratch in huge pages where the system offers them: a page fault costs more than using the page. */
+/* Ask for huge pages for memory not yet touched: a page fault costs more than filling the page. */
+INLINE void prefer_huge_pages(REAL *memory, i64 count) {
+#if defined(MADV_HUGEPAGE)
+    const uintptr_t huge = (uintptr_t)1 << 21, start = ((uintptr_t)memory + huge - 1) / huge * huge;
+    const uintptr_t end = (uintptr_t)(memory + count) / huge * huge;
+    if (end > start) madvise((void *)start, end - start, MADV_HUGEPAGE);
+#else
+    (void)memory, (void)count;
+#endif
+}
+
 static REAL *scratch(i64 count) {
     size_t huge = (size_t)1 << 21, bytes = (size_t)max_i64(count, 1) * sizeof(REAL);
     void *memory = NULL;
     if (posix_memalign(&memory, bytes >= huge ? huge : 64, (bytes + 63) / 64 * 64)) return NULL;
-#if defined(MADV_HUGEPAGE)
-    if (bytes >= huge) madvise(memory, bytes, MADV_HUGEPAGE);
-#endif
+    prefer_huge_pages(memory, count);
     return memory;
 }
 

@@ -3,6 +3,7 @@
 Nothing of torch is included, so a source compiles in about a second and the result does not depend on torch's version.
 """
 
+import atexit
 import ctypes
 import functools
 import hashlib
@@ -18,7 +19,7 @@ from pathlib import Path
 import torch
 
 SOURCES = Path(__file__).parent
-WARM_MATH = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+MATH = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
 class KernelUnavailable(RuntimeError):
@@ -46,14 +47,22 @@ def cache_folders():
     if chosen := os.environ.get("DEBLURLIB_CACHE"):
         yield Path(chosen)
     yield Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "deblurlib"
-    yield Path(tempfile.mkdtemp(prefix="deblurlib-"))
+    yield temporary_folder()
+
+
+@functools.cache
+def temporary_folder():
+    """One private folder for this process, removed at its end."""
+    folder = tempfile.mkdtemp(prefix="deblurlib-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def flag_sets():
     """Compiler flags, best first; the first set that compiles is used."""
     native = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
     threads = ["-Xpreprocessor", "-fopenmp", "-lomp"] if sys.platform == "darwin" else ["-fopenmp"]
-    base = ["-O3", "-std=gnu11", "-fPIC", "-shared", *WARM_MATH]
+    base = ["-O3", "-std=gnu11", "-fPIC", "-shared", *MATH, "-lm"]
     extra = shlex.split(os.environ.get("DEBLURLIB_CFLAGS", ""))
     runtimes = [f"-L{Path(torch.__file__).parent / 'lib'}"] if sys.platform == "darwin" else []
     return [[*base, *flags, *extra] for flags in ([native, *threads, *runtimes], [native], threads, [])]

@@ -1,0 +1,134 @@
+"""Choosing a backend, compiling the C kernels, and what happens where that is impossible."""
+
+import ctypes
+import importlib.util
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from deblurlib import ops
+from deblurlib.ops import backend
+from deblurlib.ops.kernels import loader
+
+ROOT = Path(__file__).parents[2]
+CHECK = """
+import logging, torch
+logging.basicConfig(level=logging.INFO)
+from deblurlib import ops
+random = torch.Generator().manual_seed(0)
+for dtype, bound in ((torch.float32, 1e-5), (torch.float64, 1e-10)):
+    def normal(*shape):
+        return torch.randn(shape, generator=random, dtype=dtype)
+    cases = [
+        (ops.deform_conv2d, [normal(1, 7, 9, 21), normal(1, 18, 7, 19), normal(5, 7, 3, 3)]),
+        (ops.spatial_rnn_4way, [normal(1, 2, 19, 21), normal(1, 8, 19, 21).tanh()]),
+        (ops.dynamic_filter, [normal(1, 3, 9, 37), normal(1, 9, 9, 37)]),
+    ]
+    for operator, tensors in cases:
+        for _ in range(2):  # the second time from the loaded kernel
+            results = []
+            for name in ("torch", "cpp"):
+                with ops.set_backend(name):
+                    leaves = [tensor.clone().requires_grad_() for tensor in tensors]
+                    out = operator(*leaves)
+                    results.append([out, *torch.autograd.grad(out.square().sum(), leaves)])
+            for a, b in zip(*results, strict=True):
+                assert (a - b).abs().max() <= bound * a.abs().max(), operator
+print("equal")
+"""
+
+
+def python(code, folder, **changes):
+    """Run Python code in a fresh process with an empty kernel cache in `folder`."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DEBLURLIB_CACHE": str(folder), **changes}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+needs_compiler = pytest.mark.skipif(loader.find_compiler() is None, reason="no C compiler here")
+
+
+def test_set_backend_lasts_or_is_undone_by_a_with_block():
+    before = ops.get_backend()
+    with ops.set_backend("torch"):
+        assert ops.get_backend() == "torch"
+        with ops.set_backend("cpp"):
+            assert ops.get_backend() == "cpp"
+        assert ops.get_backend() == "torch"
+    assert ops.get_backend() == before
+    ops.set_backend("torch")
+    assert ops.get_backend() == "torch"
+    ops.set_backend(before)
+
+
+def test_unknown_backends_are_named_with_the_choices():
+    with pytest.raises(ValueError, match="'cuda', which is no backend; choose one of auto, torch, cpp, triton"):
+        ops.set_backend("cuda")
+
+
+def test_a_backend_that_cannot_run_gives_way_to_torch():
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        with ops.set_backend("triton"):
+            assert backend.resolve("deform_conv", torch.zeros(1)) == "torch"
+    with ops.set_backend("cpp"):
+        assert backend.resolve("deform_conv", torch.zeros(1, device="meta")) == "torch"
+
+
+def test_without_a_compiler_the_reference_runs_and_the_log_says_so_once(tmp_path):
+    said = python(CHECK, tmp_path, PATH=str(tmp_path), CC="")
+    assert "equal" in said
+    assert said.count("deform_conv: torch, not cpp: no C compiler was found") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@needs_compiler
+@pytest.mark.skipif("x86" not in os.uname().machine, reason="instruction sets of x86")
+@pytest.mark.parametrize("flags", ["-march=x86-64", "-march=haswell"])
+def test_narrower_vectors_give_the_same_numbers(tmp_path, flags):
+    if flags == "-march=haswell" and "avx2" not in loader.describe_cpu():
+        pytest.skip("this processor has no AVX2")
+    assert "equal" in python(CHECK, tmp_path, DEBLURLIB_CFLAGS=flags)
+    assert len(list(tmp_path.glob("*.so"))) == 6
+
+
+@needs_compiler
+def test_compiling_at_once_leaves_one_whole_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEBLURLIB_CACHE", str(tmp_path))
+    with ThreadPoolExecutor(3) as pool:
+        built = set(pool.map(lambda _: loader.build("spatial_rnn", "float"), range(3)))
+    assert built == set(tmp_path.iterdir()) and len(built) == 1
+    assert ctypes.CDLL(str(built.pop())).spatial_rnn_forward is not None
+
+
+@needs_compiler
+def test_a_cache_that_cannot_be_written_is_passed_over(tmp_path, monkeypatch):
+    blocker = tmp_path / "file"
+    blocker.write_text("not a folder")
+    monkeypatch.setenv("DEBLURLIB_CACHE", str(blocker / "kernels"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(blocker / "cache"))
+    built = loader.build("spatial_rnn", "float")
+    assert blocker not in built.parents and built.exists()
+
+
+def test_a_compiler_that_fails_is_quoted(tmp_path, monkeypatch):
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\necho out of luck >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setenv("DEBLURLIB_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(loader.KernelUnavailable, match="could not compile deform_conv.c: out of luck"):
+        loader.build("deform_conv", "float")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
+def test_triton_kernels_give_the_same_numbers_in_the_interpreter(tmp_path):
+    said = python(CHECK.replace('"cpp"', '"triton"'), tmp_path, TRITON_INTERPRET="1")
+    assert "equal" in said
+    assert all(f"{name}: triton on cpu" in said for name in ("deform_conv", "spatial_rnn", "dynamic_filter"))
