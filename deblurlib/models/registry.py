@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from ..results import write_atomically
-from . import svdn, svrnn
+from . import radn, svdn, svrnn
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 
@@ -19,6 +19,8 @@ WEIGHTS = Path(__file__).parent.parent / "weights"
 MODELS = {
     "svrnn": (svrnn.SVRNN, svrnn.VARIANTS, {"width": 8, "vgg": 8}),
     "svdn": (svdn.SVDN, svdn.VARIANTS, {"width": 16}),
+    "radn": (radn.RADN, radn.VARIANTS, radn.SMALL),
+    "radn_baseline": (radn.Baseline, radn.BASELINE_VARIANTS, {"width": 8}),
 }
 
 
