@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from ..results import write_atomically
-from . import radn, svdn, svrnn
+from . import aspdc, radn, reblur, svdn, svrnn
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 
@@ -21,6 +21,8 @@ MODELS = {
     "svdn": (svdn.SVDN, svdn.VARIANTS, {"width": 16}),
     "radn": (radn.RADN, radn.VARIANTS, radn.SMALL),
     "radn_baseline": (radn.Baseline, radn.BASELINE_VARIANTS, {"width": 8}),
+    "aspdc": (aspdc.ASPDC, aspdc.VARIANTS, {"width": 8, "n_modules": 2}),
+    "reblur": (reblur.Reblur, reblur.VARIANTS, {"width": 8}),
 }
 
 
