@@ -452,6 +452,18 @@ def test_networks_do_not_depend_on_the_way(name):
     assert torch.allclose(outputs[0], outputs[1], atol=1e-5) and torch.allclose(outputs[0], outputs[2], atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["radn", "radn_baseline"])
+def test_attention_is_added(name):
+    """Eq. 6 with D = 0 is the network without attention."""
+    model, plain, x = small(name).eval(), small(name, attention=False).eval(), torch.rand(1, 3, 24, 32)
+    plain.load_state_dict({key: value for key, value in model.state_dict().items() if "attention" not in key})
+    with torch.no_grad():
+        assert not torch.allclose(model(x), plain(x), atol=1e-4)
+        nn.init.zeros_(model.attention.value.weight)
+        nn.init.zeros_(model.attention.value.bias)
+        assert torch.equal(model(x), plain(x))
+
+
 def test_gamma_starts_without_attention():
     torch.manual_seed(0)
     attention, features = SelfAttention(16, gamma=True), torch.rand(1, 16, 4, 4)
