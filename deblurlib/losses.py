@@ -1,4 +1,5 @@
-"""What training minimises: pixel, perceptual and position loss of SVDN (Yuan et al., CVPR 2020, eq. 6-10, Algorithm 1)."""
+"""What training minimises: pixel, perceptual and position loss of SVDN (Yuan et al., CVPR 2020, eq. 6-10, Algorithm 1),
+consistency loss of ASPDC (Huo et al., CVPRW 2022, eq. 5-7)."""
 
 import os
 from pathlib import Path
@@ -67,6 +68,24 @@ def position_loss(
     the margin are free. Differs from the paper: the paper gives no M; 1 feature pixel (2 image pixels) is our choice.
     """
     return position_distance(offsets, flow_previous, flow_next).clamp(min=margin).mean()
+
+
+def consistency_loss(
+    deblurred: torch.Tensor,
+    sharp: torch.Tensor,
+    reblurred: torch.Tensor,
+    blurry: torch.Tensor,
+    weight: float = 0.1,
+    imagenet_scale: bool = False,
+) -> torch.Tensor:
+    """L_consistency = MSE(I_d, I_s) + lambda MSE(I_r, I_b), lambda = `weight` (ASPDC eq. 5-7).
+
+    Pictures (B, 3, H, W) in [0, 1], compared in [-1, 1]; I_r = R(I_b, I_d) by a trained reblurring network whose parameters
+    are switched off while the gradient passes to I_d. Differs from the paper: its squared norms are sums, here and in the
+    released code means; that code divides [0, 1] pictures by ImageNet's deviations instead (`imagenet_scale`: 4.90 times).
+    """
+    unit = torch.tensor(IMAGENET_STD).view(3, 1, 1).to(sharp) if imagenet_scale else 0.5
+    return F.mse_loss(deblurred / unit, sharp / unit) + weight * F.mse_loss(reblurred / unit, blurry / unit)
 
 
 def flow_to_features(flow: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -129,3 +129,25 @@ def test_missing_vgg_weights_say_what_to_do(tmp_path, monkeypatch):
     first, second = losses.vgg16_features("random"), losses.vgg16_features("random")
     assert torch.equal(first[0].weight, second[0].weight)
     assert math.isfinite(losses.PerceptualLoss(weights="random")(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)).item())
+
+
+def test_consistency_loss_by_hand_and_its_gradient():
+    torch.manual_seed(0)
+    deblurred, sharp, blurry = torch.rand(3, 2, 3, 8, 8).unbind()
+    deblurred.requires_grad_()
+    reblurred = 0.5 * deblurred + 0.5 * blurry  # stands for R(I_b, I_d)
+    first, second = 4 * (deblurred - sharp).square().mean(), 4 * (reblurred - blurry).square().mean()  # in [-1, 1]
+    loss = losses.consistency_loss(deblurred, sharp, reblurred, blurry, weight=0.3)
+    assert loss.item() == pytest.approx((first + 0.3 * second).item())
+    assert losses.consistency_loss(deblurred, sharp, reblurred, blurry).item() == pytest.approx((first + 0.1 * second).item())
+    (found,) = torch.autograd.grad(loss, deblurred, retain_graph=True)
+    (expected,) = torch.autograd.grad(first + 0.3 * second, deblurred)  # both terms reach the deblurred picture
+    assert torch.allclose(found, expected, atol=1e-7)
+
+
+def test_imagenet_scale_of_the_consistency_loss():
+    for channel, factor in ((0, 4.77), (1, 4.98), (2, 4.94), (slice(None), 4.90)):
+        sharp, deblurred = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
+        deblurred[:, channel] = 0.2
+        plain, scaled = (losses.consistency_loss(deblurred, sharp, sharp, sharp, imagenet_scale=s) for s in (False, True))
+        assert scaled.item() / plain.item() == pytest.approx(factor, abs=0.005)

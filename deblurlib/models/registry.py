@@ -2,20 +2,27 @@
 
 import json
 from pathlib import Path
+from zipfile import BadZipFile
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
 from ..results import write_atomically
-from . import svdn
+from . import aspdc, radn, reblur, svdn, svrnn
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 
 # name -> (module class, variants: name -> keyword arguments, arguments of the small width on which ablations are trained)
 MODELS = {
+    "svrnn": (svrnn.SVRNN, svrnn.VARIANTS, {"width": 8, "vgg": 8}),
     "svdn": (svdn.SVDN, svdn.VARIANTS, {"width": 16}),
+    "radn": (radn.RADN, radn.VARIANTS, radn.SMALL),
+    "radn_baseline": (radn.Baseline, radn.BASELINE_VARIANTS, {"width": 8}),
+    "aspdc": (aspdc.ASPDC, aspdc.VARIANTS, {"width": 8, "n_modules": 2}),
+    "reblur": (reblur.Reblur, reblur.VARIANTS, {"width": 8}),
 }
 
 
@@ -61,7 +68,7 @@ def save_model(model: nn.Module, path: str | Path, provenance: dict, dtype: torc
 
 
 def load_model(name: str, weights: str | Path = "default", variant: str = "paper", *, size: str = "full") -> nn.Module:
-    """A network with trained weights, in eval mode: the shipped ones ("default"), or a .safetensors or .pth file.
+    """A network with trained weights, in eval mode: the shipped ones ("default"), or a .safetensors, .pth or .npz file.
 
     A JSON beside the file, if there is one, tells which variant and size it holds; else `variant` and `size` do.
     Loading never runs code: .pth files are read with weights_only=True.
@@ -69,14 +76,17 @@ def load_model(name: str, weights: str | Path = "default", variant: str = "paper
     _entry(name)
     path = _shipped(name, size) if weights == "default" else Path(weights)
     if not path.is_file():
-        raise FileNotFoundError(f"There is no weights file {path}: give the path of a .safetensors or .pth file.")
+        raise FileNotFoundError(f"There is no weights file {path}: give the path of a .safetensors, .pth or .npz file.")
     recipe = {"name": name, "variant": variant, "size": size, "overrides": {}}
     if path.with_suffix(".json").is_file():
         recipe = json.loads(path.with_suffix(".json").read_text()).get("recipe", recipe)
     if recipe["name"] != name:
         raise ValueError(f"{path.name} holds weights of {recipe['name']}, not of {name}: load it under that name.")
     model = create_model(name, recipe["variant"], size=recipe["size"], **recipe["overrides"])
-    _load_state(model, _read_state(path), path)
+    state = _read_state(path)
+    if hasattr(model, "translate"):  # the authors' files
+        state = model.translate(state)
+    _load_state(model, state, path)
     return model.eval()
 
 
@@ -90,8 +100,11 @@ def _read_state(path: Path) -> dict:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {key: torch.from_numpy(arrays[key]) for key in arrays}
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (SafetensorError, BadZipFile, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise ValueError(
             f"{path} cannot be read as weights ({type(error).__name__}): it may be truncated or of another kind."
         ) from None

@@ -14,7 +14,7 @@ def count_macs(model: nn.Module, size: tuple[int, int]) -> int:
     """
     hollow = copy.deepcopy(model).to("meta").eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        hollow(torch.empty(1, 3, *size, device="meta"))
+        hollow(*[torch.empty(1, 3, *size, device="meta")] * getattr(model, "pictures", 1))
     return counter.get_total_flops() // 2
 
 

@@ -1,0 +1,293 @@
+"""ASPDC: deblurring by atrous spatial pyramid deformable convolution (Huo, Masoumzadeh and Yang, CVPR Workshops 2022).
+
+    z = 2 blurry - 1                                                       pictures in [-1, 1] inside the network
+    x_0 = head(z)                                                          2 ResBlocks, two strides of 2: 4w channels, H/4
+    x_n = Module_n(x_(n-1)), n = 1..6:
+        x   = two ResBlocks(x_(n-1)),  r = LeakyReLU(Conv(x))
+        f_i = deformable convolution of r, its offsets and mask predicted from r with dilation 0 (none), 1, 2, 4
+        f_o = sum_i a_i f_i,  a = softmax(AFIM(x))                         sum_i a_i = 1 at every pixel     (eq. 3, 4)
+        x_n = x + Conv(f_o)
+    output = blurry + tail(dense(concatenation of x_1..x_6)) / 2
+
+The dilations belong to the layers that predict offsets and masks; all branches sample an ordinary 3x3 grid plus offsets.
+
+Differs from the paper, by following the released code: a convolution before the branches, another with a skip after their
+sum (`figure3=True` drops both), a 1x1 last convolution in AFIM, offsets and masks from two layers, LeakyReLU 0.1. AFIM sees
+x, never the f_i (`afim_input="branches"`: their concatenation). Differs from the released code: branch 1's mask is padded
+to the size of the features; there it is not, and mmcv reads it askew (`first_mask="mmcv_flat"`). Xavier weights everywhere,
+as the paper says, except that the layers of offsets and masks start at zero (`init`: see `initialise`).
+"""
+
+import re
+import warnings
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..ops import DeformConv2d, sampling_points
+from .layers import pad_to_multiple
+
+TAPS = 9  # 3x3 sampling points
+
+
+@dataclass(frozen=True)
+class ASPDCConfig:
+    """What a variant is made of."""
+
+    width: int = 32  # channels at full resolution; four times that in the modules
+    n_modules: int = 6
+    branches: tuple[int, ...] = (0, 1, 2, 4)  # dilation of the layers that predict offsets and mask; 0 = no offsets
+    fusion: str = "afim"  # or "sum", "mean", "averaged" (AFIM's maps, each averaged over the picture)
+    afim_input: str = "module"  # or "branches"
+    first_mask: str = "padded"  # of the branch without offsets; or "mmcv_flat", "none" (a plain convolution)
+    flat_fill: float = 0.0  # what mmcv_flat reads behind the end of the mask
+    figure3: bool = False  # the module as drawn: nothing between ResBlocks and branches, nothing after the sum
+    blocks: int = 2  # ResBlocks a module
+    residual: bool = True  # the network's output is added to the blurry picture
+    init: str = "zero"  # or "paper", "official"
+
+    def __post_init__(self):
+        for option, known in CHOICES.items():
+            if getattr(self, option) not in known:
+                raise ValueError(f"aspdc has no {option} {getattr(self, option)!r}: choose one of {', '.join(known)}.")
+
+
+CHOICES = {
+    "fusion": ("afim", "sum", "mean", "averaged"),
+    "afim_input": ("module", "branches"),
+    "first_mask": ("padded", "mmcv_flat", "none"),
+    "init": ("zero", "paper", "official"),
+}
+
+# Table 5 of the paper, row by row, and controls that it lacks
+VARIANTS = {
+    "v1": {"branches": (0,), "fusion": "sum"},
+    "v2": {"branches": (0, 1)},
+    "v3": {"branches": (0, 2)},
+    "v4": {"branches": (0, 4)},
+    "v5": {"branches": (0, 1, 2)},
+    "v6": {"branches": (0, 1, 4)},
+    "v7": {"branches": (0, 2, 4)},
+    "v8": {"branches": (0, 1, 1, 1)},
+    "v9": {"branches": (0, 2, 2, 2)},
+    "v10": {"branches": (0, 4, 4, 4)},
+    "v11": {"fusion": "sum"},
+    "v12": {},
+    "v1_deep": {"branches": (0,), "fusion": "sum", "blocks": 5},  # about the parameters of v2 to v4, no second branch
+    "v11_deep": {"fusion": "sum", "blocks": 5},  # more parameters than v12, no attention
+    "v11_mean": {"fusion": "mean"},  # v12 with constant attention: its scale without its choice
+    "v12_averaged": {"fusion": "averaged"},  # v12's parameters, attention that does not vary over the picture
+    "v1_flat": {"branches": (0,), "fusion": "sum", "first_mask": "mmcv_flat"},
+    "v1_plain": {"branches": (0,), "fusion": "sum", "first_mask": "none"},
+    "mmcv_flat": {"first_mask": "mmcv_flat"},  # as the released weights were most likely trained
+    "figure3": {"figure3": True},
+    "direct": {"residual": False},  # predicts the sharp picture itself (section 3.2)
+    "paper": {},
+}
+
+
+def released_names(state: dict) -> dict:
+    """The tensors of the authors' DeblurringNet_NF.pth or _FT.pth under our names; any other state is returned as it is.
+
+    Warns, since those networks read branch 1's mask from misaligned memory (see `misread_by_mmcv`): use the variant
+    "mmcv_flat" to imitate that, and expect the paper's figures to be approached, not met.
+    """
+    if "deblurring_state_dict" not in state:
+        return state
+    warnings.warn(
+        "The released ASPDC code reads the mask of branch 1 misaligned and past its end, and its weights were most likely "
+        'trained so: compare the variants "mmcv_flat" and "paper"; neither reproduces the printed values exactly.',
+        stacklevel=3,  # whoever called load_model
+    )
+    return rename(state["deblurring_state_dict"], RELEASED)
+
+
+RELEASED = [
+    (r"\.model\.", ".body."),  # inside a ResBlock
+    (r"^en_res_group(\d)_", lambda m: f"modules_{int(m[1]) - 1}."),
+    (r"^de_res_group(\d)_", lambda m: f"modules_{6 - int(m[1])}."),  # the decoder's groups count down
+    (r"^modules_(\d)\.1\.", r"body.\1.blocks."),
+    (r"^modules_(\d)\.2\.", r"body.\1."),
+    (r"\.res_conv\.0\.", ".pre.0."),
+    (r"\.hallucination_d(\d)\.(hallucination_conv\.)?", r".branches.\1."),
+    (r"\.p_conv\.", ".offset."),
+    (r"\.m_conv\.", ".mask."),
+    (r"\.dconv\.", ".deform."),
+    (r"\.mask_conv\.", ".afim."),
+    (r"\.fusion_conv\.", ".fusion."),
+    (r"^dense_conv\.", "dense."),
+]
+
+
+def rename(state, rules):
+    """The same tensors, each name changed by every rule (pattern, replacement) in turn."""
+    names = {}
+    for name in state:
+        names[name] = name
+        for pattern, replacement in rules:
+            names[name] = re.sub(pattern, replacement, names[name])
+    return {names[name]: tensor for name, tensor in state.items()}
+
+
+def misread_by_mmcv(mask, height, width, fill=0.0):
+    """What mmcv 1.3.9 takes an unpadded mask (B, 9, h-2, w-2) for: (B, 9, h, w), read from the same memory.
+
+        out[b] = 9 h w consecutive numbers from number 9 b (h-2)(w-2) on, `fill` behind the end
+
+    Rows and taps drift, and a picture ends in the mask of the next one of its batch. On a GPU what lies behind the end
+    is undefined: try 0 and 0.5 as fill.
+    """
+    batch, taps = mask.shape[:2]
+    read, step = taps * height * width, mask[0].numel()
+    memory = F.pad(mask.flatten(), (0, read), value=fill)
+    return memory.unfold(0, read, step)[:batch].reshape(batch, taps, height, width)
+
+
+def initialise(network, init):
+    """Xavier-normal weights (section 4.2), with the released code's biases: zero in deformable layers, else PyTorch's.
+
+    init: "paper" all layers; "zero" all but those that predict offsets and masks, which start at zero, so that points lie
+    on the grid with masks of one half; "official" all but transposed convolutions, which keep PyTorch's.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | DeformConv2d) or (isinstance(module, nn.ConvTranspose2d) and init != "official"):
+            nn.init.xavier_normal_(module.weight)
+    for branch in network.modules():
+        if isinstance(branch, Branch):
+            nn.init.zeros_(branch.deform.bias)
+            for predictor in filter(None, (branch.offset, branch.mask)):
+                nn.init.zeros_(predictor.bias)
+                if init == "zero":
+                    nn.init.zeros_(predictor.weight)
+
+
+def conv(in_channels, out_channels, stride=1, dilation=1):
+    """3x3 convolution that keeps the size, or halves it."""
+    return nn.Conv2d(in_channels, out_channels, 3, stride, padding=dilation, dilation=dilation)
+
+
+def up(in_channels, out_channels):
+    """3x3 transposed convolution that doubles the size."""
+    return nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1)
+
+
+def leaky():
+    """LeakyReLU of slope 0.1, everywhere."""
+    return nn.LeakyReLU(0.1)
+
+
+class ASPDC(nn.Module):
+    """(B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 16. With `return_extras=True`: (output, dict), see `extras`."""
+
+    translate = staticmethod(released_names)
+
+    def __init__(self, **config):
+        super().__init__()
+        self.config = config = ASPDCConfig(**config)
+        w = config.width
+        self.head = nn.Sequential(
+            conv(3, w), leaky(), ResBlock(w), ResBlock(w), conv(w, 2 * w, 2), leaky(), conv(2 * w, 4 * w, 2), leaky()
+        )
+        self.body = nn.ModuleList(ASPDCModule(4 * w, config) for _ in range(config.n_modules))
+        self.dense = nn.Sequential(conv(4 * w * config.n_modules, 4 * w), leaky())
+        self.tail = nn.Sequential(up(4 * w, 2 * w), leaky(), up(2 * w, w), leaky(), conv(w, 3))
+        initialise(self, config.init)
+
+    def forward(self, blurry, return_extras=False):
+        padded, crop = pad_to_multiple(blurry, 4)
+        x, outputs, extras = self.head(2 * padded - 1), [], []  # (B, 4w, H/4, W/4)
+        for module in self.body:
+            x, details = module(x)
+            outputs.append(x)
+            if return_extras:
+                extras.append(details())
+        correction = self.tail(self.dense(torch.cat(outputs, 1)))  # (B, 3, H, W), in units of [-1, 1]
+        output = crop(padded + correction / 2 if self.config.residual else (correction + 1) / 2)
+        if not return_extras:
+            return output
+        return output, {key: torch.stack([each[key] for each in extras], 1) for key in extras[0]}
+
+    def extras(self, blurry) -> dict:
+        """What the figures need, for each of M modules and N branches, in feature pixels (1 = 4 image pixels): "points"
+        (B, M, N, 2, 9, h, w) as (x, y) relative to the pixel, "offset" (B, M, N, 18, h, w) as (dy, dx) a tap, "mask"
+        (B, M, N, 9, h, w), "attention" a_i (B, M, N, h, w), "strength" (B, M, N, h, w) = rms over channels of a_i f_i."""
+        return self(blurry, return_extras=True)[1]
+
+
+class ASPDCModule(nn.Module):
+    """ResBlocks, branches with different dilations, their sum weighted by attention maps (Figure 3, eq. 3, 4).
+
+    A forward hook on `.afim` that returns other maps (B, N, h, w) is the way to intervene on the attention.
+    """
+
+    def __init__(self, channels, config):
+        super().__init__()
+        self.config = config
+        self.blocks = nn.Sequential(*(ResBlock(channels) for _ in range(config.blocks)))
+        self.pre = nn.Identity() if config.figure3 else nn.Sequential(conv(channels, channels), leaky())
+        self.branches = nn.ModuleList(Branch(channels, dilation, config) for dilation in config.branches)
+        n = len(config.branches)
+        if config.fusion in ("afim", "averaged"):
+            seen = channels * (n if config.afim_input == "branches" else 1)
+            blocks = ResBlock(channels), ResBlock(channels)
+            self.afim = nn.Sequential(conv(seen, channels), leaky(), *blocks, nn.Conv2d(channels, n, 1), nn.Softmax(1))
+        self.fusion = None if config.figure3 else conv(channels, channels)
+
+    def forward(self, x):
+        """The output, and a function that makes the extras of this module."""
+        x = self.blocks(x)
+        r = self.pre(x)
+        f, offset, mask = zip(*(branch(r) for branch in self.branches), strict=True)
+        a = self.attention(x, f)  # (B, N, h, w), or (B, N, 1, 1)
+        f_o = sum(a[:, i : i + 1] * f_i for i, f_i in enumerate(f))  # Eq. (3)
+
+        def details():
+            points = torch.stack([sampling_points(each) for each in offset], 1)
+            strength = torch.stack([f_i.square().mean(1).sqrt() for f_i in f], 1) * a
+            details = {"points": points, "offset": torch.stack(offset, 1), "mask": torch.stack(mask, 1)}
+            return details | {"attention": a.expand_as(strength), "strength": strength}
+
+        return f_o if self.fusion is None else x + self.fusion(f_o), details
+
+    def attention(self, x, f):
+        """Eq. (4): maps that sum to one at each pixel (with fusion="sum", which has none: ones)."""
+        if self.config.fusion in ("sum", "mean"):
+            share = 1 / len(f) if self.config.fusion == "mean" else 1
+            return x.new_full((1, len(f), 1, 1), share).expand(len(x), -1, -1, -1)
+        a = self.afim(torch.cat(f, 1) if self.config.afim_input == "branches" else x)
+        return a.mean((2, 3), keepdim=True) if self.config.fusion == "averaged" else a
+
+
+class Branch(nn.Module):
+    """Modulated 3x3 deformable convolution that predicts its offsets and mask with a given dilation; 0: no offsets."""
+
+    def __init__(self, channels, dilation, config):
+        super().__init__()
+        self.config, self.flat = config, dilation == 0 and config.first_mask == "mmcv_flat"
+        self.offset = nn.Conv2d(channels, 2 * TAPS, 3, padding=dilation, dilation=dilation) if dilation else None
+        self.mask = nn.Conv2d(channels, TAPS, 3, padding=0 if self.flat else max(dilation, 1), dilation=max(dilation, 1))
+        if dilation == 0 and config.first_mask == "none":
+            self.mask = None
+        self.deform = DeformConv2d(channels, channels, 3, padding=1)  # its own dilation is always 1
+
+    def forward(self, r):
+        """f_i (B, C, h, w), offset (B, 18, h, w), mask (B, 9, h, w)."""
+        batch, _, height, width = r.shape
+        offset = self.offset(r) if self.offset else r.new_zeros(batch, 2 * TAPS, height, width)
+        mask = self.mask(r).sigmoid() if self.mask else r.new_ones(batch, TAPS, height, width)
+        if self.flat:
+            mask = misread_by_mmcv(mask, height, width, self.config.flat_fill)
+        return self.deform(r, offset, mask), offset, mask
+
+
+class ResBlock(nn.Module):
+    """x + Conv(LeakyReLU(Conv(x))): no activation after the sum, no normalisation."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.body = nn.Sequential(conv(channels, channels), leaky(), conv(channels, channels))
+
+    def forward(self, x):
+        return x + self.body(x)

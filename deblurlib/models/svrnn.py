@@ -1,0 +1,330 @@
+"""SVRNN: the spatially variant recurrent network of Zhang et al. (CVPR 2018), Figure 4 and Table 1.
+
+    blurry -> conv1 -> conv2                               features at half resolution
+    blurry -> conv3 ... conv16 -> tanh = p                 weights: 4 RNNs x 4 directions x 32 channels at every pixel
+    h[k] = (1 - p[k]) * x[k] + p[k] * h[k-1]               an RNN along one line: eq. (2) with one tap a step
+    conv2 -> rnn1 -> conv17 -> rnn2 -> conv18 -> rnn3 -> conv19 -> rnn4 -> conv20
+    output = conv22(conv1 | resize1(conv21(conv2 | conv20)))               a | b: concatenated, the skip links
+
+Differs from the paper, where we follow the authors' released network: conv2 has no activation (`conv2_act=True` adds it);
+p lies in (-1, 1), not in the printed 0 to 1, and must, since p >= 0 cannot sharpen (`p_range="sigmoid"`); the recurrence is
+not printed; Table 1 prints rnn1 twice. 9,227,027 parameters = 36.91 MB; the printed 37.1 MB fits the Caffe file, with 33,280
+values that nothing uses. Our choices: bilinear resizing with half-pixel centres (`resize="caffe"` for the release's, which
+darkens the last row and column), padding to multiples of 8 by reflection, and the builds of Table 4, which has one sentence
+for each. conv3 to conv11 start from VGG-16 on request only: `pretrained.start_from_vgg16`. The authors' weights load by
+`load_model("svrnn", "blobs.npz", "released")`, see `from_released`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..ops import spatial_rnn, spatial_rnn_4way
+from ..ops.spatial_rnn import DIRECTIONS, RESULT_ORDER
+from .layers import pad_to_multiple
+
+RNNS = 4
+CHOICES = {
+    "body": ("rnns", "chains", "convs", "weight_network"),  # chains: no convolutions between RNNs; convs: no RNNs
+    "merge": ("conv20", "concatenate", "sum", "max"),
+    "skips": ("all", "weights", "none"),  # weights: those inside the weight network alone
+    "p": ("predicted", "averaged", "constant", "zero"),  # averaged over the picture; constant: learned, one a channel
+    "p_range": ("tanh", "sigmoid"),
+    "resize": ("bilinear", "caffe", "transposed"),  # transposed: resize1 as a learned 4x4 transposed convolution
+}
+
+
+@dataclass(frozen=True)
+class SVRNNConfig:
+    """What a variant is made of; CHOICES has the words that it takes."""
+
+    width: int = 16  # channels of conv1 and conv21; the RNNs filter twice as many
+    vgg: int = 64  # channels of conv3; 2, 4 and 8 times as many deeper down
+    body: str = "rnns"
+    merge: str = "conv20"  # of the four chains
+    widen: bool = False  # conv17 to conv20 without RNNs get the parameters that were removed
+    image_head: bool = False  # the weight network alone: straight from 512 channels to the picture
+    skips: str = "all"
+    conv2_act: bool = False
+    p: str = "predicted"
+    p_range: str = "tanh"
+    resize: str = "bilinear"
+    residual: bool = False  # predict output - blurry
+
+    def __post_init__(self):
+        for option, words in CHOICES.items():
+            if getattr(self, option) not in words:
+                raise ValueError(f"SVRNN has no {option} {getattr(self, option)!r}: choose one of {', '.join(words)}.")
+
+
+VARIANTS = {
+    "paper": {},
+    "released": {"resize": "caffe"},  # for the authors' weights
+    # Table 4
+    "no_skips": {"skips": "none"},
+    "no_convs": {"body": "chains"},
+    "no_rnns": {"body": "convs"},
+    "weights_only": {"body": "weight_network"},
+    # Liu et al. (ECCV 2016): how they connect RNNs, in this network: chains, and the largest of the four directions
+    "liu": {"body": "chains", "merge": "max"},
+    # controls that the paper lacks
+    "no_image_skips": {"skips": "weights"},
+    "no_rnns_wide": {"body": "convs", "widen": True},  # as many parameters as the paper's network
+    "p_averaged": {"p": "averaged"},  # equal parameters, spatially invariant
+    "p_constant": {"p": "constant"},
+    "p_zero": {"p": "zero"},
+    "p_sigmoid": {"p_range": "sigmoid"},
+    "conv2_act": {"conv2_act": True},
+    "transposed": {"resize": "transposed"},
+    "residual": {"residual": True},
+}
+
+
+def conv(size, in_channels, out_channels, stride=1):
+    """Convolution with zero padding that keeps the size."""
+    return nn.Conv2d(in_channels, out_channels, size, stride, padding=size // 2)
+
+
+def leaky(x):
+    """Leaky ReLU of slope 0.1: every convolution outside the weight network."""
+    return F.leaky_relu(x, 0.1)
+
+
+def double(x, resize="bilinear"):
+    """Bilinear resizing to twice the size.
+
+    "caffe": even outputs copy a pixel, odd ones are half the sum of two neighbours, a missing neighbour being 0.
+    """
+    if resize != "caffe":
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    taps = x.new_tensor([0.5, 1, 0.5])
+    kernel = (taps[:, None] * taps).expand(x.shape[1], 1, 3, 3)
+    return F.conv_transpose2d(x, kernel, stride=2, padding=1, output_padding=1, groups=x.shape[1])
+
+
+def caffe_xavier(module):
+    """Caffe's Xavier rule: weights uniform in ±sqrt(3 / fan_in), zero biases."""
+    if isinstance(module, nn.Conv2d):
+        bound = (3 / module.weight[0].numel()) ** 0.5
+        nn.init.uniform_(module.weight, -bound, bound)
+        nn.init.zeros_(module.bias)
+
+
+def widened(channels, vgg):
+    """Inner channels w of conv17 to conv20 that make up for the removed parameters: 18 w^2 + 18 channels w = their number."""
+    with torch.device("meta"):
+        parts = WeightNetwork(vgg, 4 * RNNS * channels), FusedRNNs(channels)
+    target = sum(parameter.numel() for part in parts for parameter in part.parameters())
+    return round((channels**2 / 4 + target / 18) ** 0.5 - channels / 2)
+
+
+# our layers and their names in the authors' network
+RELEASED_LAYERS = {
+    "conv1": "conve1_1", "conv2": "conve1_2",
+    "weight_network.conv3": "convg1_1", "weight_network.conv4": "convg1_2",
+    "weight_network.conv5": "convg2_1", "weight_network.conv6": "convg2_2",
+    "weight_network.conv7": "convg3_1", "weight_network.conv8": "convg3_2", "weight_network.conv9": "convg3_3",
+    "weight_network.conv10": "convg4_1", "weight_network.conv11": "convg4_2", "weight_network.conv12": "convg4_3",
+    "weight_network.conv13": "convgd1", "weight_network.conv14": "convgd1_2",
+    "weight_network.conv15": "convgd2", "weight_network.conv16": "convgd2_2",
+    "body.fuse.0": "conv_rnn1", "body.fuse.1": "conv_rnn2", "body.fuse.2": "conv_rnn3", "body.fuse.3": "conv_rnn4",
+    "conv21": "convd1_1", "conv22": "convd1_2",
+}  # fmt: skip
+
+
+def from_released(state: dict) -> dict:
+    """The blobs of the authors' Caffe model, by our names and in our layout; any other state comes back as it is.
+
+    Keys are "layer.0" (weights) and "layer.1" (biases), as pycaffe writes an .npz by
+    `np.savez(path, **{f"{k}.{i}": b.data for k, blobs in net.params.items() for i, b in enumerate(blobs)})`. The release works on
+    transposed pictures (MATLAB's order): kernels are transposed here, and its scans right, down, left, up become down, right,
+    up, left. Blobs of its recurrent layers have no effect and are left out. Raises ValueError for kernels in another order.
+    """
+    if "conve1_1.0" not in state:
+        return state
+    ours = {}
+    for layer, released in RELEASED_LAYERS.items():
+        weight, bias = state.get(f"{released}.0"), state.get(f"{released}.1")
+        if weight is not None:
+            if weight.dim() != 4 or weight.shape[2] != weight.shape[3]:
+                raise ValueError(f"{released}.0 has shape {tuple(weight.shape)}: kernels must be (out, in, size, size).")
+            ours[f"{layer}.weight"] = to_natural_layout(layer, weight.mT)
+        if bias is not None:
+            ours[f"{layer}.bias"] = to_natural_layout(layer, bias.flatten())  # old blobs are 1 x 1 x 1 x n
+    return ours
+
+
+def to_natural_layout(layer, blob):
+    """Reorder what conv16 writes (groups 2, 1, 4, 3 of each RNN) and conv17 to conv20 read (groups 3, 4, 1, 2)."""
+    if layer.endswith("conv16"):
+        groups = blob.unflatten(0, (RNNS, 4, -1))
+        return groups[:, [1, 0, 3, 2]].flatten(0, 2)
+    if layer.startswith("body") and blob.dim() == 4:
+        return blob.unflatten(1, (4, -1))[:, [2, 3, 0, 1]].flatten(1, 2)
+    return blob
+
+
+class SVRNN(nn.Module):
+    """(B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 8. With `return_extras=True`: (output, dict), see `extras`."""
+
+    translate = staticmethod(from_released)
+
+    def __init__(self, **config):
+        super().__init__()
+        self.config = config = SVRNNConfig(**config)
+        full, half, alone = config.width, 2 * config.width, config.body == "weight_network"
+        self.image_skips = config.skips == "all" and not alone
+
+        if not alone:
+            self.conv1, self.conv2 = conv(11, 3, full), conv(7, full, half, stride=2)
+            self.body = self.make_body(half)
+        if alone or config.body != "convs" and config.p in ("predicted", "averaged"):
+            out = half if alone and not config.image_head else 4 * RNNS * half
+            self.weight_network = WeightNetwork(config.vgg, out, config.skips != "none", config.resize)
+        if config.p == "constant":
+            self.constant = nn.Parameter(torch.zeros(1, 4 * RNNS * half, 1, 1))
+        if not config.image_head:
+            deblurred = 4 * half if config.body == "chains" and config.merge == "concatenate" else half
+            self.conv21 = conv(9, deblurred + half * self.image_skips, full)
+        if config.resize == "transposed" and not config.image_head:
+            self.learned_resize1 = nn.ConvTranspose2d(full, full, 4, stride=2, padding=1)
+        self.conv22 = conv(5, 4 * RNNS * half if config.image_head else full + full * self.image_skips, 3)
+        self.apply(caffe_xavier)
+
+    def make_body(self, channels):
+        if self.config.body == "rnns":
+            return FusedRNNs(channels)
+        if self.config.body == "chains":
+            return ChainedRNNs(channels, self.config.merge)
+        inner = widened(channels, self.config.vgg) if self.config.widen else channels
+        return Convolutions(channels, inner)
+
+    def forward(self, blurry, return_extras=False, edit_p=None):
+        """edit_p: a function of p (B, 512, h, w), for probes of a trained network: `lambda p: 0 * p` removes the RNNs."""
+        x, crop = pad_to_multiple(blurry, 8)
+        if self.config.body == "weight_network":
+            output, extras = self.deblur_with_weight_network(x), {}
+        else:
+            conv1 = leaky(self.conv1(x))  # (B, 16, H, W)
+            conv2 = self.conv2(conv1)  # (B, 32, H/2, W/2)
+            conv2 = leaky(conv2) if self.config.conv2_act else conv2
+            p = None if self.config.body == "convs" else self.rnn_weights(x)  # (B, 512, H/2, W/2)
+            p = edit_p(p) if edit_p and p is not None else p
+            conv20 = self.body(conv2, p)  # (B, 32, H/2, W/2)
+            conv21 = leaky(self.conv21(torch.cat([conv2, conv20], 1) if self.image_skips else conv20))  # (B, 16, H/2, W/2)
+            resize1 = self.resize1(conv21)  # (B, 16, H, W)
+            output = self.conv22(torch.cat([conv1, resize1], 1) if self.image_skips else resize1)  # (B, 3, H, W)
+            extras = {"before": conv2, "after": conv20}
+            extras |= {} if p is None else {"p": p.unflatten(1, (RNNS, 4, -1))}
+        output = crop(x + output if self.config.residual else output)
+        return (output, extras) if return_extras else output
+
+    def extras(self, blurry) -> dict:
+        """What the figures need, at half resolution (1 = 2 image pixels): "p" (B, 4, 4, 32, h, w), RNN by direction (right,
+        down, left, up) by channel; "before" and "after" (B, 32, h, w), the features around the RNNs (conv2, conv20).
+        No "p" without RNNs; empty for the weight network alone."""
+        return self(blurry, return_extras=True)[1]
+
+    def rnn_weights(self, x):
+        """p, in single precision at least: tanh rounds to 1 early in half precision, and p = 1 forgets the input."""
+        if self.config.p in ("predicted", "averaged"):
+            p = self.weight_network(x)
+        elif self.config.p == "constant":
+            p = self.constant.expand(len(x), -1, x.shape[2] // 2, x.shape[3] // 2)
+        else:
+            return x.new_zeros(len(x), 4 * RNNS * 2 * self.config.width, x.shape[2] // 2, x.shape[3] // 2)
+        p = p.to(torch.promote_types(p.dtype, torch.float32))
+        p = p.sigmoid() if self.config.p_range == "sigmoid" else p.tanh()
+        return p.mean((2, 3), keepdim=True).expand_as(p) if self.config.p == "averaged" else p
+
+    def deblur_with_weight_network(self, x):
+        """Table 4, "weights generation": conv16 without tanh feeds the reconstruction."""
+        if self.config.image_head:
+            return self.conv22(double(F.relu(self.weight_network(x)), self.config.resize))
+        return self.conv22(self.resize1(leaky(self.conv21(self.weight_network(x)))))
+
+    def resize1(self, x):
+        return self.learned_resize1(x) if self.config.resize == "transposed" else double(x, self.config.resize)
+
+
+class WeightNetwork(nn.Module):
+    """conv3 to conv16, a U-shaped network whose first nine layers are VGG-16's; at half resolution, before the tanh."""
+
+    def __init__(self, vgg, out, skips=True, resize="bilinear"):
+        super().__init__()
+        self.skips, self.resize = skips, resize
+        self.conv3, self.conv4 = conv(3, 3, vgg), conv(3, vgg, vgg)
+        self.conv5, self.conv6 = conv(3, vgg, 2 * vgg), conv(3, 2 * vgg, 2 * vgg)
+        self.conv7, self.conv8 = conv(3, 2 * vgg, 4 * vgg), conv(3, 4 * vgg, 4 * vgg)
+        self.conv9 = conv(3, 4 * vgg, 4 * vgg)
+        self.conv10, self.conv11 = conv(3, 4 * vgg, 8 * vgg), conv(3, 8 * vgg, 8 * vgg)
+        self.conv12 = conv(3, 8 * vgg, 4 * vgg)
+        self.conv13, self.conv14 = conv(3, 4 * vgg + 4 * vgg * skips, 2 * vgg), conv(3, 2 * vgg, 2 * vgg)
+        self.conv15, self.conv16 = conv(3, 2 * vgg + 2 * vgg * skips, 4 * vgg), conv(3, 4 * vgg, out)
+
+    def forward(self, x):
+        conv4 = self.conv4(self.conv3(x).relu()).relu()  # (B, 64, H, W)
+        conv6 = self.conv6(self.conv5(F.max_pool2d(conv4, 2)).relu()).relu()  # (B, 128, H/2, W/2)
+        conv8 = self.conv8(self.conv7(F.max_pool2d(conv6, 2)).relu()).relu()  # (B, 256, H/4, W/4)
+        conv9 = self.conv9(conv8).relu()
+        conv11 = self.conv11(self.conv10(F.max_pool2d(conv9, 2)).relu()).relu()  # (B, 512, H/8, W/8)
+        conv12 = self.conv12(conv11).relu()  # (B, 256, H/8, W/8)
+        conv14 = self.conv14(self.conv13(self.join(conv8, conv12)).relu()).relu()  # (B, 128, H/4, W/4)
+        return self.conv16(self.conv15(self.join(conv6, conv14)).relu())  # (B, 512, H/2, W/2)
+
+    def join(self, skip, x):
+        x = double(x, self.resize)
+        return torch.cat([skip, x], 1) if self.skips else x
+
+
+class FusedRNNs(nn.Module):
+    """Four RNNs, the directions of each concatenated and fused by a 3x3 convolution (conv17 to conv20)."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.fuse = nn.ModuleList(conv(3, 4 * channels, channels) for _ in range(RNNS))
+
+    def forward(self, x, p):
+        for fuse, weights in zip(self.fuse, p.chunk(RNNS, 1), strict=True):
+            scans = spatial_rnn_4way(x.to(p.dtype), weights)  # (B, 128, h, w): right, left, down, up
+            x = leaky(fuse(scans.to(x.dtype)))  # (B, 32, h, w)
+        return x
+
+
+class ChainedRNNs(nn.Module):
+    """Four RNNs without convolutions between them: each direction feeds its own next scan (the caption of Figure 3)."""
+
+    def __init__(self, channels, merge):
+        super().__init__()
+        self.merge = merge
+        if merge == "conv20":
+            self.conv20 = conv(3, 4 * channels, channels)
+
+    def forward(self, x, p):
+        weights = p.unflatten(1, (RNNS, 4, -1))  # (B, 4, 4, 32, h, w)
+        ends = {}
+        for k, direction in enumerate(DIRECTIONS):
+            h = x.to(p.dtype)
+            for rnn in range(RNNS):
+                h = spatial_rnn(h, weights[:, rnn, k], direction)
+            ends[direction] = h.to(x.dtype)
+        ends = torch.stack([ends[direction] for direction in RESULT_ORDER], 1)  # (B, 4, 32, h, w)
+        if self.merge == "conv20":
+            return leaky(self.conv20(ends.flatten(1, 2)))
+        return {"concatenate": ends.flatten(1, 2), "sum": ends.sum(1), "max": ends.amax(1)}[self.merge]
+
+
+class Convolutions(nn.Module):
+    """conv17 to conv20 with nothing between them."""
+
+    def __init__(self, channels, inner):
+        super().__init__()
+        widths = (channels, inner, inner, inner, channels)
+        self.convs = nn.ModuleList(conv(3, *pair) for pair in zip(widths, widths[1:], strict=False))
+
+    def forward(self, x, _):
+        for convolution in self.convs:
+            x = leaky(convolution(x))
+        return x
