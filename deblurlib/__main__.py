@@ -82,13 +82,16 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for 
     """List the networks, their variants and their parameter counts."""
     import json
 
+    import torch
+
     from .models import count_parameters, create_model, list_models, list_variants
 
-    rows = [
-        {"model": name, "variant": variant, "parameters": count_parameters(create_model(name, variant))}
-        for name in list_models()
-        for variant in list_variants(name)
-    ]
+    with torch.device("meta"):  # shapes without numbers
+        rows = [
+            {"model": name, "variant": variant, "parameters": count_parameters(create_model(name, variant))}
+            for name in list_models()
+            for variant in list_variants(name)
+        ]
     typer.echo(json.dumps(rows, indent=1) if as_json else _as_text(rows))
 
 
