@@ -21,7 +21,7 @@ class Preset:
 # columns: test_scenes, scene_size, train_scenes, train_steps, batch, patch, seeds, size
 _ROWS = {
     "smoke": (8, 128, 32, 40, 4, 64, 1, "small"),  # every notebook under a minute: the tests, and the committed outputs
-    "quick": (24, 192, 160, 600, 4, 64, 2, "small"),  # the default: the whole book in twenty minutes
+    "quick": (24, 192, 160, 300, 4, 64, 2, "small"),  # the default: the whole book in twenty minutes
     "gpu": (100, 256, 4000, 20_000, 16, 128, 3, "full"),  # one GPU, pieces of under ten minutes
     "paper": (100, 256, 4000, 131_438, 32, 256, 1, "full"),  # SVDN's schedule: 2000 epochs of 2103 pairs in batches of 32
 }
