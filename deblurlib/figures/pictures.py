@@ -1,0 +1,51 @@
+"""Pictures side by side, and maps of a quantity beside them."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from .style import SEQUENTIAL, as_picture
+
+
+def pictures(named: dict, columns: int | None = None, width: float = 10.0, crop=None):
+    """A grid of pictures under their titles; `crop` = (top, left, height, width) shows the same window of each."""
+    columns = columns or min(len(named), 4)
+    rows = -(-len(named) // columns)
+    window = np.s_[:, :] if crop is None else np.s_[crop[0] : crop[0] + crop[2], crop[1] : crop[1] + crop[3]]
+    shown = {title: as_picture(picture)[window] for title, picture in named.items()}
+    height, length = next(iter(shown.values())).shape[:2]
+    size = (width, width / columns * rows * height / length + 0.35 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (title, picture) in zip(axes.flat, shown.items(), strict=False):
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=1)
+        axis.set_title(title)
+    return figure
+
+
+def pictures_and_map(named: dict, values: np.ndarray, title: str, unit: str, width: float = 10.0):
+    """Pictures in a row and, at their right, a map of a non-negative quantity with its colour bar."""
+    figure, axes = plt.subplots(1, len(named) + 1, figsize=(width, width / (len(named) + 1) + 0.2))
+    for axis, (name, picture) in zip(axes, named.items(), strict=False):
+        axis.imshow(as_picture(picture))
+        axis.set_title(name)
+    image = axes[-1].imshow(values, cmap=SEQUENTIAL, vmin=0)
+    axes[-1].set_title(title)
+    figure.colorbar(image, label=unit, shrink=0.85)
+    for axis in axes:
+        axis.axis("off")
+    return figure
+
+
+def magnitudes(named: dict, label: str, width: float = 10.0):
+    """Maps (H, W) of a magnitude side by side, with one colour bar."""
+    height, length = next(iter(named.values())).shape
+    panel = width / len(named)
+    figure, axes = plt.subplots(1, len(named), figsize=(width, 0.9 * panel * height / length + 0.4), squeeze=False)
+    highest = max(values.max() for values in named.values())
+    for axis, (title, values) in zip(axes[0], named.items(), strict=True):
+        image = axis.imshow(values, vmin=0, vmax=highest)
+        axis.set_title(title)
+        axis.axis("off")
+    figure.colorbar(image, ax=axes[0], label=label, shrink=0.9)
+    return figure
