@@ -97,32 +97,71 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for 
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="Which network, e.g. svdn.")] = "svdn",
-    variant: Annotated[str, typer.Option(help="Which variant of it; see `deblurlib models`.")] = "paper",
+    model: Annotated[str, typer.Argument(help="A network, e.g. svdn, or a row of a table, e.g. svdn_table2:fd_og.")] = "svdn",
+    variant: Annotated[str, typer.Option(help="Which variant of the network; see `deblurlib models`.")] = "paper",
     preset: Annotated[str, typer.Option(help="Where the numbers below come from if they are not given.")] = "quick",
     size: Annotated[str, typer.Option(help="full or small; empty = the preset's.")] = "",
     steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 = the preset's.")] = 0,
+    batch: Annotated[int, typer.Option(min=0, help="Crops a step; 0 = the preset's.")] = 0,
+    accumulate: Annotated[int, typer.Option(min=1, help="Parts that a batch is computed in, for less memory.")] = 1,
     seed: Annotated[int, typer.Option(help="Of weights, scenes and crops.")] = 0,
     photos: Annotated[str, typer.Option(help="Sharp photographs to render scenes from; empty = the bundled ones.")] = "",
+    real: Annotated[str, typer.Option(help="Root of real pairs to take a share of the crops from.")] = "",
+    real_share: Annotated[float, typer.Option(min=0, max=1, help="That share; 1 = nothing is rendered.")] = 1.0,
+    real_variant: Annotated[str, typer.Option(help="blur or blur_gamma, where the real pairs have both.")] = "blur",
     position: Annotated[float, typer.Option(help="Weight of SVDN's position loss; 0 = no flow guidance.")] = 0.0,
+    ema: Annotated[float, typer.Option(min=0, max=1, help="Decay of the average of the weights; 0 = none.")] = 0.0,
+    precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that render scenes.")] = 0,
+    validate_every: Annotated[int, typer.Option(min=0, help="Steps between measurements on held-out scenes; 0 = none.")] = 0,
     results: Annotated[str, typer.Option(help="Runs go to its folder runs/; empty = results/ of this project.")] = "",
 ):
-    """Train a network on rendered scenes; an interrupted training is taken up again, a finished one is reused."""
-    from .presets import get_preset
-    from .results import results_folder
-    from .training import Experiment, fit
+    """Train a network on rendered scenes or real pairs; an interrupted training is taken up again, a finished one is reused.
 
-    chosen = get_preset(preset)
-    experiment = Experiment(
-        model=model, variant=variant, size=size or chosen.size, seed=seed, photos=photos, position=position,
-        scenes=chosen.train_scenes, scene_size=chosen.scene_size,
-        steps=steps or chosen.train_steps, batch=chosen.batch, patch=chosen.patch,
-    )  # fmt: skip
-    run = fit(experiment, device=device, workers=workers, folder=results_folder(results) / "runs")
-    how = "reused" if run.cached else f"trained in {run.seconds:.0f} s"
-    typer.echo(f"{how}: {run.folder / 'model.safetensors'}")
+    Several GPUs or machines: torchrun --nproc-per-node 4 -m deblurlib train svdn --preset paper --real /data/GOPRO_Large
+    """
+    from . import experiments
+    from .results import results_folder
+    from .training import fit
+
+    changes = {"size": size, "steps": steps, "batch": batch, "photos": photos, "position": position, "ema": ema}
+    changes |= {"real": real, "real_share": real_share, "real_variant": real_variant} if real else {}
+    changes = {name: value for name, value in changes.items() if value}
+    changes |= {"accumulate": accumulate, "precision": precision}
+    table, _, name = model.partition(":")
+    if name:
+        experiment = experiments.row(table, name, preset, seed, **changes)
+    else:
+        experiment = experiments.network(model, variant, preset, seed, **changes)
+    runs = results_folder(results) / "runs"
+    run = fit(experiment, device=device, workers=workers, folder=runs, validate_every=validate_every)
+    if int(os.environ.get("RANK", 0)) == 0:
+        how = "reused" if run.cached else f"trained in {run.seconds:.0f} s"
+        typer.echo(f"{how}: {run.folder / 'model.safetensors'}")
+
+
+@app.command()
+def sweep(
+    tables: Annotated[list[str] | None, typer.Argument(help="Tables, e.g. svdn_table2 radn_table1; none = all.")] = None,
+    preset: Annotated[str, typer.Option(help="Size and length of the trainings, and the number of seeds.")] = "reference",
+    scheduler: Annotated[str, typer.Option(help="A running Dask scheduler, tcp://host:8786; empty = this machine.")] = "",
+    jobs: Annotated[int, typer.Option(min=0, help="Local processes; 0 = one a core.")] = 0,
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    photos: Annotated[str, typer.Option(help="Sharp photographs to render scenes from; empty = the bundled ones.")] = "",
+    real: Annotated[str, typer.Option(help="Root of real pairs to train on instead of rendered scenes.")] = "",
+    real_variant: Annotated[str, typer.Option(help="blur or blur_gamma, where the real pairs have both.")] = "blur",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    results: Annotated[str, typer.Option(help="Runs go to its folder runs/; empty = results/ of this project.")] = "",
+):
+    """Train every row of ablation tables; finished rows are reused, interrupted ones taken up, exit code 1 if one failed."""
+    from .sweep import sweep as run
+
+    changes = {"photos": photos} if photos else {}
+    changes |= {"real": real, "real_share": 1.0, "real_variant": real_variant} if real else {}
+    table = run(tables or (), preset, scheduler=scheduler, jobs=jobs, device=device, results=results, seed=seed, **changes)
+    typer.echo(table.to_string(index=False))
+    raise typer.Exit(int(table.state.str.startswith("failed").any()))
 
 
 @app.command()

@@ -36,17 +36,27 @@ METRICS = {
 DEFAULT_METRICS = ("rgb-psnr", "ssim-skimage")
 
 
-def predict(model: nn.Module, blurry: torch.Tensor, device: torch.device | str | None = None) -> torch.Tensor:
-    """model(blurry) without gradients, in eval mode, clamped to [0, 1]: (3, H, W) or (B, 3, H, W) -> the same on the CPU."""
+def predict(model: nn.Module, *pictures: torch.Tensor, device: torch.device | str | None = None) -> torch.Tensor:
+    """model(blurry) without gradients, in eval mode, clamped to [0, 1]: (3, H, W) or (B, 3, H, W) -> the same on the CPU.
+
+    A reblurring network takes two pictures, the blurry and the sharp one.
+    """
     device = device or next(model.parameters()).device
     training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            output = model(blurry.to(device).reshape(-1, *blurry.shape[-3:]))
+            output = model(*(picture.to(device).reshape(-1, *picture.shape[-3:]) for picture in pictures))
     finally:
         model.train(training)
-    return output.clamp(0, 1).reshape(blurry.shape).float().cpu()
+    return output.clamp(0, 1).reshape(pictures[0].shape).float().cpu()
+
+
+def task(model: nn.Module, sample: Sample) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+    """What a network is given and what it should make of it: blurry -> sharp; reblurring ones (blurry, sharp) -> blurry."""
+    if getattr(model, "pictures", 1) == 2:
+        return (sample.blurry, sample.sharp), sample.blurry
+    return (sample.blurry,), sample.sharp
 
 
 def evaluate(
@@ -57,7 +67,7 @@ def evaluate(
     device: torch.device | str | None = None,
     progress: bool | None = None,
 ) -> pd.DataFrame:
-    """One row an image: its name, each metric of the restored picture, and of the blurry one as "blurry …".
+    """One row an image: its name, each metric of the restored (or reblurred) picture, and of the blurry one as "blurry …".
 
     dataset: anything that gives Samples with a sharp picture, such as SceneDataset or PairedFolder. model: None measures
     the blurry pictures alone. Metrics are names in METRICS. Pictures are compared as floats, clamped to [0, 1].
@@ -72,8 +82,9 @@ def evaluate(
             raise ValueError(f"{sample.name} has no sharp picture to compare with: this data set can be deblurred, not measured.")
         row = {"image": sample.name}
         if model is not None:
-            output = predict(model, sample.blurry, device)
-            row |= {name: METRICS[name](output, sample.sharp) for name in metrics}
+            pictures, target = task(model, sample)
+            output = predict(model, *pictures, device=device)
+            row |= {name: METRICS[name](output, target) for name in metrics}
         rows.append(row | {f"blurry {name}": METRICS[name](sample.blurry, sample.sharp) for name in metrics})
     return pd.DataFrame(rows)
 

@@ -48,6 +48,17 @@ class Lesson:
         split = "test" if "test" in list_splits(self.data) else None
         return CentralWindows(PairedFolder(self.data, split, self.variant), self.preset.test_scenes, self.preset.scene_size)
 
+    def trained(self, name: str) -> torch.nn.Module:
+        """A trained network: the shipped weights of the small width if there are any, else what this preset trains live."""
+        from . import experiments, training
+        from .models import load_model
+
+        try:
+            return load_model(name, size="small").to(self.device)
+        except FileNotFoundError:
+            experiment = experiments.network(name, "paper", self.preset, self.seed, size="small")
+            return training.fit(experiment, device=self.device).model.to(self.device)
+
     @property
     def data_name(self) -> str:
         return self.data.name if self.data else "bundled scenes"

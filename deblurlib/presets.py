@@ -12,18 +12,20 @@ class Preset:
     scene_size: int  # their side in pixels
     train_scenes: int  # rendered scenes that training crops come from
     train_steps: int
+    tuning_steps: int  # of a second training that starts from a first
     batch: int
     patch: int  # side of a training crop in pixels
     seeds: int  # repetitions of a training
     size: str  # width of the networks trained here: "small" or "full"
 
 
-# columns: test_scenes, scene_size, train_scenes, train_steps, batch, patch, seeds, size
+# columns: test_scenes, scene_size, train_scenes, train_steps, tuning_steps, batch, patch, seeds, size
 _ROWS = {
-    "smoke": (8, 128, 32, 40, 4, 64, 1, "small"),  # every notebook under a minute: the tests, and the committed outputs
-    "quick": (24, 192, 160, 300, 4, 64, 2, "small"),  # the default: the whole book in twenty minutes
-    "gpu": (100, 256, 4000, 20_000, 16, 128, 3, "full"),  # one GPU, pieces of under ten minutes
-    "paper": (100, 256, 4000, 131_438, 32, 256, 1, "full"),  # SVDN's schedule: 2000 epochs of 2103 pairs in batches of 32
+    "smoke": (8, 128, 32, 40, 10, 4, 64, 1, "small"),  # every notebook under a minute: the tests, and the committed outputs
+    "quick": (24, 192, 160, 300, 80, 4, 64, 2, "small"),  # the default: the whole book in twenty minutes
+    "reference": (60, 192, 240, 500, 150, 4, 64, 3, "small"),  # the shipped rows of every ablation: a night on two CPU cores
+    "gpu": (100, 256, 4000, 20_000, 5000, 16, 128, 3, "full"),  # one GPU, pieces of under ten minutes
+    "paper": (100, 256, 4000, 131_438, 280_800, 32, 256, 1, "full"),  # the printed schedules, see experiments.PAPER
 }
 PRESETS = {name: Preset(name, *row) for name, row in _ROWS.items()}
 

@@ -8,8 +8,9 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
+from deblurlib import training
 from deblurlib.data import collate
-from deblurlib.training import Experiment, LossTerms, TrainingCrops, fit, initial_model, polynomial_decay
+from deblurlib.training import Experiment, LossTerms, TrainingCrops, fit, initial_model, learning_rate
 
 TINY = Experiment(variant="dilated", size="small", scenes=2, scene_size=48, steps=12, batch=2, patch=32)
 
@@ -51,12 +52,12 @@ import torch
 from deblurlib import training
 from tests.test_training import TINY
 torch.set_num_threads({threads})
-real, calls = training.polynomial_decay, []
+real, calls = training.learning_rate, []
 def decay(step, experiment):
     if step == 7:
         os.kill(os.getpid(), {signal})
     return real(step, experiment)
-training.polynomial_decay = decay
+training.learning_rate = decay
 training.fit(TINY, folder=sys.argv[1], progress=False, device="cpu", checkpoint_every=3)
 """
 
@@ -90,6 +91,7 @@ def test_every_field_changes_the_hash(tmp_path):
         "betas": (0.9, 0.99),
     }
     other |= {"real_split": "test", "real_variant": "blur_gamma", "size": "full", "precision": "bf16-mixed"}
+    other |= {"start": TINY, "reblur": replace(TINY, model="reblur")}
     hashes = {TINY.hash}
     for field in fields(Experiment):
         value = other.get(field.name, getattr(TINY, field.name))
@@ -121,7 +123,7 @@ def test_loss_terms_are_weighted_as_in_equation_7():
     model = initial_model(chosen)
     total, terms = LossTerms(chosen)(model, batch)
     assert set(terms) == {"pixel", "position"} and terms["position"] > 0.7
-    assert total.item() == pytest.approx(terms["pixel"] + 0.5 * terms["position"], rel=1e-5)
+    assert total.item() == pytest.approx((terms["pixel"] + 0.5 * terms["position"]).item(), rel=1e-5)
     still = replace(batch, flow_previous=batch.flow_previous * 0, flow_next=batch.flow_next * 0)
     assert LossTerms(chosen)(model, still)[1]["position"] > terms["position"]  # with no motion the whole grid is off
 
@@ -142,11 +144,78 @@ def test_guidance_pulls_the_points_onto_the_flow():
     assert distances[1e-2] < distances[0.0] - 0.05
 
 
+def test_rates_halve_after_every_so_many_steps():
+    schedule = Experiment(steps=2_457_000, lr=1e-4, halve_every=351_000)  # ASPDC, stage 1: 1000 epochs of 351 steps
+    assert learning_rate(350_999, schedule) == 1e-4 and learning_rate(351_000, schedule) == 5e-5
+    assert learning_rate(schedule.steps - 1, schedule) == pytest.approx(1.5625e-6)
+
+
+def test_a_batch_in_parts_takes_the_same_steps(straight, tmp_path):
+    parts = fit(replace(TINY, accumulate=2), folder=tmp_path, progress=False, device="cpu")
+    assert torch.allclose(weights(straight), weights(parts), atol=2e-3)
+    assert parts.log.loss.tolist() == pytest.approx(straight.log.loss.tolist(), rel=1e-3)
+    with pytest.raises(ValueError, match="A batch of 2 cannot be split over 1 processes and 3 parts"):
+        fit(replace(TINY, accumulate=3), folder=tmp_path, progress=False, device="cpu")
+
+
+def test_averaged_weights_lag_behind_and_survive_a_kill(straight, tmp_path):
+    averaged = replace(TINY, ema=0.9)
+    run = fit(averaged, folder=tmp_path, progress=False, device="cpu")
+    begin = torch.cat([p.detach().flatten() for p in initial_model(TINY).parameters()])
+    moved = (weights(straight) - begin).norm()
+    assert 0.2 * moved < (weights(run) - begin).norm() < 0.9 * moved
+    script = KILLED.replace("training.fit(TINY", "training.fit(replace(TINY, ema=0.9)")
+    killed = tmp_path / "killed"
+    assert run_script(script.format(threads=torch.get_num_threads(), signal=int(signal.SIGKILL)), killed).returncode != 0
+    assert torch.equal(weights(fit(averaged, folder=killed, progress=False, device="cpu")), weights(run))
+
+
+def test_biases_may_learn_faster():
+    model = initial_model(replace(TINY, variant="fd"))
+    plain, fast = (training._adam(model, replace(TINY, bias_lr=factor)) for factor in (1.0, 2.0))
+    assert [group["factor"] for group in plain.param_groups] == [1.0]
+    assert [group["factor"] for group in fast.param_groups] == [1.0, 2.0]
+    assert sum(len(group["params"]) for group in fast.param_groups) == len(list(model.parameters()))
+    assert all(p.dim() == 1 for p in fast.param_groups[1]["params"])
+
+
+def test_the_validation_curve_is_in_the_log_and_changes_nothing(straight, tmp_path):
+    run = fit(replace(TINY, ema=0.0), folder=tmp_path, progress=False, device="cpu", validate_every=12)
+    assert run.log.validation.notna().tolist() == [True] and 5 < run.log.validation.iloc[0] < 50
+    assert torch.equal(weights(run), weights(straight))
+
+
+REBLUR = replace(TINY, model="reblur", variant="paper")
+
+
+def test_a_reblurring_network_learns_the_blurry_picture(tmp_path):
+    batch = collate([TrainingCrops(REBLUR)[i] for i in range(2)])
+    network = initial_model(REBLUR)
+    total, terms = LossTerms(REBLUR)(network, batch)
+    wanted = (network(batch.blurry, batch.sharp) - batch.blurry).square().mean() / 2
+    assert total.item() == pytest.approx(wanted.item()) and set(terms) == {"pixel"}
+    assert fit(replace(REBLUR, steps=2), folder=tmp_path, progress=False, device="cpu").model.recipe["name"] == "reblur"
+
+
+def test_fine_tuning_starts_from_one_run_and_blurs_again_with_another(tmp_path):
+    tuned = replace(
+        TINY, start=replace(TINY, steps=3), reblur=replace(REBLUR, steps=2), consistency=0.1, steps=1, lr=0.0, lr_end=0.0
+    )
+    run = fit(tuned, folder=tmp_path, progress=False, device="cpu")
+    assert torch.equal(weights(run), weights(fit(tuned.start, folder=tmp_path, progress=False)))  # a rate of 0 moves nothing
+    assert {"pixel", "consistency"} <= set(run.log.columns) and run.log.loss.iloc[0] > run.log.pixel.iloc[0]
+    network = initial_model(tuned.reblur)
+    batch = collate([TrainingCrops(tuned)[0]])
+    model = initial_model(tuned)
+    LossTerms(replace(tuned, consistency=1.0), network)(model, batch)[0].backward()
+    assert all(p.grad is None for p in network.parameters()) and all(p.grad is not None for p in model.parameters())
+
+
 def test_polynomial_decay_has_the_printed_values():
     schedule = Experiment(steps=2000, lr=1e-3, lr_end=1e-6, lr_power=0.9)
     printed = {0: 1e-3, 500: 7.7212e-4, 1000: 5.3635e-4, 1500: 2.8788e-4, 1900: 6.8397e-5, 2000: 1e-6}
     for step, rate in printed.items():
-        assert polynomial_decay(step, schedule) == pytest.approx(rate, rel=1e-4)
+        assert learning_rate(step, schedule) == pytest.approx(rate, rel=1e-4)
 
 
 def test_initial_weights_depend_on_the_seed_alone():
@@ -199,4 +268,5 @@ def test_two_processes_train_on_the_same_global_batches(tmp_path):
     together = fit(TINY, folder=tmp_path / "runs", progress=False)
     alone = fit(TINY, folder=tmp_path / "alone", progress=False, device="cpu")
     assert together.cached and torch.allclose(weights(together), weights(alone), atol=2e-3)
+    assert together.log.loss.tolist() == pytest.approx(alone.log.loss.tolist(), rel=1e-4)
     assert not torch.equal(weights(together), torch.cat([p.flatten() for p in initial_model(TINY).parameters()]))

@@ -1,0 +1,100 @@
+"""Ablation tables: what the trained rows of a printed table measure, image by image, and the runs that ship with the library."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+
+from . import papers
+from .data import SceneDataset
+from .evaluation import DEFAULT_METRICS, evaluate
+from .experiments import TABLES, rows
+from .models import count_parameters, create_model, save_model
+from .presets import Preset, get_preset
+from .results import results_folder, save_table
+from .training import SHIPPED_RUNS, Run, fit
+
+MEASURED = SHIPPED_RUNS / "measured.csv"  # table, row, seed, image and metrics of every shipped training, all seeds
+
+
+def measured(table: str, preset: str | Preset, dataset, *, seed=0, seeds=0, runs: str | Path = "", **options) -> pd.DataFrame:
+    """Train (or reuse) the rows of a table and measure them: one row for each row of the table, seed and image.
+
+    Columns: table, row, seed, image, the metrics of the restored picture and of the blurry one, parameters. dataset: see
+    `evaluate`. seeds: how many, from `seed` on; 0 = the preset's number. options: as of `fit`.
+    """
+    preset = get_preset(preset) if isinstance(preset, str) else preset
+    found = []
+    for s in range(seed, seed + (seeds or preset.seeds)):
+        for name, experiment in rows(table, preset, s).items():
+            run = fit(experiment, folder=runs, **options)
+            found.append(_measure(run, table, name, dataset).assign(table=table, row=name, seed=s))
+    return pd.concat(found, ignore_index=True)[["table", "row", "seed", *found[0].columns.drop(["table", "row", "seed"])]]
+
+
+def shipped(table: str) -> pd.DataFrame:
+    """The same, as measured when the shipped trainings of the preset "reference" were made; see `provenance`."""
+    found = pd.read_csv(MEASURED)
+    return found[found.table == table].reset_index(drop=True)
+
+
+def provenance() -> dict:
+    """Where the shipped measurements come from: data, versions, git commit, seconds of training."""
+    return json.loads(MEASURED.with_suffix(".json").read_text())
+
+
+def measured_network(table: str, name: str, run: Run) -> nn.Module:
+    """The network that a row is measured with: the trained one, or its weights in another variant (self-ensemble, p = 0)."""
+    variant = TABLES[table][name].measured
+    if not variant:
+        return run.model
+    recipe = run.model.recipe
+    other = create_model(recipe["name"], variant, size=recipe["size"], **recipe["overrides"])
+    other.load_state_dict(run.model.state_dict())
+    return other.eval().to(next(run.model.parameters()).device)
+
+
+def beside_printed(table: str, summary: pd.DataFrame) -> pd.DataFrame:
+    """A summary with a column "row", and the printed values of each row in columns that begin with "printed "."""
+    lines = papers.table(table)
+    printed = [{} if (line := TABLES[table][name].printed) is None else lines.iloc[line].to_dict() for name in summary.row]
+    columns = pd.DataFrame([{f"printed {key}": value for key, value in line.items()} for line in printed], index=summary.index)
+    return pd.concat([summary, columns], axis=1)
+
+
+def _measure(run: Run, table: str, name: str, dataset) -> pd.DataFrame:
+    network = measured_network(table, name, run)
+    return evaluate(network, dataset, DEFAULT_METRICS).assign(parameters=count_parameters(network))
+
+
+def ship(preset: str = "reference", tables=(), runs: str | Path = "", seeds_with_weights: int = 1) -> pd.DataFrame:
+    """For maintainers: put the finished trainings of a preset into the library, and measure all of them on its test scenes.
+
+    Weights go as fp16 for the first seeds, measurements of every seed that is finished for the whole table.
+    """
+    preset, runs = get_preset(preset), Path(runs) if runs else results_folder() / "runs"
+    scenes, found, seconds = SceneDataset("test", preset.test_scenes, preset.scene_size, variant="blur"), [], 0.0
+    for table in tables or TABLES:
+        for seed in range(preset.seeds):
+            made = rows(table, preset, seed)
+            if not all((runs / experiment.hash / "model.safetensors").is_file() for experiment in made.values()):
+                continue
+            for name, experiment in made.items():
+                run = fit(experiment, folder=runs)
+                found.append(_measure(run, table, name, scenes).assign(table=table, row=name, seed=seed))
+                seconds += run.seconds
+                if seed < seeds_with_weights:
+                    _ship_weights(run)
+    everything = pd.concat(found, ignore_index=True)[["table", "row", "seed", *found[0].columns.drop(["table", "row", "seed"])]]
+    save_table(everything, MEASURED, preset=preset.name, data="rendered test scenes", training_seconds=round(seconds))
+    return everything
+
+
+def _ship_weights(run: Run) -> None:
+    folder = SHIPPED_RUNS / run.experiment.hash
+    save_model(run.model, folder / "model.safetensors", {"hash": run.experiment.hash}, dtype=torch.float16)
+    for name in ("experiment.json", "log.jsonl"):
+        shutil.copyfile(run.folder / name, folder / name)
