@@ -74,6 +74,20 @@ INLINE vec lower(vec a, vec b) { return __builtin_shuffle(a, b, (ints){LOWER}); 
 INLINE vec upper(vec a, vec b) { return __builtin_shuffle(a, b, (ints){UPPER}); }
 #endif
 
+/* The lanes moved up by s (in reverse: down); what comes in at the end is taken from `fill`. */
+INLINE vec shift(const int reverse, const int s, vec v, vec fill) {
+#if defined(__clang__)
+    vec moved;
+    for (int i = 0; i < LANES; i++)
+        moved[i] = reverse ? (i + s < LANES ? v[i + s] : fill[i]) : (i >= s ? v[i - s] : fill[i]);
+    return moved;
+#else
+    ints from;
+    for (int i = 0; i < LANES; i++) from[i] = reverse ? i + s : LANES + i - s;
+    return reverse ? __builtin_shuffle(v, fill, from) : __builtin_shuffle(fill, v, from);
+#endif
+}
+
 /* In place: rows become columns. log2(LANES) rounds of the same perfect shuffle. */
 INLINE void transpose_lanes(vec r[LANES]) {
     for (int round = 1; round < LANES; round *= 2) {

@@ -1,9 +1,11 @@
 /* First-order linear recurrence along image lines: h[k] = x[k] + p[k] (h[k-1] - x[k]), and its reverse scan.
 
-   Vertical scans run across columns, one vector at a time. Horizontal scans take LANES rows x LANES columns, transpose
-   them in registers, scan all rows at once and transpose back. All scans of one plane run on one thread, so that the
-   plane of x is read from memory once and from cache afterwards. */
+   Vertical scans run across columns, one vector at a time. Horizontal scans are associative scans within a vector, of
+   several lines side by side. All scans of one plane run on one thread, so that the plane of x is read from memory once
+   and from cache afterwards. */
 #include "common.h"
+
+#define LINES 8
 
 enum { RIGHT, DOWN, LEFT, UP, ALL };
 
@@ -14,70 +16,72 @@ typedef struct {
 /* The results of the four scans are concatenated as right, left, down, up; the weights come as right, down, left, up. */
 static const i64 result_slot[4] = {0, 2, 1, 3};
 
-/* Part of a block that lies in the image; the rest reads as zero. */
-INLINE void load_block(const REAL *from, i64 width, i64 rows, i64 columns, vec r[LANES]) {
-    if (rows == LANES && columns == LANES) {
-        for (int i = 0; i < LANES; i++) r[i] = load(from + i * width);
-    } else {
-        REAL padded[LANES * LANES] = {0};
-        for (i64 i = 0; i < rows; i++) memcpy(padded + i * LANES, from + i * width, columns * sizeof(REAL));
-        for (int i = 0; i < LANES; i++) r[i] = load(padded + i * LANES);
+/* All h[k] = b[k] + a[k] h[k-1] of one vector (in reverse: h[k+1]) by log2(LANES) rounds, each of which composes every step
+   with the one `s` lanes before it; `state` holds the h before the vector in all lanes, and is moved on. */
+INLINE vec scan(const int reverse, vec a, vec b, vec *state) {
+    for (int s = 1; s < LANES; s *= 2) {
+        b += a * shift(reverse, s, b, splat(0));
+        a *= shift(reverse, s, a, splat(1));
     }
-    transpose_lanes(r);
+    const vec h = b + a * *state;
+    *state = splat(h[reverse ? 0 : LANES - 1]);
+    return h;
 }
 
-INLINE void store_block(REAL *to, i64 width, i64 rows, i64 columns, vec r[LANES], int add) {
-    transpose_lanes(r);
-    if (rows == LANES && columns == LANES) {
-        for (int i = 0; i < LANES; i++) store(to + i * width, add ? load(to + i * width) + r[i] : r[i]);
-    } else {
-        for (i64 i = 0; i < rows; i++)
-            for (i64 j = 0; j < columns; j++) to[i * width + j] = (add ? to[i * width + j] : 0) + r[i][j];
-    }
+/* `rows` lines side by side, so that one need not wait for another. */
+INLINE void forward_rows(const int reverse, const int rows, i64 width, const REAL *x, const REAL *p, REAL *h) {
+    const i64 whole = width / LANES * LANES;
+    vec state[LINES];
+    for (int r = 0; r < rows; r++) state[r] = splat(0);
+    for (int part = 0; part < 2; part++) /* whole vectors and the rest of the line, the rest first in reverse */
+        if (part == reverse)
+            for (i64 done = 0; done < whole; done += LANES)
+                for (int r = 0; r < rows; r++) {
+                    const i64 at = r * width + (reverse ? whole - LANES - done : done);
+                    const vec xs = load(x + at), ps = load(p + at);
+                    store(h + at, scan(reverse, ps, xs - ps * xs, &state[r]));
+                }
+        else
+            for (int r = 0; r < rows; r++) {
+                REAL last = state[r][0];
+                for (i64 done = 0; done < width - whole; done++) {
+                    const i64 at = r * width + (reverse ? width - 1 - done : whole + done);
+                    h[at] = last = x[at] + p[at] * (last - x[at]);
+                }
+                state[r] = splat(last);
+            }
 }
 
-INLINE void forward_rows(const int reverse, i64 rows, i64 width, const REAL *x, const REAL *p, REAL *h) {
-    const i64 blocks = (width + LANES - 1) / LANES;
-    vec state = {0};
-    for (i64 b = 0; b < blocks; b++) {
-        const i64 j = (reverse ? blocks - 1 - b : b) * LANES, columns = min_i64(LANES, width - j);
-        vec xs[LANES], ps[LANES];
-        load_block(x + j, width, rows, columns, xs);
-        load_block(p + j, width, rows, columns, ps);
-        for (int t = 0; t < LANES; t++) {
-            const int k = reverse ? LANES - 1 - t : t;
-            state = xs[k] + ps[k] * (state - xs[k]);
-            xs[k] = state;
-        }
-        store_block(h + j, width, rows, columns, xs, 0);
-    }
-}
-
-INLINE void backward_rows(const int reverse, i64 rows, i64 width, const REAL *grad, const REAL *x, const REAL *p,
-                          const REAL *h, REAL *grad_x, REAL *grad_p, int add) {
-    const i64 blocks = (width + LANES - 1) / LANES;
-    vec carried = {0}; /* p[k+1] g[k+1] */
-    for (i64 b = 0; b < blocks; b++) {
-        const i64 j = (reverse ? b : blocks - 1 - b) * LANES, columns = min_i64(LANES, width - j);
-        const i64 before = reverse ? j + LANES : j - 1; /* the column scanned just before this block */
-        vec gs[LANES], xs[LANES], ps[LANES], hs[LANES];
-        REAL edge[LANES] = {0};
-        if (before >= 0 && before < width)
-            for (i64 i = 0; i < rows; i++) edge[i] = h[i * width + before];
-        load_block(grad + j, width, rows, columns, gs);
-        load_block(x + j, width, rows, columns, xs);
-        load_block(p + j, width, rows, columns, ps);
-        load_block(h + j, width, rows, columns, hs);
-        for (int t = LANES - 1; t >= 0; t--) {
-            const int k = reverse ? LANES - 1 - t : t;
-            const vec g = gs[k] + carried, previous = t ? hs[reverse ? k + 1 : k - 1] : load(edge);
-            carried = ps[k] * g;
-            gs[k] = g - carried;
-            ps[k] = g * (previous - xs[k]);
-        }
-        store_block(grad_x + j, width, rows, columns, gs, add);
-        store_block(grad_p + j, width, rows, columns, ps, 0);
-    }
+/* c[k] = p[k] g[k] is a scan too, against the direction of the forward pass: c[k] = p[k] grad[k] + p[k] c[k+1]. */
+INLINE void backward_rows(const int reverse, const int rows, i64 width, const REAL *grad, const REAL *x, const REAL *p,
+                          const REAL *h, REAL *grad_x, REAL *grad_p, const int add) {
+    const i64 whole = width / LANES * LANES, before = reverse ? 1 : -1;
+    vec state[LINES];
+    for (int r = 0; r < rows; r++) state[r] = splat(0);
+    for (int part = 0; part < 2; part++)
+        if (part != reverse)
+            for (i64 done = 0; done < whole; done += LANES)
+                for (int r = 0; r < rows; r++) {
+                    const i64 j = reverse ? done : whole - LANES - done, at = r * width + j;
+                    const i64 edge = reverse ? j + LANES : j - 1; /* the column scanned just before this vector */
+                    const vec first = splat(edge >= 0 && edge < width ? h[r * width + edge] : 0), later = state[r];
+                    const vec grads = load(grad + at), ps = load(p + at);
+                    const vec c = scan(!reverse, ps, ps * grads, &state[r]), g = grads + shift(!reverse, 1, c, later);
+                    store(grad_x + at, add ? load(grad_x + at) + (g - c) : g - c);
+                    store(grad_p + at, g * (shift(reverse, 1, load(h + at), first) - load(x + at)));
+                }
+        else
+            for (int r = 0; r < rows; r++) {
+                REAL c = state[r][0];
+                for (i64 done = 0; done < width - whole; done++) {
+                    const i64 j = reverse ? whole + done : width - 1 - done, at = r * width + j;
+                    const REAL previous = j + before >= 0 && j + before < width ? h[at + before] : 0, g = grad[at] + c;
+                    c = p[at] * g;
+                    grad_x[at] = (add ? grad_x[at] : 0) + (g - c);
+                    grad_p[at] = g * (previous - x[at]);
+                }
+                state[r] = splat(c);
+            }
 }
 
 INLINE void forward_line(i64 width, const REAL *x, const REAL *p, const REAL *previous, REAL *h) {
@@ -106,13 +110,28 @@ INLINE void backward_line(const int add, i64 width, const REAL *grad, const REAL
     }
 }
 
+/* The constants that the compiler makes a version for. */
+static void backward_lines(int reverse, i64 rows, i64 width, const REAL *grad, const REAL *x, const REAL *p, const REAL *h,
+                           REAL *grad_x, REAL *grad_p, int add) {
+#define VERSION(R, N, A) \
+    if (reverse == R && rows == N && add == A) backward_rows(R, N, width, grad, x, p, h, grad_x, grad_p, A)
+    VERSION(0, LINES, 0);
+    else VERSION(0, LINES, 1);
+    else VERSION(1, LINES, 0);
+    else VERSION(1, LINES, 1);
+    else backward_rows(reverse, 1, width, grad, x, p, h, grad_x, grad_p, add);
+#undef VERSION
+}
+
 static void forward_plane(i64 direction, i64 height, i64 width, const REAL *x, const REAL *p, REAL *h, const REAL *zeros) {
     if (direction == RIGHT || direction == LEFT) {
-        for (i64 y = 0; y < height; y += LANES) {
-            const i64 at = y * width, rows = min_i64(LANES, height - y);
-            if (direction == RIGHT) forward_rows(0, rows, width, x + at, p + at, h + at);
-            else forward_rows(1, rows, width, x + at, p + at, h + at);
+        i64 y = 0;
+        for (; y + LINES <= height; y += LINES) {
+            const i64 at = y * width;
+            if (direction == RIGHT) forward_rows(0, LINES, width, x + at, p + at, h + at);
+            else forward_rows(1, LINES, width, x + at, p + at, h + at);
         }
+        for (; y < height; y++) forward_rows(direction == LEFT, 1, width, x + y * width, p + y * width, h + y * width);
         return;
     }
     for (i64 t = 0; t < height; t++) {
@@ -124,12 +143,10 @@ static void forward_plane(i64 direction, i64 height, i64 width, const REAL *x, c
 static void backward_plane(i64 direction, i64 height, i64 width, const REAL *grad, const REAL *x, const REAL *p,
                            const REAL *h, REAL *grad_x, REAL *grad_p, int add, const REAL *zeros, REAL *carried) {
     if (direction == RIGHT || direction == LEFT) {
-        for (i64 y = 0; y < height; y += LANES) {
-            const i64 at = y * width, rows = min_i64(LANES, height - y);
-            if (direction == RIGHT)
-                backward_rows(0, rows, width, grad + at, x + at, p + at, h + at, grad_x + at, grad_p + at, add);
-            else
-                backward_rows(1, rows, width, grad + at, x + at, p + at, h + at, grad_x + at, grad_p + at, add);
+        for (i64 y = 0; y < height;) {
+            const i64 at = y * width, rows = y + LINES <= height ? LINES : 1;
+            backward_lines(direction == LEFT, rows, width, grad + at, x + at, p + at, h + at, grad_x + at, grad_p + at, add);
+            y += rows;
         }
         return;
     }
