@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from .experiments import TABLES, rows
 from .models import count_parameters, create_model, save_model
 from .presets import Preset, get_preset
 from .results import results_folder, save_table
+from .statistics import LEVEL, holm, paired_bootstrap
 from .training import SHIPPED_RUNS, Run, fit
 
 MEASURED = SHIPPED_RUNS / "measured.csv"  # table, row, seed, image and metrics of every shipped training, all seeds
@@ -44,6 +46,38 @@ def shipped(table: str) -> pd.DataFrame:
 def provenance() -> dict:
     """Where the shipped measurements come from: data, versions, git commit, seconds of training."""
     return json.loads(MEASURED.with_suffix(".json").read_text())
+
+
+def differences(measurements: pd.DataFrame, name: str, against: str, metric: str = "rgb-psnr") -> np.ndarray:
+    """Row `name` minus row `against`, paired: (seeds, images)."""
+    grids = [measurements[measurements.row == row].pivot(index="seed", columns="image", values=metric) for row in (name, against)]
+    return (grids[0] - grids[1]).to_numpy()
+
+
+def summary(measurements: pd.DataFrame, against: str, metric: str = "rgb-psnr") -> pd.DataFrame:
+    """One line a row of the table: parameters, means over seeds and images, and the paired difference to the row `against`.
+
+    low and high bound the difference at 95 %, p is Holm's over the table; "could be noise" where p >= 0.05. With one seed the
+    interval speaks of other images only, not of other trainings.
+    """
+    lines, estimates = [], {}
+    for name, of_row in measurements.groupby("row", sort=False):
+        line = {
+            "row": name,
+            "parameters": of_row.parameters.iloc[0],
+            "seeds": of_row.seed.nunique(),
+            metric: of_row[metric].mean(),
+        }
+        line["gain over blurry"] = (of_row[metric] - of_row[f"blurry {metric}"]).mean()
+        if name != against:
+            estimate = estimates[name] = paired_bootstrap(differences(measurements, name, against, metric))
+            line |= {f"minus {against}": estimate.value, "low": estimate.interval[0], "high": estimate.interval[1]}
+        lines.append(line)
+    adjusted = dict(zip(estimates, holm([estimate.p for estimate in estimates.values()]), strict=True))
+    made = pd.DataFrame(lines)
+    made["p"] = made.row.map(adjusted)
+    made["could be noise"] = ["" if pd.isna(p) else "yes" if p >= 1 - LEVEL else "no" for p in made.p]
+    return made
 
 
 def measured_network(table: str, name: str, run: Run) -> nn.Module:

@@ -40,7 +40,7 @@ TABLES = {
     "svrnn_table4": _of("svrnn", {
         "no_skips": 0, "no_convs": 1, "no_rnns": 2, "weights_only": 3, "paper": 4,
         "no_rnns_wide": (None, "as many parameters as the whole network, no RNN"),
-        "p_averaged": (None, "equal parameters, RNN weights that do not vary over the picture"),
+        "p_constant": (None, "one learned RNN weight a channel, the same everywhere"),
         "p_sigmoid": (None, "RNN weights in (0, 1), as the text has it"),
         "residual": (None, "predicts the difference from the blurry picture"),
         "liu": (None, "RNNs connected as by Liu et al. (2016)"),

@@ -30,14 +30,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from .presets import get_preset
 from .results import ROOT, environment, hash_files, results_folder, write_atomically
 
-# The notebooks whose tables a notebook reads, by number; those that are not named here stand alone.
-READS = {
-    "08": ("03", "04", "05", "06", "07"),
-    "09": ("03", "04", "05", "06", "07"),
-    "11": ("03", "04", "05", "06", "07"),
-    "12": ("01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11"),
-}
-OUTPUTS = ("tables/{}_*.csv", "tables/{}_*.json", "figures/{}_*.png")
+# The notebooks whose records a notebook reads, by number; those that are not named here stand alone.
+READS = {"12": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11")}
+OUTPUTS = ("tables/{}_*.csv", "tables/{}_*.json", "figures/{}_*.png", "ledger/{}_*.json")
 SECONDS_TO_DIE = 10  # what an interrupted notebook gets before it is killed
 DEAD_KERNEL = "the kernel was killed, most often for lack of memory: run fewer notebooks at a time or a smaller preset."
 PLAIN_METADATA = {
@@ -238,7 +233,7 @@ def _last_line(log: Path) -> str:
 
 def _run_all(tasks: list[Task], jobs: int, manifest: "Manifest", force: bool, console: Console) -> None:
     """Run what is not up to date, `jobs` at a time, each after those it reads from; end every child on Ctrl-C."""
-    waiting, running = list(tasks), []
+    waiting, running, ran = list(tasks), [], set()
     columns = TextColumn("  {task.description}"), BarColumn(), TextColumn("cell {task.completed:.0f}/{task.total:.0f}")
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal) as progress:
         bars = {}
@@ -250,13 +245,14 @@ def _run_all(tasks: list[Task], jobs: int, manifest: "Manifest", force: bool, co
                     progress.remove_task(bars.pop(task))
                     console.print(_line(task, manifest), soft_wrap=True)
                 for task in [task for task in waiting if not _must_wait(task, waiting + running)]:
-                    if not force and manifest.is_current(task):
+                    if not force and manifest.is_current(task) and not ran & set(READS.get(task.number, ())):
                         manifest.mark_cached(task)
                         waiting.remove(task)
                         console.print(_line(task, manifest), soft_wrap=True)
                     elif len(running) < jobs:
                         waiting.remove(task)
                         task.start()
+                        ran.add(task.number)
                         running.append(task)
                         total = len(nbformat.read(task.path, as_version=4).cells) + 1  # papermill adds the parameters
                         bars[task] = progress.add_task(task.name, total=total)

@@ -9,6 +9,7 @@ from .motion import camera_paths, flow_fields, flow_picture, local_kernels
 from .pictures import magnitudes, pictures, pictures_and_map
 from .sampling import distance_error, point_clouds, sampling_points
 from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture, show, use_style
+from .tables import differences
 
 __all__ = [
     "binned", "curves", "histograms",
@@ -16,5 +17,6 @@ __all__ = [
     "camera_paths", "flow_fields", "flow_picture", "local_kernels",
     "magnitudes", "pictures", "pictures_and_map",
     "distance_error", "point_clouds", "sampling_points",
+    "differences",
     "COLOURS", "DIVERGING", "SEQUENTIAL", "as_picture", "show", "use_style",
 ]  # fmt: skip
