@@ -45,6 +45,7 @@ class Experiment:
     model: str = "svdn"  # "reblur" learns to blur the sharp picture again (ASPDC eq. 6), all others to deblur
     variant: str = "paper"
     size: str = "full"
+    options: tuple[tuple[str, object], ...] = ()  # (name, value) of the network's configuration, over those of the variant
     seed: int = 0
     start: "Experiment | None" = None  # begin with the weights that this one ends with
     pretrained: bool = False  # begin with ImageNet's weights where the paper does, if torch's cache holds them
@@ -266,7 +267,7 @@ def initial_model(experiment: Experiment) -> nn.Module:
     """The untrained network of an experiment: a function of its seed, whatever was drawn before."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
-        model = create_model(experiment.model, experiment.variant, size=experiment.size)
+        model = create_model(experiment.model, experiment.variant, size=experiment.size, **dict(experiment.options))
     if experiment.pretrained:
         {"svrnn": start_from_vgg16, "radn": start_from_densenet121}[experiment.model](model)
     return model

@@ -9,7 +9,7 @@ from deblurlib.presets import PRESETS
 
 LAST = {"svrnn_table4": "paper", "svdn_table2": "fd", "radn_table1": "final", "radn_table2": "deform6_sa"}
 LAST |= {"aspdc_table5": "v12", "aspdc_table4": "paper", "aspdc_table6": "lambda_0.1"}
-CLAIMED = {"variant", "position", "pretrained", "consistency", "reblur"}
+CLAIMED = {"variant", "position", "pretrained", "consistency", "reblur", "options"}
 
 
 @pytest.mark.parametrize("table", TABLES)

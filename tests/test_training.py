@@ -91,7 +91,7 @@ def test_every_field_changes_the_hash(tmp_path):
         "betas": (0.9, 0.99),
     }
     other |= {"real_split": "test", "real_variant": "blur_gamma", "size": "full", "precision": "bf16-mixed"}
-    other |= {"start": TINY, "reblur": replace(TINY, model="reblur")}
+    other |= {"options": (("blocks", 1),), "start": TINY, "reblur": replace(TINY, model="reblur")}
     hashes = {TINY.hash}
     for field in fields(Experiment):
         value = other.get(field.name, getattr(TINY, field.name))
