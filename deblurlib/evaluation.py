@@ -80,13 +80,21 @@ def evaluate(
         sample = dataset[i]
         if sample.sharp is None:
             raise ValueError(f"{sample.name} has no sharp picture to compare with: this data set can be deblurred, not measured.")
-        row = {"image": sample.name}
+        output, target = None, sample.sharp
         if model is not None:
             pictures, target = task(model, sample)
             output = predict(model, *pictures, device=device)
-            row |= {name: METRICS[name](output, target) for name in metrics}
-        rows.append(row | {f"blurry {name}": METRICS[name](sample.blurry, sample.sharp) for name in metrics})
+        rows.append(score(sample, output, target, metrics))
     return pd.DataFrame(rows)
+
+
+def score(sample: Sample, output, target=None, metrics: Iterable[str] = DEFAULT_METRICS) -> dict:
+    """One row of `evaluate`: the image's name, metrics of an output (None = leave out) against the target (default: the sharp
+    picture), and of the blurry picture."""
+    target = sample.sharp if target is None else target
+    restored = {} if output is None else {name: METRICS[name](output, target) for name in metrics}
+    blurry = {f"blurry {name}": METRICS[name](sample.blurry, sample.sharp) for name in metrics}
+    return {"image": sample.name, **restored, **blurry}
 
 
 def _clipped(picture) -> np.ndarray:

@@ -20,6 +20,16 @@ def list_tables() -> list[str]:
     return sorted(path.stem for path in (FOLDER / "tables").glob("*.csv"))
 
 
+def printed_on_gopro() -> pd.DataFrame:
+    """What the four main tables print for GoPro's test set: paper, method (one name, whoever prints it), printed, psnr, ssim."""
+    methods, found = pd.read_csv(FOLDER / "methods.csv"), []
+    for name, rows in methods.groupby("table", sort=False):
+        lines = table(name)
+        lines = lines.rename(columns={lines.columns[0]: "printed", "psnr_db": "psnr"})
+        found.append(rows.merge(lines[["printed", "psnr", "ssim"]], on="printed", validate="one_to_one"))
+    return pd.concat(found, ignore_index=True)[["paper", "method", "printed", "psnr", "ssim"]]
+
+
 def items() -> pd.DataFrame:
     """Every numbered equation, figure, table and algorithm of the four papers."""
     return pd.read_csv(FOLDER / "items.csv", dtype=str)

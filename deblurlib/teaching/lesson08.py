@@ -57,7 +57,9 @@ def _check_seeds_needed(answer) -> str:
     require(answer != 2, "twice the error, not the error times the square root of two: 0.1 = 2 x 0.1 / sqrt(n).")
     require(answer != 1, "with one seed the standard error is the whole spread, 0.1 dB, and twice that is more than the effect.")
     require(answer != 3, "three leave the error at 0.058 dB, and twice that is above 0.1 dB: close, not enough.")
-    require(answer == 4, f"with {answer} seeds twice the error is {0.2 / np.sqrt(answer):.3f} dB: find the smallest that meets 0.1.")
+    require(
+        answer == 4, f"with {answer} seeds twice the error is {0.2 / np.sqrt(answer):.3f} dB: find the smallest that will do."
+    )
     return "four, and that only on average: to see such an effect in four studies of five takes about ten."
 
 
