@@ -52,10 +52,14 @@ def richardson_lucy(sample: Sample) -> Restored:
 def unsupervised_wiener(sample: Sample) -> Restored:
     """Orieux's Wiener-Hunt deconvolution, which estimates its constants itself, with Wiener's kernel."""
     blurry = to_array(sample.blurry)
+    height, width = blurry.shape[:2]
     length, angle, _ = best_kernel(sample)
-    kernel, extended = line_kernel(length, angle), _extended(blurry)
-    channels = [restoration.unsupervised_wiener(extended[..., c], kernel, clip=False, rng=0)[0] for c in range(3)]
-    return Restored(np.clip(_cropped(np.dstack(channels)), 0, 1), f"{length} pixels at {angle} degrees")
+    mirrored = np.pad(blurry, [(0, height), (0, width), (0, 0)], mode="symmetric")  # without a jump when repeated
+    channels = [
+        restoration.unsupervised_wiener(mirrored[..., c], line_kernel(length, angle), clip=False, rng=0)[0] for c in range(3)
+    ]
+    restored = np.dstack(channels)[:height, :width]
+    return Restored(np.clip(restored, 0, 1), f"{length} pixels at {angle} degrees")
 
 
 ORACLES = {"Wiener": wiener, "Richardson-Lucy": richardson_lucy, "unsupervised Wiener": unsupervised_wiener}
