@@ -16,8 +16,8 @@ except PackageNotFoundError:  # a source tree that was not installed
 
 _FROM_MODELS = ("create_model", "list_models", "list_variants", "load_model")
 _MODULES = (
-    "data", "evaluation", "experiments", "figures", "lesson", "losses", "models", "ops", "papers", "presets", "reproduce",
-    "results", "teaching", "theory", "training",
+    "coverage", "data", "evaluation", "experiments", "figures", "ledger", "lesson", "losses", "models", "ops", "papers",
+    "presets", "reproduce", "results", "statistics", "teaching", "theory", "training",
 )  # fmt: skip
 __all__ = ["__version__", *_FROM_MODELS, *_MODULES]
 

@@ -78,6 +78,20 @@ def check_data(
 
 
 @app.command()
+def coverage(
+    notebooks: Annotated[str, typer.Option(help="Folder of the book; empty = this project's.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for another program.")] = False,
+):
+    """Say which equation, figure, table and algorithm of the papers has an executed cell; exit code 1 if one has none."""
+    from . import coverage as book
+    from .results import ROOT
+
+    rows = book.coverage(notebooks or ROOT / "notebooks")
+    typer.echo(rows.to_json(orient="records", indent=1) if as_json else book.summary(rows))
+    raise typer.Exit(int((rows.state != "shown").any()))
+
+
+@app.command()
 def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for another program.")] = False):
     """List the networks, their variants and their parameter counts."""
     import json

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch.utils.data import Dataset
 
-from . import figures
+from . import figures, ledger
 from .data import PairedFolder, SceneDataset, crop, list_splits
 from .presets import Preset, get_preset
 from .results import results_folder, save_figure, save_table
@@ -36,6 +36,17 @@ class Lesson:
         """Save a figure as results/figures/NN_name.png and show it."""
         save_figure(figure, self.results / "figures" / f"{self.name}_{name}.png")
         figures.show(figure)
+
+    def claim(self, id: str, value, interval=None, p=None, holds=None, note: str = "") -> pd.DataFrame:
+        """Record what was measured for a claim of papers/claims.csv and show the verdict; see `deblurlib.ledger.record`.
+
+        A paired difference goes in as `lesson.claim("S3", *paired_bootstrap(differences))`.
+        """
+        return ledger.record(self, id, value, interval, p, holds, note)
+
+    def claims(self) -> pd.DataFrame:
+        """What this lesson recorded for its claims, with verdicts; "not measured" for those it did not come to."""
+        return ledger.readable(ledger.ledger(self.results, self.name))
 
     def test_scenes(self, **options) -> SceneDataset:
         """The rendered test scenes of this preset, with exact motion; they are the same in every notebook."""

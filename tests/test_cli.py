@@ -16,7 +16,7 @@ def call(*arguments):
 
 def test_help_lists_the_commands_without_importing_torch():
     shown = subprocess.run([sys.executable, "-m", "deblurlib", "--help"], capture_output=True, text=True, check=True, timeout=60)
-    for command in ("reproduce", "refresh", "check-data"):
+    for command in ("reproduce", "refresh", "check-data", "coverage"):
         assert command in shown.stdout
     script = "import sys, deblurlib.__main__; print(sorted({'torch', 'pandas', 'cv2', 'papermill'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,11 +1,13 @@
-"""The printed tables and the list of every numbered item: complete, readable, and consistent with each other."""
+"""The printed tables, items, claims, errata and symbols: complete, readable, and consistent with each other."""
 
+import pkgutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import deblurlib
+from deblurlib import papers, statistics
 
 PAPERS = Path(deblurlib.__file__).parent / "papers"
 ITEMS = pd.read_csv(PAPERS / "items.csv", dtype=str)
@@ -85,3 +87,119 @@ def test_what_the_papers_say_in_words_agrees_with_their_tables():
     assert list(ablation.psnr_db[2:]) == list(comparison.psnr_db[["Ours(A)", "Ours(B)"]])
     layers = printed_table("svrnn", 1).layer
     assert list(layers[layers.duplicated()]) == ["rnn1"]  # the paper's misprint for rnn2, kept
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Claims, errata, symbols
+
+LESSONS = [f"{n:02}" for n in range(13)]
+LEDGER = {"svrnn": ("V", 17), "svdn": ("S", 18), "radn": ("R", 21), "aspdc": ("C", 17)}
+CLAIMS = papers.claims()
+
+
+def test_every_claim_is_listed_once():
+    wanted = [(paper, f"{letter}{n}") for paper, (letter, count) in LEDGER.items() for n in range(1, count + 1)]
+    assert list(zip(CLAIMS.paper, CLAIMS.id, strict=True)) == wanted and len(wanted) == 73
+
+
+def test_claims_are_well_formed():
+    assert list(CLAIMS) == [
+        "id", "paper", "claim", "where", "test", "printed", "unit", "rule", "direction", "notebook", "margin",
+    ]  # fmt: skip
+    assert set(CLAIMS.rule) == set(statistics.RULES)
+    assert set(CLAIMS.notebook) <= set(LESSONS[1:])
+    signed = CLAIMS.rule.isin(["difference", "correlation"])
+    assert CLAIMS.direction[signed].isin(["+", "-"]).all() and (CLAIMS.direction[~signed] == "").all()
+    assert (CLAIMS.rule[CLAIMS.margin.notna()] == "difference").all() and (CLAIMS.unit[CLAIMS.margin.notna()] == "dB").all()
+    for column in ("claim", "where", "test"):
+        assert CLAIMS[column].str.len().min() > 3 and not CLAIMS[column].str.contains("\n").any()
+    assert CLAIMS.claim.str.endswith(".").all() and CLAIMS.test.str.endswith(".").all() and CLAIMS.claim.is_unique
+
+
+def test_margins_are_the_printed_ones():
+    def values(paper, number, name, column):
+        return printed_table(paper, number).set_index(name)[column]
+
+    v, s = values("svrnn", 4, "network", "psnr"), values("svdn", 2, "column", "psnr_db")
+    r = values("radn", 1, "model", "psnr_db")
+    plain, attention, three, six, both = printed_table("radn", 2).psnr_db
+    a, c, w = values("aspdc", 1, "method", "psnr"), values("aspdc", 5, "version", "psnr"), values("aspdc", 6, "lambda", "psnr")
+    wanted = {
+        "V13": v["proposed"] - v.drop("proposed").max(),
+        "S1": s[2] - s[1], "S2": s[3] - s[2], "S3": s[4] - s[3],
+        "R2": r["RADN(Final)+"] - r["RADN(Final)"], "R3": r["RADN(Final)"] - r["RADN4"], "R4": r["RADN4"] - r["RADN3"],
+        "R5": r["RADN3"] - r["RADN2"], "R6": r["RADN2"] - r["RADN1"],
+        "R7": min(three - plain, six - three), "R8": min(attention - plain, three - attention), "R9": both - max(six, attention),
+        "C2": a["Ours+"] - a["Ours"], "C3": c[12] - c[[8, 9, 10]].max(), "C4": c[[2, 3, 4]].min() - c[1], "C5": c[12] - c[11],
+        "C12": w[0.1] - w[[0.01, 1]].max(),
+    }  # fmt: skip
+    margins = CLAIMS.set_index("id").margin.dropna()
+    assert margins.to_dict() == pytest.approx(wanted)
+    printed = CLAIMS.set_index("id").printed[margins.index].astype(float)
+    assert printed.tolist() == margins.tolist()
+
+
+@pytest.mark.parametrize(
+    "id, paper, number, row, column",
+    [
+        ("V7", "svrnn", 3, -1, "size_MB"), ("V8", "svrnn", 3, -1, "time_s"), ("V9", "svrnn", 2, -1, "psnr"),
+        ("S7", "svdn", 1, -1, "model_size"), ("S8", "svdn", 1, -1, "runtime"), ("S15", "svdn", 1, -1, "psnr_db"),
+        ("R1", "radn", 1, 13, "psnr_db"), ("R12", "radn", 1, 13, "runtime_ms"),
+        ("C1", "aspdc", 1, -2, "psnr"), ("C11", "aspdc", 4, 0, "psnr"), ("C13", "aspdc", 3, -1, "time_s"),
+    ],
+)  # fmt: skip
+def test_printed_values_of_claims_are_those_of_the_tables(id, paper, number, row, column):
+    claim = CLAIMS.set_index("id").loc[id]
+    value = str(printed_table(paper, number)[column].iloc[row])
+    assert (float(claim.printed), claim.unit) == (float(value.split()[0]), value.split()[1] if " " in value else claim.unit)
+
+
+def test_claims_that_share_a_table_name_it_alike():
+    tables = CLAIMS[CLAIMS["where"].str.fullmatch(r"Table \d")]
+    listed = ITEMS[ITEMS.kind == "table"]
+    assert set(zip(tables.paper, tables["where"].str.lower().str.replace(" ", ""), strict=True)) <= set(
+        zip(listed.paper, listed["item"], strict=True)
+    )
+    assert not CLAIMS["where"].str.contains(r"Tab\.|table|Tables \d$|Fig \d|Figure").any()
+
+
+def test_errata_parse_and_name_lessons():
+    errata = papers.errata()
+    assert set(errata.paper) == set(PRINTED) and (errata.paper.value_counts() >= 17).all()
+    assert set(errata.notebook) <= set(LESSONS)
+    assert not (errata == "").any(axis=None) and not errata.duplicated(["paper", "where", "printed"]).any()
+    table_lines = [line for line in (PAPERS / "errata.md").read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    assert all(line.count("|") == 5 for line in table_lines)
+    assert len(table_lines) == len(errata) + 2 * len(PRINTED)  # a head and a rule each
+
+
+def test_every_symbol_can_be_imported():
+    for symbol in papers.symbols().symbol:
+        pkgutil.resolve_name(symbol)
+
+
+def test_every_equation_and_algorithm_has_a_symbol():
+    symbols = papers.symbols()
+    known = set(zip(ITEMS.paper, ITEMS["item"], strict=True))
+    found = set(zip(symbols.paper, symbols["item"], strict=True))
+    formulas = ITEMS[ITEMS.kind.isin(["equation", "algorithm"])]
+    assert found <= known
+    assert set(zip(formulas.paper, formulas["item"], strict=True)) <= found
+    assert not symbols.duplicated().any() and not symbols.isna().any(axis=None)
+
+
+@pytest.mark.parametrize(
+    "item, symbol, words",
+    [
+        ("svrnn:eq1", "deblurlib.theory.convolve", "SVRNN eq. 1"),
+        ("svrnn:eq2", "deblurlib.theory.invert_recursively", "SVRNN eq. 2"),
+        ("svdn:eq8", "deblurlib.losses.pixel_loss", "SVDN eq. 8"),
+        ("svdn:eq7", "deblurlib.training.LossTerms", "SVDN eq. 7"),
+        ("radn:eq5", "deblurlib.models.radn.attention_map", "Eq. (5)"),
+        ("aspdc:eq4", "deblurlib.models.aspdc.ASPDCModule.attention", "Eq. (4)"),
+    ],
+)
+def test_symbols_say_which_equation_they_are(item, symbol, words):
+    rows = papers.symbols()
+    assert symbol in set(rows.symbol[rows.paper + ":" + rows["item"] == item])
+    assert words in pkgutil.resolve_name(symbol).__doc__

@@ -14,7 +14,7 @@ import pytest
 from deblurlib import reproduce
 from deblurlib.results import results_folder
 
-# what lesson.table and lesson.figure write, without the seconds that importing torch and pandas takes
+# what lesson.table, lesson.figure and lesson.claim write, without the seconds that importing torch and pandas takes
 WRITE_TABLE = """
 import json, random
 from pathlib import Path
@@ -29,6 +29,10 @@ WRITE_FIGURE = """
 from PIL import Image
 (Path(results) / "figures").mkdir(exist_ok=True)
 Image.new("RGB", (8, 8)).save(Path(results) / "figures" / "01_a_picture.png")
+"""
+WRITE_CLAIM = """
+(Path(results) / "ledger").mkdir(exist_ok=True)
+(Path(results) / "ledger" / "01_V1.json").write_text("{}")
 """
 
 
@@ -45,7 +49,7 @@ def states(summary):
 
 
 def test_one_bad_notebook_and_one_killed_kernel_stop_nobody(tmp_path, write_notebook, capfd):
-    write_notebook("01_good", WRITE_TABLE, WRITE_FIGURE)
+    write_notebook("01_good", WRITE_TABLE, WRITE_FIGURE, WRITE_CLAIM)
     write_notebook("02_bad", "fine = 1", "# a comment\n1 / 0", "never = 1")
     write_notebook("03_killed", "import os, signal", "os.kill(os.getpid(), signal.SIGKILL)", "never = 1")
     summary = run(tmp_path, jobs=2)
@@ -63,6 +67,7 @@ def test_one_bad_notebook_and_one_killed_kernel_stop_nobody(tmp_path, write_note
         "tables/01_numbers.csv",
         "tables/01_numbers.json",
         "figures/01_a_picture.png",
+        "ledger/01_V1.json",
         "notebooks/01_good.ipynb",
         "notebooks/01_good.html",
     }

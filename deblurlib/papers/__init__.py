@@ -1,4 +1,4 @@
-"""What was printed: every table of the four papers as CSV, and the list of all their numbered items."""
+"""What was printed: every table of the four papers as CSV, the list of all their numbered items, their claims and errata."""
 
 from pathlib import Path
 
@@ -33,3 +33,30 @@ def printed_on_gopro() -> pd.DataFrame:
 def items() -> pd.DataFrame:
     """Every numbered equation, figure, table and algorithm of the four papers."""
     return pd.read_csv(FOLDER / "items.csv", dtype=str)
+
+
+def claims() -> pd.DataFrame:
+    """Every claim of the four papers that this book tests, one row each.
+
+    id; claim in our words; where it stands; test, what is measured; printed, the paper's value, and its unit; rule and
+    direction, from which the verdict follows (`deblurlib.statistics.verdict`); margin, the printed size of a difference in
+    dB, NaN where there is none; notebook, the number of the lesson that measures it.
+    """
+    rows = pd.read_csv(FOLDER / "claims.csv", dtype=str, keep_default_na=False)
+    return rows.assign(margin=pd.to_numeric(rows.margin))
+
+
+def symbols() -> pd.DataFrame:
+    """From the papers to the code: paper, item, and the function, class or table of variants that implements it."""
+    return pd.read_csv(FOLDER / "symbols.csv", dtype=str)
+
+
+def errata() -> pd.DataFrame:
+    """Every mistake found in the four papers: paper, where, printed, right, and the notebook that shows it."""
+    paper, rows = "", []
+    for line in (FOLDER / "errata.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            paper = line[3:]
+        elif line.startswith("| ") and not line.startswith("| where"):
+            rows.append([paper, *(cell.strip() for cell in line.strip("|").split("|"))])
+    return pd.DataFrame(rows, columns=["paper", "where", "printed", "right", "notebook"])
