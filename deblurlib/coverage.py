@@ -25,7 +25,9 @@ def coverage(notebooks: str | Path) -> pd.DataFrame:
     found = [cells[cells.tag == f"item:{row.paper}:{row['item']}"] for _, row in rows.iterrows()]
     return rows.assign(
         notebooks=[" ".join(dict.fromkeys(tagged.notebook)) for tagged in found],
-        state=[next((best for best in ("shown", "failed", "not run") if best in set(tagged.state)), "no cell") for tagged in found],
+        state=[
+            next((best for best in ("shown", "failed", "not run") if best in set(tagged.state)), "no cell") for tagged in found
+        ],
     )
 
 

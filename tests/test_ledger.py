@@ -72,10 +72,10 @@ def test_holm_corrects_within_a_table_and_over_what_was_recorded(lesson, tmp_pat
     assert rows.loc[["S1", "S3"], "p_holm"].tolist() == pytest.approx([0.06, 0.06])
     assert rows.loc[["S1", "S3"], "verdict"].tolist() == ["inconclusive"] * 2
     lesson("08").claim("R3", **WEAK)  # Table 1 of another paper
-    lesson("08").claim("C4", **WEAK)  # Table 5
+    lesson("08").claim("R7", **WEAK)  # its Table 2
     rows = ledger(tmp_path).set_index("id")
-    assert rows.loc[["R3", "C4"], "p_holm"].tolist() == [0.03, 0.03]
-    assert rows.loc["R3", "verdict"] == "reproduced" and rows.loc["C4", "verdict"] == "direction only"
+    assert rows.loc[["R3", "R7"], "p_holm"].tolist() == [0.03, 0.03]
+    assert rows.loc["R3", "verdict"] == "reproduced" and rows.loc["R7", "verdict"] == "direction only"
 
 
 def test_tables_of_equal_number_in_two_papers_are_two_families(lesson, tmp_path):

@@ -48,6 +48,16 @@ def test_seeds_that_disagree_widen_the_interval():
     assert agree.interval == pytest.approx(alone.interval, abs=0.02)  # equal seeds add nothing
 
 
+def test_it_redraws_whole_seeds_and_whole_images():
+    d = RNG(4).normal(
+        size=(40, 50)
+    )  # many, so that nothing is widened much; neither seeds nor images have an effect of their own
+    rng = RNG(0)
+    picks = [np.ix_(rng.integers(0, 40, 40), rng.integers(0, 50, 50)) for _ in range(4000)]
+    by_hand = np.quantile([d[pick].mean() for pick in picks], [0.025, 0.975])
+    assert np.ptp(paired_bootstrap(d).interval) == pytest.approx(np.ptp(by_hand), rel=0.08)
+
+
 def test_pooling_seeds_as_images_would_promise_too_much():
     d = RNG(1).normal(0, 0.1, (3, 40)) + np.array([[0.0], [0.2], [0.4]])
     assert np.ptp(paired_bootstrap(d).interval) > 2 * np.ptp(paired_bootstrap(d.ravel()).interval)
@@ -144,6 +154,15 @@ def test_it_agrees_with_scipy_and_turns_with_its_data(n):
     assert (turned.value, *turned.interval, turned.p) == pytest.approx((-found.value, -high, -low, found.p))
     monotone = spearman_interval(np.exp(x), y**3)
     assert monotone == found
+
+
+def test_the_interval_of_a_rank_correlation_by_hand():
+    # ranks 1 2 3 4 5 6 7 against 2 1 4 3 6 5 7: sum of squared differences 6, r = 1 - 36 / 336
+    r = 1 - 36 / 336
+    half = 1.959964 * np.sqrt((1 + r**2 / 2) / 4)
+    found = spearman_interval([1, 2, 3, 4, 5, 6, 7], [2, 1, 4, 3, 6, 5, 7])
+    assert found.value == pytest.approx(r)
+    assert found.interval == pytest.approx((np.tanh(np.arctanh(r) - half), np.tanh(np.arctanh(r) + half)))
 
 
 @pytest.mark.parametrize("n", [5, 12])
