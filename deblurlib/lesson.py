@@ -100,6 +100,7 @@ def open_lesson(name: str, *, preset="smoke", data="", variant="", results="", s
         )
     seed_everything(seed)
     figures.use_style()
+    pd.set_option("display.max_colwidth", 200)  # claims are sentences
     folder = Path(data).resolve() if data else None
     return Lesson(name, get_preset(preset), folder, variant or None, results_folder(results), seed, choose_device(device))
 

@@ -25,7 +25,7 @@ def test_help_lists_the_commands_without_importing_torch():
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        (["reproduce", "--preset", "huge"], "There is no preset 'huge': choose one of smoke, quick, gpu, paper."),
+        (["reproduce", "--preset", "huge"], "There is no preset 'huge': choose one of smoke, quick, reference, gpu, paper."),
         (["reproduce", "--data", "no/where"], "The data folder no/where does not exist"),
         (["reproduce", "--notebooks", "99"], "There is no notebook 99"),
         (["reproduce", "--jobs", "-1"], "Invalid value for '--jobs'"),

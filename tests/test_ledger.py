@@ -10,7 +10,7 @@ import torch
 from deblurlib import ledger as book
 from deblurlib import papers
 from deblurlib.ledger import ledger, readable, record
-from deblurlib.lesson import Lesson
+from deblurlib.lesson import Lesson, open_lesson
 from deblurlib.presets import get_preset
 from deblurlib.statistics import VERDICTS, paired_bootstrap
 
@@ -152,6 +152,13 @@ def test_a_record_of_a_claim_that_has_moved_is_ignored(lesson, tmp_path, monkeyp
     rows.loc[rows.id == "S1", "notebook"] = "04"
     monkeypatch.setattr(book, "claims", lambda: rows)
     assert verdicts(tmp_path)["S1"] == "not measured"
+
+
+def test_a_notebook_shows_whole_sentences(tmp_path):
+    lesson = open_lesson("08", results=tmp_path, device="cpu")
+    shown = lesson.claim("S2", **STRONG)
+    longest = max(papers.claims().claim, key=len)
+    assert shown.claim[0] in shown._repr_html_() and len(longest) < pd.get_option("display.max_colwidth")
 
 
 def test_the_ledger_is_a_table_that_can_be_saved(lesson, tmp_path):
