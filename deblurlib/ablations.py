@@ -28,7 +28,7 @@ def measured(table: str, preset: str | Preset, dataset, *, seed=0, seeds=0, runs
     Columns: table, row, seed, image, the metrics of the restored picture and of the blurry one, parameters. dataset: see
     `evaluate`. seeds: how many, from `seed` on; 0 = the preset's number. options: as of `fit`.
     """
-    preset = get_preset(preset) if isinstance(preset, str) else preset
+    preset = get_preset(preset)
     found = []
     for s in range(seed, seed + (seeds or preset.seeds)):
         for name, experiment in rows(table, preset, s).items():

@@ -100,7 +100,7 @@ def network(model: str, variant: str, preset: str | Preset, seed: int = 0, **cha
     """A training of any variant, in a table or not, with the schedule that the preset has for that network."""
     if model not in PAPER:
         raise ValueError(f"There is no schedule for {model!r}: choose one of {', '.join(PAPER)}.")
-    chosen, preset = {"model": model, "variant": variant}, get_preset(preset) if isinstance(preset, str) else preset
+    chosen, preset = {"model": model, "variant": variant}, get_preset(preset)
     return _scaled(chosen, preset, seed, **changes)
 
 
@@ -110,7 +110,7 @@ def row(table: str, name: str, preset: str | Preset, seed: int = 0, **changes) -
         raise ValueError(f"There is no trained table {table!r}: choose one of {', '.join(TABLES)}.")
     if name not in TABLES[table]:
         raise ValueError(f"{table} has no row {name!r}: choose one of {', '.join(TABLES[table])}.")
-    entry, preset = TABLES[table][name], get_preset(preset) if isinstance(preset, str) else preset
+    entry, preset = TABLES[table][name], get_preset(preset)
     experiment = _scaled(entry.changes, preset, seed, **changes)
     if not entry.tuned:
         return experiment
@@ -129,7 +129,7 @@ def rows(table: str, preset: str | Preset, seed: int = 0, **changes) -> dict[str
 
 def everything(preset: str | Preset, tables=(), seed: int = 0, **changes) -> list[Experiment]:
     """Each training of the tables (default: all), for as many seeds as the preset says, once and seed after seed."""
-    preset = get_preset(preset) if isinstance(preset, str) else preset
+    preset = get_preset(preset)
     found = [
         experiment
         for s in range(seed, seed + preset.seeds)
