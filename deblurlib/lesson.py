@@ -32,6 +32,11 @@ class Lesson:
         origin = {"preset": self.preset.name, "seed": self.seed, "device": self.device.type, "data": self.data_name, **origin}
         return save_table(table, self.results / "tables" / f"{self.name}_{name}.csv", **origin)
 
+    def timing(self, table: pd.DataFrame, name: str, **origin) -> pd.DataFrame:
+        """Save times as results/timings/NN_name.csv: apart from the tables, which two equal runs write alike to the byte."""
+        origin = {"preset": self.preset.name, "device": self.device.type, **origin}
+        return save_table(table, self.results / "timings" / f"{self.name}_{name}.csv", **origin)
+
     def figure(self, figure, name: str) -> None:
         """Save a figure as results/figures/NN_name.png and show it."""
         save_figure(figure, self.results / "figures" / f"{self.name}_{name}.png")

@@ -32,7 +32,7 @@ from .results import ROOT, environment, hash_files, results_folder, write_atomic
 
 # The notebooks whose records a notebook reads, by number; those that are not named here stand alone.
 READS = {"12": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11")}
-OUTPUTS = ("tables/{}_*.csv", "tables/{}_*.json", "figures/{}_*.png", "ledger/{}_*.json")
+OUTPUTS = ("tables/{}_*.csv", "tables/{}_*.json", "figures/{}_*.png", "ledger/{}_*.json", "timings/{}_*")
 SECONDS_TO_DIE = 10  # what an interrupted notebook gets before it is killed
 DEAD_KERNEL = "the kernel was killed, most often for lack of memory: run fewer notebooks at a time or a smaller preset."
 PLAIN_METADATA = {

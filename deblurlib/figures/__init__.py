@@ -9,7 +9,7 @@ from .motion import camera_paths, flow_fields, flow_picture, local_kernels
 from .pictures import magnitudes, pictures, pictures_and_map
 from .sampling import distance_error, point_clouds, sampling_points
 from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture, show, use_style
-from .tables import differences
+from .tables import against_cost, differences, printed_against_bound, stacked_counts
 
 __all__ = [
     "binned", "curves", "histograms",
@@ -17,6 +17,6 @@ __all__ = [
     "camera_paths", "flow_fields", "flow_picture", "local_kernels",
     "magnitudes", "pictures", "pictures_and_map",
     "distance_error", "point_clouds", "sampling_points",
-    "differences",
+    "against_cost", "differences", "printed_against_bound", "stacked_counts",
     "COLOURS", "DIVERGING", "SEQUENTIAL", "as_picture", "show", "use_style",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from .style import COLOURS
+from .style import COLOURS, SEQUENTIAL
 
 
 def differences(rows, estimates, intervals, printed, against: str, width: float = 8.5):
@@ -22,4 +22,45 @@ def differences(rows, estimates, intervals, printed, against: str, width: float 
     axis.invert_yaxis()
     axis.set(xlabel=f"PSNR minus that of {against}, in dB")
     axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def stacked_counts(table, xlabel: str, width: float = 8.5):
+    """One bar a row of `table`, divided into its columns, each part with its count."""
+    figure, axis = plt.subplots(figsize=(width, 0.45 * len(table) + 1.2))
+    left = np.zeros(len(table))
+    shades = plt.get_cmap(SEQUENTIAL)(np.linspace(0.95, 0.05, len(table.columns)))
+    for column, shade in zip(table.columns, shades, strict=True):
+        values = table[column].to_numpy(float)
+        bars = axis.barh(list(table.index), values, left=left, color=shade, label=column, edgecolor="white")
+        labels = [f"{value:.0f}" if value else "" for value in values]
+        axis.bar_label(bars, labels, label_type="center", color="black" if np.mean(shade[:3]) > 0.5 else "white")
+        left += values
+    axis.invert_yaxis()
+    axis.grid(False)
+    axis.set(xlabel=xlabel)
+    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def printed_against_bound(bounds, width: float = 7.5):
+    """The least time that a card needs (bar) and the printed one (diamond): columns network, card, bound ms, printed ms."""
+    figure, axis = plt.subplots(figsize=(width, 0.5 * len(bounds) + 1.2))
+    names = bounds.network + "\n" + bounds.card
+    axis.barh(names, bounds["bound ms"], color=COLOURS["sky"], label="least time at the card's peak")
+    axis.plot(bounds["printed ms"], names, "D", color=COLOURS["vermilion"], markersize=8, label="printed")
+    axis.invert_yaxis()
+    axis.set(xlabel="milliseconds for 1280x720", xscale="log")
+    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def against_cost(table, cost: str, value: str, width: float = 7.0):
+    """One point a network: its cost on a logarithmic axis against what it achieves, with its name."""
+    figure, axis = plt.subplots(figsize=(width, 3.6))
+    axis.plot(table[cost], table[value], "o", color=COLOURS["blue"])
+    for _, row in table.iterrows():
+        axis.annotate(row.network, (row[cost], row[value]), xytext=(5, 4), textcoords="offset points", fontsize=8)
+    axis.set(xlabel=cost.replace("_", " "), ylabel=value.replace("_", " "), xscale="log")
+    axis.margins(x=0.15)
     return figure

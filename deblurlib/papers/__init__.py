@@ -20,6 +20,11 @@ def list_tables() -> list[str]:
     return sorted(path.stem for path in (FOLDER / "tables").glob("*.csv"))
 
 
+def devices() -> pd.DataFrame:
+    """The cards that the papers timed their networks on, with their peak in 10^12 single-precision operations a second."""
+    return pd.read_csv(FOLDER / "devices.csv")
+
+
 def printed_on_gopro() -> pd.DataFrame:
     """What the four main tables print for GoPro's test set: paper, method (one name, whoever prints it), printed, psnr, ssim."""
     methods, found = pd.read_csv(FOLDER / "methods.csv"), []

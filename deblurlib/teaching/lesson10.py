@@ -1,0 +1,58 @@
+"""Checks of the exercises of notebook 10."""
+
+import numpy as np
+
+from .verdicts import require, require_answer
+
+
+def _check_macs(answer) -> str:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    for size in ((16, 24, 3, 4, 8, 1), (16, 24, 5, 3, 8, 2), (15, 23, 3, 4, 6, 2)):
+        height, width, kernel, inputs, outputs, stride = size
+        layer = torch.nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, device="meta")
+        with FlopCounterMode(display=False) as counter:
+            layer(torch.empty(1, inputs, height, width, device="meta"))
+        right, got = counter.get_total_flops() // 2, answer(*size)
+        require_answer(got)
+        weights = kernel**2 * inputs * outputs
+        mistakes = {
+            "these are the weights; each is used once at every position of the output.": weights,
+            "with a stride the output has fewer positions than the input.": weights * height * width,
+            "a stride of 2 thins out rows and columns, both.": weights * height * width // stride,
+            "the kernel has kernel x kernel taps.": right // kernel,
+            "with odd sizes the output is rounded up: the first pixel always counts.":
+                weights * (height // stride) * (width // stride),
+            "these are operations, of which a multiply-accumulate has two.": 2 * right,
+        }  # fmt: skip
+        for reason, number in mistakes.items():
+            require(got == right or got != number, f"{got} for {size}: {reason}")
+        require(got == right, f"{got} for {size}, where torch counts {right}.")
+    return "as torch counts. A layer at half the resolution costs a quarter, whatever its weights."
+
+
+def _check_least_milliseconds(answer) -> str:
+    for gmac, tflops in ((201, 11.3), (891, 11.0)):
+        got = answer(gmac, tflops)
+        require_answer(got)
+        right = 2 * gmac / tflops
+        require(not np.isclose(got, right / 2), "a multiply-accumulate is two operations, and peaks count operations.")
+        require(not np.isclose(got, right / 1000), "these are seconds.")
+        require(np.isclose(got, right), f"{float(got):.4g} for {gmac} GMAC at {tflops} TFLOP/s, it is {right:.4g} ms.")
+    return "a printed time below this bound is not the time of that computation on that card."
+
+
+def _check_megabytes(answer) -> str:
+    require_answer(answer)
+    n, got = 160 * 90, float(answer)
+    require(not np.isclose(got, n**2 / 1e6), "a number in single precision has four bytes.")
+    require(not np.isclose(got, n**2 * 4 / 2**20, rtol=1e-3), "10^6 bytes are asked for, not 2^20.")
+    require(not np.isclose(got, n * 4 / 1e6), "every pixel is compared with every other one: N x N numbers.")
+    require(not np.isclose(got, (1280 * 720) ** 2 * 4 / 1e6), "at an eighth of the resolution, 160 x 90 pixels.")
+    require(not np.isclose(got, (320 * 180) ** 2 * 4 / 1e6), "this is a quarter of the resolution; an eighth is asked for.")
+    require(np.isclose(got, n**2 * 4 / 1e6, rtol=1e-3), f"{got:.4g} is not it: N = 160 x 90, N x N numbers of four bytes.")
+    return "829 MB for one picture: hence the exact form in chunks, which never holds more than some rows of it."
+
+
+CHECKS = {"10.1": _check_macs, "10.2": _check_least_milliseconds, "10.3": _check_megabytes}
