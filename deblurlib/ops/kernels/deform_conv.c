@@ -431,10 +431,11 @@ int deform_conv_backward(const Shape *s, const REAL *input, const REAL *offset, 
         }
         free(w.column), free(w.grad_column), free(w.grad_out), free(w.dots), free(w.nowhere);
     }
+    free(image); /* before the memory of grad_input is touched for the first time */
     if (!failed) {
         unpack_image(s, p, grad_image, grad_input);
         unpack_weight(s, p, sums, chunks, grad_weight, grad_bias);
     }
-    free(image), free(grad_image), free(packed), free(sums), free(reach);
+    free(grad_image), free(packed), free(sums), free(reach);
     return failed;
 }
