@@ -32,9 +32,9 @@ def motion_maps(scene: Scene) -> dict[str, np.ndarray]:
 
 
 def image_statistics(picture: np.ndarray, scales=(1, 2, 4)) -> np.ndarray:
-    """What a picture (H, W, 3) shows without a network: grey value, and at each scale |gradient| right, down, and which is larger.
+    """What a picture (H, W, 3) shows without a network, (1 + 3 a scale, h, w): grey value; |gradient| right, down, which is larger.
 
-    The baseline of every probe: blur shows in gradients, so a feature that repeats them knows nothing new. (1 + 3 scales, h, w).
+    The baseline of every probe: blur shows in gradients, so a feature that repeats them knows nothing new.
     """
     grey = half(picture.mean(-1))
     down, right = (np.abs(g) for g in np.gradient(grey))

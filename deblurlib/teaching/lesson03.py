@@ -47,7 +47,10 @@ def _compose(compose) -> str:
     )
     require(not np.isclose(a, a1 + a2), "a is a factor: two factors in a row are multiplied.")
     require(not np.isclose(b, b1 + b2), "the second step multiplies everything that it finds, b1 included.")
-    require(np.isclose(a, a1 * a2) and np.isclose(b, a2 * b1 + b2), f"start at h = 1: both steps give {a2 * (a1 + b1) + b2:.3f}, yours {a + b:.3f}.")
+    require(
+        np.isclose(a, a1 * a2) and np.isclose(b, a2 * b1 + b2),
+        f"from h = 1 the two steps lead to {a2 * (a1 + b1) + b2:.3f}, yours to {a + b:.3f}.",
+    )
     left, right = compose(compose(one, two), three), compose(one, compose(two, three))
     require(np.allclose(left, right), "grouped differently, three steps give different results: compose must not keep anything.")
     x, p = rng.standard_normal(64), rng.uniform(-0.9, 0.9, 64)
@@ -56,7 +59,7 @@ def _compose(compose) -> str:
         steps = [compose(*pair) for pair in zip(steps[::2], steps[1::2], strict=True)]
     error = abs(steps[0][1] - _scan(x, p)[-1])
     require(error < 1e-12, f"64 steps joined in pairs end {error:.1e} away from the scan.")
-    return "right. 64 steps, joined in pairs, are done in 6 rounds: grouping is free, and that is all that parallel hardware needs."
+    return "64 steps, joined in pairs, are done in 6 rounds: grouping is free, and that is all that parallel hardware needs."
 
 
 def _backward_scan(gradients) -> str:
@@ -69,7 +72,7 @@ def _backward_scan(gradients) -> str:
     require_answer(found)
     require(len(found) == 2, "return both gradients: (dL/dx, dL/dp).")
     dx, dp = (np.asarray(part, dtype=float) for part in found)
-    require(dx.shape == dp.shape == x.shape, f"both gradients have the shape of x, {x.shape}; yours are {dx.shape} and {dp.shape}.")
+    require(dx.shape == dp.shape == x.shape, f"both gradients have the shape of x, {x.shape}, not {dx.shape} and {dp.shape}.")
 
     def total(carry):  # g[k] = grad[k] + carry[k] g[k+1]
         g = np.zeros(13)
@@ -89,15 +92,15 @@ def _backward_scan(gradients) -> str:
     for reason, wrong in slips.items():
         require(not np.allclose(dx, (1 - p) * wrong) and not np.allclose(dp, wrong * (before - x)), reason)
     require(not np.allclose(dx, g), "dL/dx lacks a factor: x[k] enters h[k] multiplied by 1 - p[k].")
-    require(not np.allclose(dp, g * before), "dL/dp lacks a part: p[k] also takes its share away from x[k], h = x + p (h[k-1] - x).")
+    require(not np.allclose(dp, g * before), "dL/dp lacks a part: p[k] also takes its share from x[k], h = x + p (h[k-1] - x).")
     require(not np.allclose(dp, g * (h - x)), "dL/dp reads h[k] where it should read h[k-1], the state before the step.")
     for name, got, right in (("x", dx, (1 - p) * g), ("p", dp, g * (before - x))):
         wrong = np.flatnonzero(~np.isclose(got, right))
         require(
             wrong.size == 0,
-            f"dL/d{name} is wrong at pixel {wrong[-1:]} first, counted from the end: nudge {name} there and see how the loss moves.",
+            f"dL/d{name} is wrong at pixel {wrong[-1:]} and right behind it: nudge {name} there and see how the loss moves.",
         )
-    return "right. The gradient of a scan is a scan in the opposite direction, with the weights moved by one: it costs the same."
+    return "the gradient of a scan is a scan in the opposite direction, with the weights moved by one: it costs the same."
 
 
 def _scan(x, p):
