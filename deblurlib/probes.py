@@ -32,7 +32,7 @@ def motion_maps(scene: Scene) -> dict[str, np.ndarray]:
 
 
 def image_statistics(picture: np.ndarray, scales=(1, 2, 4)) -> np.ndarray:
-    """What a picture (H, W, 3) shows without a network, (1 + 3 a scale, h, w): grey value; |gradient| right, down, which is larger.
+    """What a picture (H, W, 3) shows without a network, (1 + 3 a scale, h, w): grey value; |gradient| right, down, the larger.
 
     The baseline of every probe: blur shows in gradients, so a feature that repeats them knows nothing new.
     """

@@ -41,7 +41,7 @@ ANSWERS = [
     ("03.2", lambda first, second: (second[0] * first[0], first[0] * second[1] + first[1]), False, "second step first"),
     ("03.2", lambda first, second: (second[0] + first[0], second[0] * first[1] + second[1]), False, "factors in a row"),
     ("03.2", lambda first, second: (second[0] * first[0], first[1] + second[1]), False, "everything that it finds"),
-    ("03.2", lambda first, second: second, False, "both steps give"),
+    ("03.2", lambda first, second: second, False, "the two steps lead"),
     ("03.3", gradients(), True, "opposite direction"),
     ("03.3", gradients(weights=lambda p: 0 * p), False, "as it comes from above"),
     ("03.3", gradients(weights=lambda p: p), False, "by p[k+1]"),
