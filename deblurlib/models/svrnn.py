@@ -250,6 +250,18 @@ class SVRNN(nn.Module):
         return self.learned_resize1(x) if self.config.resize == "transposed" else double(x, self.config.resize)
 
 
+class Edited(nn.Module):
+    """A network whose RNN weights go through `edit` before they are used: p (B, 16 C, h, w) -> the same. It shares the network's
+    parameters. `Edited(network, torch.zeros_like)` removes the RNNs."""
+
+    def __init__(self, network: SVRNN, edit):
+        super().__init__()
+        self.network, self.edit = network, edit
+
+    def forward(self, blurry):
+        return self.network(blurry, edit_p=self.edit)
+
+
 class WeightNetwork(nn.Module):
     """conv3 to conv16, a U-shaped network whose first nine layers are VGG-16's; at half resolution, before the tanh."""
 

@@ -9,7 +9,7 @@ from torch import nn
 from deblurlib import papers
 from deblurlib.models import count_macs, create_model, list_variants, load_model, save_model
 from deblurlib.models.pretrained import VGG16_LAYERS, copy_vgg16, start_from_vgg16
-from deblurlib.models.svrnn import RELEASED_LAYERS, ChainedRNNs, FusedRNNs, double, table_1
+from deblurlib.models.svrnn import RELEASED_LAYERS, ChainedRNNs, Edited, FusedRNNs, double, table_1
 from deblurlib.ops import spatial_rnn
 
 PARAMETERS = {
@@ -194,6 +194,7 @@ def test_without_weights_the_rnns_copy():
     zero.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("weight_network")})
     x = torch.rand(1, 3, 16, 16)
     assert torch.equal(model(x, edit_p=torch.zeros_like), zero(x)) and not torch.equal(model(x), zero(x))
+    assert torch.equal(Edited(model, torch.zeros_like)(x), zero(x))
 
 
 def test_range_of_p():
