@@ -48,3 +48,32 @@ def test_sampling_points_are_drawn_in_image_pixels():
 def test_distance_error_has_a_scale_that_is_even_around_zero():
     figure = figures.distance_error(np.array([[0.0, 3.0], [-1.0, 0.5]]), 6, np.array([4.0, 2.0]))
     assert figure.axes[0].images[0].get_clim() == (-3, 3)
+
+
+def test_receptive_fields_grey_out_exact_zeros_and_count_the_rest():
+    field = np.zeros((5, 5))
+    field[2] = 1, 10, 100, 10, 1
+    figure = figures.receptive_fields({"cross": field, "plane": field + 1e-30})
+    cross, plane = shown(figure)[:2]
+    assert cross.mask.sum() == 20 and cross[2].tolist() == [-2, -1, 0, -1, -2] and not np.any(plane.mask)
+    titles = [axis.get_title() for axis in figure.axes[:2]]
+    assert titles == ["cross\n5 of 25 pixels", "plane\n25 of 25 pixels"]
+
+
+def test_signed_maps_share_one_even_scale():
+    values = {"a": np.full((4, 4), 0.5), "b": np.full((4, 4), -0.1)}
+    figure = figures.signed_maps(values, {"picture": np.zeros((4, 4, 3))}, limit=0.7, columns=2)
+    images = [axis.images[0] for axis in figure.axes if axis.images]
+    assert [image.get_clim() for image in images[1:3]] == [(-0.7, 0.7)] * 2 and images[0].get_array().shape == (4, 4, 3)
+
+
+def test_svrnn_is_drawn_from_its_table():
+    from deblurlib.models import create_model, svrnn
+
+    torch.manual_seed(0)
+    table = svrnn.table_1(create_model("svrnn", size="small"))
+    axis = figures.svrnn(table).axes[0]
+    written = [text.get_text() for text in axis.texts]
+    assert set(table.layer) <= set(written) and len(axis.patches) == len(table)
+    arcs = [text for text in axis.texts if "connectionstyle" in (getattr(text, "arrowprops", None) or {})]
+    assert len(arcs) == table.concatenate.notna().sum() == 4

@@ -17,6 +17,7 @@ for each. conv3 to conv11 start from VGG-16 on request only: `pretrained.start_f
 
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -249,6 +250,18 @@ class SVRNN(nn.Module):
         return self.learned_resize1(x) if self.config.resize == "transposed" else double(x, self.config.resize)
 
 
+class Edited(nn.Module):
+    """A network whose RNN weights go through `edit` before they are used: p (B, 16 C, h, w) -> the same. It shares the network's
+    parameters. `Edited(network, torch.zeros_like)` removes the RNNs."""
+
+    def __init__(self, network: SVRNN, edit):
+        super().__init__()
+        self.network, self.edit = network, edit
+
+    def forward(self, blurry):
+        return self.network(blurry, edit_p=self.edit)
+
+
 class WeightNetwork(nn.Module):
     """conv3 to conv16, a U-shaped network whose first nine layers are VGG-16's; at half resolution, before the tanh."""
 
@@ -328,3 +341,87 @@ class Convolutions(nn.Module):
         for convolution in self.convs:
             x = leaky(convolution(x))
         return x
+
+
+# Table 1 prints the path of the picture first, then the weight network
+PRINTED_ORDER = (1, 2, *range(17, 23), *range(3, 17))
+OPERATIONS = {"pool": "down2", "resize": "up2", "rnn": None}
+
+
+@torch.no_grad()
+def table_1(model: SVRNN) -> pd.DataFrame:
+    """Table 1 read off the running network, in the printed order, with the parameters and the output's share of the side.
+
+    Each input of a convolution is looked up, number by number, among everything computed before it: so the skip links, their
+    order, and what is pooled, resized or scanned in between are observed, not declared. For networks with RNNs, convolutions
+    and skips. Raises ValueError where an input is not found.
+    """
+    side = 32
+    convs = {name.split(".")[-1]: module for name, module in model.named_modules() if name.split(".")[-1].startswith("conv")}
+    convs |= {f"conv{17 + k}": fuse for k, fuse in enumerate(model.body.fuse)}
+    picture = torch.rand(1, 3, side, side)
+    known, reads, sides = {("picture", ""): picture}, {}, {}
+
+    def observe(name):
+        def hook(_, inputs, output):
+            reads[name], sides[name] = _look_up(inputs[0], known, name), output.shape[-1]
+            known.update(_what_may_follow(model, name, output, known))
+
+        return hook
+
+    hooks = [module.register_forward_hook(observe(name)) for name, module in convs.items()]
+    model(picture)
+    for hook in hooks:
+        hook.remove()
+
+    rows, counts = [], dict.fromkeys(OPERATIONS, 0)
+    for name in (f"conv{n}" for n in PRINTED_ORDER):
+        conv, (*skip, (source, operation)) = convs[name], reads[name]
+        if operation:
+            counts[operation] += 1
+            rows.append({
+                "layer": f"{operation}{counts[operation]}", "stride": OPERATIONS[operation],
+                "channel": convs[source].out_channels if operation == "rnn" else None,
+                "output": conv.stride[0] * sides[name] / side,
+            })  # fmt: skip
+        if skip:
+            rows[-1]["concatenate"] = skip[0][0]
+        rows.append({
+            "layer": name, "size": conv.kernel_size[0], "channel": conv.out_channels,
+            "stride": "1" if conv.stride[0] == 1 else "down2", "output": sides[name] / side,
+            "parameters": sum(p.numel() for p in conv.parameters()),
+        })  # fmt: skip
+    return pd.DataFrame(rows, columns=["layer", "size", "channel", "stride", "concatenate", "output", "parameters"])
+
+
+def _look_up(x, known, name):
+    """Which known tensors x is the concatenation of."""
+    parts = []
+    while x.shape[1]:
+        found = [
+            key for key, value in known.items() if value.shape[2:] == x.shape[2:] and torch.equal(value, x[:, : value.shape[1]])
+        ]
+        if not found:
+            raise ValueError(f"{name} reads something that is no known layer's output, pooled, resized or scanned.")
+        parts.append(found[0])
+        x = x[:, known[found[0]].shape[1] :]
+    return parts
+
+
+def _what_may_follow(model, name, output, known):
+    """What later layers may read of a convolution's output: activated, then pooled, resized or scanned."""
+    number = int(name.removeprefix("conv"))
+    if number == 2 and not model.config.conv2_act:
+        active = output
+    elif number == 16:
+        active = output.tanh()
+    else:
+        active = output.relu() if 3 <= number <= 15 else leaky(output)
+    after = {(name, ""): active, (name, "resize"): double(active, model.config.resize)}
+    if 3 <= number <= 9:
+        after[name, "pool"] = F.max_pool2d(active, 2)
+    if number == 16:
+        after["conv2", "rnn"] = spatial_rnn_4way(known["conv2", ""], active.chunk(RNNS, 1)[0])
+    if 17 <= number <= 19:
+        after[name, "rnn"] = spatial_rnn_4way(active, known["conv16", ""].chunk(RNNS, 1)[number - 16])
+    return after

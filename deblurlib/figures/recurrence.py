@@ -1,0 +1,81 @@
+"""SVRNN: what a pixel sees, the drawing of the network, maps of its weights."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture
+
+
+def receptive_fields(named: dict, decades: int = 8, width: float = 10.0):
+    """|d output centre / d input| (H, W) of several networks, on one logarithmic scale relative to the largest of each.
+
+    Grey pixels are exactly zero; titles count the others. decades: how far down the scale reaches.
+    """
+    figure, axes = plt.subplots(1, len(named), figsize=(width, width / len(named) + 0.4), squeeze=False)
+    colours = plt.get_cmap(SEQUENTIAL).with_extremes(bad="0.82")
+    for axis, (title, field) in zip(axes[0], named.items(), strict=True):
+        seen = np.ma.masked_equal(field, 0)
+        image = axis.imshow(np.ma.log10(seen / seen.max()), cmap=colours, vmin=-decades, vmax=0)
+        axis.set_title(f"{title}\n{np.count_nonzero(field)} of {field.size} pixels")
+        axis.axis("off")
+    figure.colorbar(image, ax=axes[0], label="log10 of the gradient", shrink=0.7)
+    return figure
+
+
+def signed_maps(named: dict, beside: dict | None = None, limit: float = 1.0, label: str = "", columns=None, width: float = 10.0):
+    """Maps (H, W) of a signed quantity on one scale from -limit to limit, after the pictures `beside` them."""
+    beside = beside or {}
+    columns = columns or len(beside) + len(named)
+    rows = -(-(len(beside) + len(named)) // columns)
+    height, length = next(iter(named.values())).shape
+    size = (width, width / columns * rows * 0.92 * height / length + 0.35 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (title, picture) in zip(axes.flat, beside.items(), strict=False):
+        axis.imshow(as_picture(picture), cmap="gray", vmin=0, vmax=1)
+        axis.set_title(title)
+    for axis, (title, values) in zip(axes.flat[len(beside) :], named.items(), strict=False):
+        image = axis.imshow(values, cmap=DIVERGING, vmin=-limit, vmax=limit)
+        axis.set_title(title)
+    figure.colorbar(image, ax=axes, label=label, shrink=0.8)
+    return figure
+
+
+def svrnn(table, width: float = 10.0):
+    """Figure 4 of SVRNN from `models.svrnn.table_1`: height = resolution, number = channels, arcs = skip links."""
+    figure, axis = plt.subplots(figsize=(width, 0.46 * width))
+    rows, ends = table.to_dict("records"), {}
+    first_weight = next(i for i, row in enumerate(rows) if row["layer"] == "conv3")
+    last = len(rows) - first_weight - 1
+    for path, base, above in ((rows[:first_weight], 3.4, 1), (rows[first_weight:], 0.0, -1)):
+        step = last / (len(path) - 1)
+        for i, row in enumerate(path):
+            name, x, height = row["layer"], i * step, 0.7 + 0.35 * np.log2(8 * row["output"])
+            ends[name] = x, base + height / 2, base - height / 2
+            is_conv = name.startswith("conv")
+            colour = "sky" if is_conv else "orange" if name.startswith("rnn") else "yellow"
+            wide = 0.66 if is_conv or name.startswith("rnn") else 0.3
+            axis.add_patch(plt.Rectangle((x - wide / 2, base - height / 2), wide, height, color=COLOURS[colour], alpha=0.75))
+            axis.text(x, base, f"{row['channel']:.0f}" if row["channel"] == row["channel"] else "", ha="center", va="center")
+            axis.text(x, base - height / 2 - 0.08, name, ha="center", va="top", fontsize=7, rotation=0 if above > 0 else 30)
+        for i, row in enumerate(path):
+            if isinstance(row["concatenate"], str):
+                start, end = ends[row["concatenate"]], ends[path[i + 1]["layer"]]
+                arc = {"arrowstyle": "->", "color": COLOURS["vermilion"], "connectionstyle": "arc3,rad=-0.15", "linewidth": 1.4}
+                axis.annotate("", (end[0], end[1]), (start[0], start[1]), arrowprops=arc)
+    x, top, _ = ends["conv16"]
+    bus = 1.95
+    places = [ends[f"rnn{k}"] for k in (1, 2, 3, 4)]
+    axis.plot([x, x, places[0][0]], [top, bus, bus], color="0.3", linewidth=1.2)
+    for place, _, bottom in places:
+        axis.annotate("", (place, bottom - 0.32), (place, bus), arrowprops={"arrowstyle": "->", "color": "0.3"})
+    axis.text(x - 0.2, bus + 0.1, "tanh: the weights p", ha="right", color="0.3")
+    for name in ("conv1", "conv3"):
+        middle = (ends[name][1] + ends[name][2]) / 2
+        axis.annotate("", (-0.35, middle), (-1.1, 1.75), arrowprops={"arrowstyle": "->", "color": "0.3"})
+    axis.text(-1.3, 1.75, "blurry", ha="center", va="center", rotation=90, color="0.3")
+    axis.text(last + 0.5, 3.4, "restored", va="center", rotation=90, color="0.3")
+    axis.set(xlim=(-1.6, last + 1.1), ylim=(-1.6, 5.6))
+    axis.axis("off")
+    return figure
