@@ -9,7 +9,7 @@ from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture
 def maps_beside_pictures(pictures: dict, columns: dict, width: float = 11.0):
     """Pictures one below the other, and beside each its maps; columns of the same unit share one scale and one colour bar.
 
-    columns: label -> (unit, maps (H, W) in the order of the pictures); units with negative values are drawn around zero.
+    columns: label -> (unit, maps in the order of the pictures, of any size); units with negative values are drawn around zero.
     """
     height, length = as_picture(next(iter(pictures.values()))).shape[:2]
     side = width / (len(columns) + 1)
@@ -21,12 +21,13 @@ def maps_beside_pictures(pictures: dict, columns: dict, width: float = 11.0):
     units = list(dict.fromkeys(unit for unit, _ in columns.values()))
     for unit in units:
         alike = [(1 + k, maps) for k, (other, maps) in enumerate(columns.values()) if other == unit]
-        values = np.stack([m for _, maps in alike for m in maps])
+        values = np.concatenate([np.ravel(m) for _, maps in alike for m in maps])
         highest, signed = np.abs(values).max(), values.min() < 0
         for column, maps in alike:
             for axis, shown in zip(axes[:, column], maps, strict=True):
                 low = -highest if signed else 0
-                image = axis.imshow(shown, cmap=DIVERGING if signed else SEQUENTIAL, vmin=low, vmax=highest)
+                cmap = DIVERGING if signed else SEQUENTIAL
+                image = axis.imshow(shown, cmap=cmap, vmin=low, vmax=highest, interpolation="bilinear")
         lower = [axes[-1, column] for column, _ in alike]
         figure.colorbar(image, ax=lower, label=unit, location="bottom", shrink=0.85 / len(alike), aspect=14, pad=0.03)
     for axis, label in zip(axes[0, 1:], columns, strict=True):
@@ -45,7 +46,7 @@ def attention_rows(picture, rows: dict, stride: int, width: float = 9.0):
     axes[0].imshow(as_picture(picture))
     axes[0].set_title(f"{len(rows)} places")
     highest = max(values.max() for values in rows.values())
-    marks = dict(marker="o", color="white", markeredgecolor="black", markersize=8)
+    marks = {"marker": "o", "color": "white", "markeredgecolor": "black", "markersize": 8}
     for number, (axis, ((i, j), values)) in enumerate(zip(axes[1:], rows.items(), strict=True), 1):
         image = axis.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=highest)
         axis.plot(j, i, **marks)
@@ -76,6 +77,15 @@ def overview_and_crops(rows: list, width: float = 10.0):
     for axis in axes.flat:
         axis.axis("off")
     return figure
+
+
+def worst_window(output, target, side: int) -> tuple[int, int, int, int]:
+    """(top, left, side, side) of the window with the largest squared error between two pictures, to the nearest 4 pixels."""
+    error = ((as_picture(output) - as_picture(target)) ** 2).sum(-1)
+    total = np.pad(error.cumsum(0).cumsum(1), ((1, 0), (1, 0)))  # sums of all rectangles at the top left
+    sums = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
+    top, left = np.unravel_index(sums[::4, ::4].argmax(), sums[::4, ::4].shape)
+    return 4 * int(top), 4 * int(left), side, side
 
 
 def accuracy_against_time(table, ours: str, bounds: dict, width: float = 8.0):

@@ -25,8 +25,8 @@ def _fold_five_taps(fold) -> str:
     found = _convolve_phases(signal, taps, left)
     mended = np.append(kernel, 0).reshape(3, 2).T
     mistakes = {
-        "the zero stands in front, as for seven taps. There the first tap reads 2n - 3, an odd place, and the zero fills the even "
-        "one before it; here it reads 2n - 2, which is even already, so the zero is needed behind.":
+        "the zero stands in front, as for seven taps. There the first tap reads 2n - 3, an odd place, and the zero fills the "
+        "even one before it; here it reads 2n - 2, which is even already, so the zero is needed behind.":
             np.insert(kernel, 0, 0).reshape(3, 2).T,
         "the phases are exchanged: row 0 meets the samples 0, 2, 4, …": mended[::-1],
         "the first three taps are not the even ones: neighbouring taps meet neighbouring samples, which are of different phase.":
@@ -40,8 +40,12 @@ def _fold_five_taps(fold) -> str:
         "which is number n - 1 of its phase.",
     )
     worst = np.abs(found - wanted).max()
-    require(worst < 1e-9, f"the result is off by up to {worst:.2f}: write down which sample each of the five taps reads for n = 1.")
-    return "padding decides where the zero goes: in front if it is odd, behind if it is even. Nothing was lost, nothing was added."
+    require(
+        worst < 1e-9, f"the result is off by up to {worst:.2f}: write down which sample each of the five taps reads for n = 1."
+    )
+    return (
+        "padding decides where the zero goes: in front if it is odd, behind if it is even. Nothing was lost, nothing was added."
+    )
 
 
 def _convolve_phases(signal, taps, left):
@@ -49,41 +53,8 @@ def _convolve_phases(signal, taps, left):
     return np.array([(taps * padded[:, n : n + 3]).sum() for n in range(12)])
 
 
-def _stretch_sideways(stretch) -> str:
-    """05.2: stretch(offset) -> how much farther apart the third and the first column of taps are than on the grid."""
-    require_answer(stretch)
-    offset = np.random.default_rng(6).standard_normal((18, 4, 5))
-    found = stretch(offset.copy())
-    require_answer(found)
-    found = np.asarray(found, float)
-    require(found.shape == (4, 5), f"one number for each of 4 x 5 places is wanted, not an array {found.shape}.")
-    pairs = offset.reshape(3, 3, 2, 4, 5)  # row, column, (dy, dx)
-    mistakes = {
-        "you took the first of each pair, which is dy: pairs are (down, right), so dx are the channels 1, 3, 5, …":
-            (pairs[:, 2, 0] - pairs[:, 0, 0]).mean(0),
-        "you compared the third *row* with the first: taps are numbered row by row, so a column is every third tap.":
-            (pairs[2, :, 1] - pairs[0, :, 1]).mean(0),
-        "the sign is turned: a filter that is stretched sideways has its third column moved to the right of where it was.":
-            (pairs[:, 0, 1] - pairs[:, 2, 1]).mean(0),
-        "this is the sum over the three rows: take their mean, so that a column moved by one pixel counts as one.":
-            (pairs[:, 2, 1] - pairs[:, 0, 1]).sum(0),
-        "this treats the first nine channels as dy and the last nine as dx: they alternate, a pair for each tap.":
-            (offset[9:].reshape(3, 3, 4, 5)[:, 2] - offset[9:].reshape(3, 3, 4, 5)[:, 0]).mean(0),
-        "these are the distances of the columns, which are 2 on the plain grid: leave the grid out.":
-            2 + (pairs[:, 2, 1] - pairs[:, 0, 1]).mean(0),
-    }  # fmt: skip
-    for reason, wrong in mistakes.items():
-        require(not np.allclose(found, wrong), reason)
-    right = (pairs[:, 2, 1] - pairs[:, 0, 1]).mean(0)
-    require(
-        not np.allclose(found, np.abs(right)), "you took the absolute value: then a filter that shrinks looks like one that grows."
-    )
-    require(np.allclose(found, right), "dx of tap t is channel 2t + 1; the third column are the taps 2, 5, 8, the first 0, 3, 6.")
-    return "a filter that moves as a whole scores 0, one that spreads scores more: the figure shows width, not displacement."
-
-
 def _attend_in_pieces(attend) -> str:
-    """05.3: attend(query, pieces) -> sum_i s_i D_i of one query, keys and values seen once, piece by piece."""
+    """05.2: attend(query, pieces) -> sum_i s_i D_i of one query, keys and values seen once, piece by piece."""
     require_answer(attend)
     rng = np.random.default_rng(7)
     query, keys, values = rng.standard_normal(6), rng.standard_normal((40, 6)), rng.standard_normal((40, 3))
@@ -138,8 +109,42 @@ def _softmax(scores):
     return weights / weights.sum()
 
 
+def _stretch_sideways(stretch) -> str:
+    """05.3: stretch(offset) -> how much farther apart the third and the first column of taps are than on the grid."""
+    require_answer(stretch)
+    offset = np.random.default_rng(6).standard_normal((18, 4, 5))
+    found = stretch(offset.copy())
+    require_answer(found)
+    found = np.asarray(found, float)
+    require(found.shape == (4, 5), f"one number for each of 4 x 5 places is wanted, not an array {found.shape}.")
+    pairs = offset.reshape(3, 3, 2, 4, 5)  # row, column, (dy, dx)
+    mistakes = {
+        "you took the first of each pair, which is dy: pairs are (down, right), so dx are the channels 1, 3, 5, …":
+            (pairs[:, 2, 0] - pairs[:, 0, 0]).mean(0),
+        "you compared the third *row* with the first: taps are numbered row by row, so a column is every third tap.":
+            (pairs[2, :, 1] - pairs[0, :, 1]).mean(0),
+        "the sign is turned: a filter that is stretched sideways has its third column moved to the right of where it was.":
+            (pairs[:, 0, 1] - pairs[:, 2, 1]).mean(0),
+        "this is the sum over the three rows: take their mean, so that a column moved by one pixel counts as one.":
+            (pairs[:, 2, 1] - pairs[:, 0, 1]).sum(0),
+        "this treats the first nine channels as dy and the last nine as dx: they alternate, a pair for each tap.":
+            (offset[9:].reshape(3, 3, 4, 5)[:, 2] - offset[9:].reshape(3, 3, 4, 5)[:, 0]).mean(0),
+        "these are the distances of the columns, which are 2 on the plain grid: leave the grid out.":
+            2 + (pairs[:, 2, 1] - pairs[:, 0, 1]).mean(0),
+    }  # fmt: skip
+    for reason, wrong in mistakes.items():
+        require(not np.allclose(found, wrong), reason)
+    right = (pairs[:, 2, 1] - pairs[:, 0, 1]).mean(0)
+    require(
+        not np.allclose(found, np.abs(right)),
+        "you took the absolute value: then a filter that shrinks looks like one that grows.",
+    )
+    require(np.allclose(found, right), "dx of tap t is channel 2t + 1; the third column are the taps 2, 5, 8, the first 0, 3, 6.")
+    return "a filter that moves as a whole scores 0, one that spreads scores more: the figure shows width, not displacement."
+
+
 CHECKS = {
     "05.1": _fold_five_taps,
-    "05.2": _stretch_sideways,
-    "05.3": _attend_in_pieces,
+    "05.2": _attend_in_pieces,
+    "05.3": _stretch_sideways,
 }

@@ -20,7 +20,7 @@ def closed():
 def test_maps_of_one_unit_share_a_scale_and_signed_ones_are_even_around_zero():
     flat = lambda value: np.full((4, 6), value)  # noqa: E731
     columns = {
-        "motion": ("pixels", [flat(1.0), flat(7.0)]),
+        "motion": ("pixels", [flat(1.0), np.full((2, 3), 7.0)]),  # of another size
         "blurred": ("places", [flat(0.1), flat(-0.4)]),
         "sharp": ("places", [flat(0.2), flat(0.3)]),
     }
@@ -42,6 +42,14 @@ def test_crops_show_the_window_that_is_drawn_in():
     assert (frame.get_xy(), frame.get_width(), frame.get_height()) == ((2.5, 1.5), 10, 8)
 
 
+def test_the_worst_window_is_where_the_error_is():
+    target = np.zeros((40, 60, 3), np.float32)
+    output = target.copy()
+    output[20:28, 44:52] = 1
+    assert figures.worst_window(output, target, 8) == (20, 44, 8, 8)
+    assert figures.worst_window(target, target, 40) == (0, 0, 40, 40)
+
+
 def test_attention_rows_mark_the_place_that_reads():
     figure = figures.attention_rows(np.zeros((32, 40, 3)), {(1, 2): np.ones((4, 5)), (3, 0): 2 * np.ones((4, 5))}, stride=8)
     picture, first, second = figure.axes[:3]
@@ -51,7 +59,8 @@ def test_attention_rows_mark_the_place_that_reads():
 
 
 def test_bounds_lead_from_the_printed_time_and_labels_keep_apart():
-    table = pd.DataFrame({"model": ["X1", "X2", "other", "untimed"], "psnr_db": [30.0, 30.05, 29.0, 31.0], "runtime_ms": [40, 50, 900, None]})
+    rows = [("X1", 30.0, 40), ("X2", 30.05, 50), ("other", 29.0, 900), ("untimed", 31.0, None)]
+    table = pd.DataFrame(rows, columns=["model", "psnr_db", "runtime_ms"])
     axis = figures.accuracy_against_time(table, "X", {"X2": 200}).axes[0]
     assert [[50, 30.05], [200, 30.05]] in [line.get_xydata().tolist() for line in axis.lines]
     heights = {text.get_text(): text.get_position()[1] for text in axis.texts}

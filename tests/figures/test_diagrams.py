@@ -43,6 +43,6 @@ def test_dense_module_moves_the_taps_by_their_offsets_in_image_pixels():
 
 
 def test_attention_tensors_names_every_shape():
-    shapes = {name: (128, 60) for name in "BCDR"} | {"A": (128, 6, 10), "S": (60, 60), "E": (128, 6, 10)}
+    shapes = dict.fromkeys("BCDR", (128, 60)) | {"A": (128, 6, 10), "S": (60, 60), "E": (128, 6, 10)}
     shown = texts(figures.attention_tensors(shapes).axes[0])
     assert {"S\n60 × 60", "A\n128 × 6 × 10", "D\n128 × 60"} <= set(shown)

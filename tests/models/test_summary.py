@@ -25,7 +25,8 @@ def test_counting_leaves_the_network_as_it_was():
 
 def test_parts_add_up_and_know_their_scale():
     model = create_model("radn", size="small")
-    names = ["encoder", "attention", *(f"{kind}.{k}" for k in range(3) for kind in ("decoder", "up")), "context", "reconstruction"]
+    levels = [f"{kind}.{k}" for k in range(3) for kind in ("decoder", "up")]
+    names = ["encoder", "attention", *levels, "context", "reconstruction"]
     parts = list_parts(model, (64, 96), names).set_index("part")
     assert parts.parameters.sum() == count_parameters(model) and parts.macs.sum() == count_macs(model, (64, 96))
     assert parts.scale.to_dict() | {"decoder.1": 4, "up.2": 1} == parts.scale.to_dict() and parts.scale["attention"] == 8
