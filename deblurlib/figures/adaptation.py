@@ -91,7 +91,8 @@ def worst_window(output, target, side: int) -> tuple[int, int, int, int]:
 def accuracy_against_time(table, ours: str, bounds: dict, width: float = 8.0):
     """Printed PSNR over printed running time of each model; a bar leads from a time to the least that arithmetic allows.
 
-    table: columns model, psnr_db, runtime_ms; models whose name begins with `ours` stand out. bounds: milliseconds by model (a dict or a Series).
+    table: columns model, psnr_db, runtime_ms; models whose name begins with `ours` stand out. bounds: milliseconds
+    by model, a dict or a Series.
     """
     figure, axis = plt.subplots(figsize=(width, width * 0.58))
     table = table.dropna(subset="runtime_ms").reset_index(drop=True)
