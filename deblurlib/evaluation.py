@@ -97,22 +97,6 @@ def score(sample: Sample, output, target=None, metrics: Iterable[str] = DEFAULT_
     return {"image": sample.name, **restored, **blurry}
 
 
-def rank_correlation(a, b) -> float:
-    """Spearman's: the correlation of the ranks of two arrays of equal size, in [-1, 1]; NaN if one of them is constant."""
-    a, b = (pd.Series(np.ravel(values)).rank() for values in (a, b))
-    return float(a.corr(b))
-
-
-def auc(score, positive) -> float:
-    """The probability that a score is larger where `positive` is true than where it is false, ties counting half; 0.5 = chance.
-
-    NaN if all of `positive` are alike.
-    """
-    ranks, positive = pd.Series(np.ravel(score)).rank().to_numpy(), np.ravel(positive)
-    n, others = positive.sum(), (~positive).sum()
-    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * others)) if n and others else float("nan")
-
-
 def _clipped(picture) -> np.ndarray:
     if isinstance(picture, torch.Tensor):
         picture = to_array(picture)

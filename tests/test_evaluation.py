@@ -4,7 +4,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from deblurlib.data import Sample, SceneDataset, to_tensor
-from deblurlib.evaluation import METRICS, auc, evaluate, predict, rank_correlation
+from deblurlib.evaluation import METRICS, evaluate, predict
 from deblurlib.models import create_model
 
 
@@ -61,17 +61,3 @@ def test_errors_name_what_is_missing():
         evaluate(None, SceneDataset("test", 1, 48), ["psnr"])
     with pytest.raises(ValueError, match="photo has no sharp picture"):
         evaluate(None, [Sample(torch.rand(3, 16, 16), name="photo")])
-
-
-def test_rank_correlation_sees_order_alone():
-    x = np.random.default_rng(0).random((4, 5))
-    assert rank_correlation(x, np.exp(9 * x)) == pytest.approx(1)
-    assert rank_correlation(x, -(x**3)) == pytest.approx(-1)
-    assert np.isnan(rank_correlation(x, np.ones(20)))
-
-
-def test_auc_counts_pairs():
-    score, positive = np.array([[0.1, 0.4], [0.4, 0.9]]), np.array([[False, False], [True, True]])
-    assert auc(score, positive) == pytest.approx(3.5 / 4)  # of four pairs three are in order, one is a tie
-    assert auc(-score, positive) == pytest.approx(0.5 / 4)
-    assert np.isnan(auc(score, np.ones((2, 2), bool)))
