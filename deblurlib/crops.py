@@ -36,6 +36,12 @@ class TrainingCrops(Dataset):
         sample = source[int(rng.integers(len(source)))]
         return augment(random_crop(sample, self.experiment.patch, rng), rng)
 
+    def blurry_loss(self, step: int) -> float:
+        """Half the mean squared error of the blurred crops of a step, counted from 1: the pixel loss of returning the input."""
+        batch = self.experiment.batch
+        crops = [self[i] for i in range((step - 1) * batch, step * batch)]
+        return float(np.mean([(crop.blurry - crop.sharp).square().mean() for crop in crops]) / 2)
+
 
 class WithFlow(Dataset):
     """The first `count` samples of a data set, with DIS flow to their neighbours where it is wanted."""

@@ -75,6 +75,19 @@ def spearman_interval(x, y, *, level: float = LEVEL, resamples: int = 10_000, se
     return Estimate(r, (float(min(low, r)), float(max(high, r))), float(2 * stats.norm.sf(abs(z) / error)))
 
 
+def auc(score, positive) -> float:
+    """The probability that a score is larger where `positive` is true than where it is false, ties counting half; 0.5 = chance.
+
+    score, positive: arrays of one shape, numbers and booleans. NaN if all of `positive` are alike.
+    Source: Mann and Whitney (1947).
+    """
+    score, positive = np.ravel(score), np.ravel(positive)
+    if positive.all() or not positive.any():
+        return float("nan")
+    pairs = positive.sum() * (~positive).sum()
+    return float(stats.mannwhitneyu(score[positive], score[~positive]).statistic / pairs)
+
+
 def holm(p_values) -> np.ndarray:
     """Holm's adjusted p values, in the order given: of all of them together, 5 % at most are wrongly below 0.05.
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from deblurlib import statistics
-from deblurlib.statistics import Estimate, holm, paired_bootstrap, spearman_interval, verdict
+from deblurlib.statistics import Estimate, auc, holm, paired_bootstrap, spearman_interval, verdict
 
 RNG = np.random.default_rng
 FAST = {"resamples": 1000}
@@ -310,3 +310,10 @@ def test_unknown_rules_and_directions_are_named():
 def test_the_verdicts_of_the_docstring_are_all_there_are():
     named = [line[4:19].strip() for line in verdict.__doc__.splitlines()]
     assert [name for name in named if name in statistics.VERDICTS] == list(statistics.VERDICTS)
+
+
+def test_auc_counts_pairs():
+    score, positive = np.array([[0.1, 0.4], [0.4, 0.9]]), np.array([[False, False], [True, True]])
+    assert auc(score, positive) == pytest.approx(3.5 / 4)  # of four pairs three are in order, one is a tie
+    assert auc(-score, positive) == pytest.approx(0.5 / 4)
+    assert np.isnan(auc(score, np.ones((2, 2), bool))) and np.isnan(auc(score, np.zeros((2, 2), bool)))

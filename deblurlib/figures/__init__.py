@@ -3,7 +3,9 @@
 Pictures are (H, W, 3) or (H, W) arrays in [0, 1], or (3, H, W) tensors. Functions return the figure; nothing is shown.
 """
 
+from .adaptation import accuracy_against_time, attention_rows, maps_beside_pictures, overview_and_crops, worst_window
 from .charts import binned, curves, histograms
+from .diagrams import attention_tensors, dense_module, network
 from .filters import filters, zero_map
 from .motion import camera_paths, flow_fields, flow_picture, local_kernels
 from .pictures import magnitudes, pictures, pictures_and_map
@@ -13,7 +15,9 @@ from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture, show, use_style
 from .tables import against_cost, differences, printed_against_bound, stacked_counts
 
 __all__ = [
+    "accuracy_against_time", "attention_rows", "maps_beside_pictures", "overview_and_crops", "worst_window",
     "binned", "curves", "histograms",
+    "attention_tensors", "dense_module", "network",
     "filters", "zero_map",
     "camera_paths", "flow_fields", "flow_picture", "local_kernels",
     "magnitudes", "pictures", "pictures_and_map",

@@ -123,11 +123,15 @@ def attention_map(query, key):
 
 def self_ensemble(network, blurry):
     """The mean of a network's outputs for the eight flips and rotations of its input, each turned back: RADN(Final)+."""
-    total = 0
+    return sum(eight_outputs(network, blurry)) / 8
+
+
+def eight_outputs(network, blurry):
+    """Those outputs, one after the other; the first is that of the input as it is."""
     for turns in range(4):
         turned = blurry.rot90(turns, (2, 3))
-        total = total + (network(turned) + network(turned.flip(3)).flip(3)).rot90(-turns, (2, 3))
-    return total / 8
+        yield network(turned).rot90(-turns, (2, 3))
+        yield network(turned.flip(3)).flip(3).rot90(-turns, (2, 3))
 
 
 def filter_stretch(offset):
@@ -139,10 +143,11 @@ def filter_stretch(offset):
     return (dx[:, :, :, 2] - dx[:, :, :, 0]).mean((1, 2))
 
 
-def offset_length(extras):
-    """Figure 8: the mean length of all offsets of the three modules, in feature pixels: (B)."""
+def offset_length(extras, strides=(1, 1, 1)):
+    """Figure 8: the mean length of all offsets of the three modules, in feature pixels, or with strides (8, 4, 2) in pixels of
+    the picture: (B)."""
     pairs = [extras[f"offset{k}"].unflatten(2, (TAPS, 2)) for k in (1, 2, 3)]  # (B, units, 9, 2, h, w)
-    return torch.stack([pair.norm(dim=3).mean((1, 2, 3, 4)) for pair in pairs]).mean(0)
+    return torch.stack([n * pair.norm(dim=3).mean((1, 2, 3, 4)) for n, pair in zip(strides, pairs, strict=True)]).mean(0)
 
 
 class RADN(nn.Module):

@@ -391,7 +391,9 @@ def test_figures_read_the_right_channels():
     offset[:, :, :, 0] = torch.arange(9.0).view(9, 1, 1)  # no dy counts
     assert filter_stretch(offset.flatten(2, 3)).eq(4).all()
     offset[:, :, :, 0], offset[:, :, :, 1] = 3, 4
-    assert offset_length({f"offset{k}": offset.flatten(2, 3) for k in (1, 2, 3)}).item() == pytest.approx(5)
+    extras = {f"offset{k}": offset.flatten(2, 3) for k in (1, 2, 3)}
+    assert offset_length(extras).item() == pytest.approx(5)
+    assert offset_length(extras, (8, 4, 2)).item() == pytest.approx(5 * 14 / 3)
 
 
 @pytest.mark.parametrize("variant, trunk", [("conv6", "cc cc cc"), ("conv3_deform3", "cd cd cd"), ("deform6", "dd dd dd")])
@@ -510,6 +512,7 @@ def test_self_ensemble_turns_back_all_eight():
 
     x = torch.rand(1, 3, 4, 6)
     assert torch.allclose(self_ensemble(network, x), x, atol=1e-6)
+    assert torch.equal(seen[0], x)
     assert len(seen) == 8 and not any(a.shape == b.shape and torch.equal(a, b) for a, b in itertools.combinations(seen, 2))
 
 

@@ -1,0 +1,48 @@
+"""Drawings of networks say what the networks say."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from deblurlib import figures
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def texts(axis):
+    return [text.get_text() for text in axis.texts]
+
+
+def test_network_draws_each_stage_at_its_resolution():
+    rows = [("stem", 12, 64, 2, 12_288, "encoder"), ("up", 64, 32, 1, 1_500_000, "other")]
+    stages = pd.DataFrame(rows, columns=["name", "in", "out", "scale", "parameters", "kind"])
+    axis = figures.network(stages, skips=[(0, 1)]).axes[0]
+    shown = {text.get_text(): text.get_position() for text in axis.texts}
+    assert {"stem\n12→64", "up\n64→32", "12.3 k", "1.50 M", "1/2", "full"} <= set(shown)
+    assert shown["stem\n12→64"][1] > shown["up\n64→32"][1] == shown["full"][1]  # the axis points down
+
+
+def test_dense_module_moves_the_taps_by_their_offsets_in_image_pixels():
+    offset = np.zeros((18, 6, 6))
+    offset[2 * 5, 2, 3], offset[2 * 5 + 1, 2, 3] = 1.0, -0.5  # the right tap of the middle row: down by 1, left by half
+    figure = figures.dense_module({"unit 1": 16, "1×1": 24}, offset, np.zeros((24, 24, 3)), (2, 3), stride=4)
+    wiring, tensor, taps = figure.axes[:3]
+    assert {"unit 1\n16", "1×1\n24"} <= set(texts(wiring))
+    assert np.nanmax(tensor.images[0].get_array()) == 1 and tensor.images[0].get_clim() == (-1, 1)
+    arrows = [(tuple(map(float, a.xyann)), tuple(map(float, a.xy))) for a in taps.texts]
+    moved = [pair for pair in arrows if pair[0] != pair[1]]
+    assert len(arrows) == 9 and moved == [((17.5, 9.5), (15.5, 13.5))]
+
+
+def test_attention_tensors_names_every_shape():
+    shapes = dict.fromkeys("BCDR", (128, 60)) | {"A": (128, 6, 10), "S": (60, 60), "E": (128, 6, 10)}
+    shown = texts(figures.attention_tensors(shapes).axes[0])
+    assert {"S\n60 × 60", "A\n128 × 6 × 10", "D\n128 × 60"} <= set(shown)
