@@ -1,5 +1,6 @@
 """Dynamic-scene motion deblurring: four papers, one library.
 
+    deblurlib.deblur(picture): a NumPy array of any size, uint8, uint16 or float -> the same, sharper
     deblurlib.create_model("svdn"), deblurlib.load_model("svdn"), deblurlib.list_models(), deblurlib.list_variants("svdn")
     deblurlib.ops, .models, .losses, .theory, .data, .training, .evaluation, .experiments, .papers, .reproduce
 
@@ -14,17 +15,17 @@ try:
 except PackageNotFoundError:  # a source tree that was not installed
     __version__ = "0+unknown"
 
-_FROM_MODELS = ("create_model", "list_models", "list_variants", "load_model")
+_FROM = {"deblur": "inference", **dict.fromkeys(("create_model", "list_models", "list_variants", "load_model"), "models")}
 _MODULES = (
     "coverage", "data", "evaluation", "experiments", "figures", "ledger", "lesson", "losses", "models", "ops", "papers",
     "presets", "reproduce", "results", "statistics", "teaching", "theory", "training",
 )  # fmt: skip
-__all__ = ["__version__", *_FROM_MODELS, *_MODULES]
+__all__ = ["__version__", *_FROM, *_MODULES]
 
 
 def __getattr__(name):
-    if name in _FROM_MODELS:
-        return getattr(import_module(".models", __name__), name)
+    if name in _FROM:
+        return getattr(import_module(f".{_FROM[name]}", __name__), name)
     if name in _MODULES:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,8 @@
 """The command line: `deblurlib`, or `python -m deblurlib`."""
 
+import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -10,29 +12,82 @@ import typer
 
 # Each command imports what it needs, so that --help takes no torch.
 
+DONE, FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
+EXIT_CODES = (
+    "Exit codes: 0 = done; 1 = a part of the work could not be done (a damaged picture, a failed notebook, a faulty data set, "
+    "a full disk, too little memory), the rest is; 2 = the call must be mended; 130 = interrupted, what was finished is kept. "
+    "Errors are one sentence on stderr; DEBLURLIB_DEBUG=1 shows where they come from."
+)
+
 
 class Commands(typer.core.TyperGroup):
-    """Says what is wrong with an input in one sentence on stderr instead of a traceback (DEBLURLIB_DEBUG=1 shows it)."""
+    """Says what went wrong in one sentence on stderr instead of a traceback, and gives it one of EXIT_CODES."""
 
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
-        except (ValueError, OSError) as error:
-            if os.environ.get("DEBLURLIB_DEBUG"):
+        except (ValueError, OSError, MemoryError, ArithmeticError, RuntimeError) as error:
+            out_of_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+            unexpected = isinstance(error, RuntimeError) and not out_of_memory  # a fault of ours: show where
+            if unexpected or os.environ.get("DEBLURLIB_DEBUG"):
                 raise
-            typer.secho(" ".join(str(error).split()) or type(error).__name__, fg="red", err=True)
-            # 2 = the call must be mended, 1 = the machine got in the way (a full disk, no permission)
-            raise typer.Exit(2 if isinstance(error, (ValueError, FileNotFoundError, NotADirectoryError)) else 1) from None
+            sentence = " ".join(str(error).split()) or type(error).__name__
+            if out_of_memory:
+                sentence = "There is too little memory for this: take smaller pictures, batches or tiles."
+            typer.secho(sentence, fg="red", err=True)
+            mend = isinstance(error, (ValueError, FileNotFoundError, NotADirectoryError))
+            raise typer.Exit(WRONG_CALL if mend else FAILED) from None
         except KeyboardInterrupt:
             typer.secho("Interrupted: what was finished is kept.", fg="red", err=True)
-            raise typer.Exit(130) from None
+            raise typer.Exit(INTERRUPTED) from None
 
 
 HELP = "Dynamic-scene motion deblurring: four papers, one library."
-app = typer.Typer(cls=Commands, help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Commands, help=HELP, epilog=EXIT_CODES, no_args_is_help=True, pretty_exceptions_enable=False)
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for another program.")]
 
 
-@app.command()
+@app.command(epilog="Example: deblurlib deblur holiday/ portrait.jpg -o sharp/")
+def deblur(
+    inputs: Annotated[list[str], typer.Argument(help='Pictures, folders with all below them, or patterns such as "*.jpg".')],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A folder; for one picture also a file.")],
+    model: Annotated[str, typer.Option(help="Which network; see `deblurlib models`.")] = "svdn",
+    weights: Annotated[str, typer.Option(help="A .safetensors or .pth file, or 'default' for the shipped ones.")] = "default",
+    tile: Annotated[str, typer.Option(help="Side of the pieces in pixels; auto = by the memory, 0 = in one piece.")] = "auto",
+    compare: Annotated[bool, typer.Option("--compare", help="Also write NAME_compare.jpg: before and after.")] = False,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")] = 95,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite pictures that exist already.")] = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+):
+    """Deblur pictures: PNG, JPEG, TIFF, WebP and BMP of any size, 8 or 16 bits, grey or colour; inputs are never changed.
+
+    What stands beside the pixels is kept: transparency, EXIF, colour profile, resolution. A picture that cannot be read is
+    named at the end, and the others are done.
+    """
+    from .files import deblur_files
+    from .inference import choose_device
+    from .models import load_model
+
+    if tile != "auto" and not tile.isdecimal():
+        raise ValueError(f"--tile is {tile!r}: give a number of pixels, 0 for the whole picture, or auto.")
+    chosen = choose_device(device)
+    network = model if weights == "default" else load_model(model, weights).to(chosen)
+    rows = deblur_files(
+        inputs, output, network, device, tile if tile == "auto" else int(tile), force=force, compare=compare, quality=quality
+    )
+    left = [row for row in rows if row["state"] != "done"]
+    if as_json:
+        _print_json({"model": model, "weights": weights, "device": str(chosen), "done": len(rows) - len(left), "pictures": rows})
+    else:
+        typer.echo(f"{len(rows) - len(left)} of {len(rows)} pictures deblurred into {output}.")
+    for row in left:
+        typer.secho(row["error"], fg="red", err=True)
+    raise typer.Exit(FAILED if left else DONE)
+
+
+@app.command(epilog='Example: deblurlib reproduce --preset smoke --notebooks "01 04"')
 def reproduce(
     preset: Annotated[str, typer.Option(help="How much work: smoke, quick, gpu or paper.")] = "quick",
     data: Annotated[str, typer.Option(help="Root of a real data set; empty = the bundled scenes.")] = "",
@@ -41,17 +96,21 @@ def reproduce(
     jobs: Annotated[int, typer.Option(min=0, help="Notebooks run at the same time; 0 = by the number of cores.")] = 0,
     results: Annotated[str, typer.Option(help="Where tables and figures go; empty = results/ of this project.")] = "",
     seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Run again what is up to date.")] = False,
+    as_json: AsJson = False,
 ):
     """Run the notebooks through papermill and regenerate every table and figure."""
     from . import reproduce as runner
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a terminated run ends its notebooks as Ctrl-C does
-    raise typer.Exit(runner.run(preset, data, variant, notebooks, jobs, results, seed, device, force).exit_code)
+    summary = runner.run(preset, data, variant, notebooks, jobs, results, seed, device, force)
+    if as_json:
+        _print_json({"report": str(summary.report), "notebooks": _records(summary.table)})
+    raise typer.Exit(summary.exit_code)
 
 
-@app.command()
+@app.command(epilog="Example: deblurlib refresh --notebooks 04")
 def refresh(
     notebooks: Annotated[str, typer.Option(help='A folder, or numbers such as "01 04"; empty = all.')] = "",
     jobs: Annotated[int, typer.Option(min=0, help="Notebooks run at the same time; 0 = by the number of cores.")] = 0,
@@ -62,25 +121,20 @@ def refresh(
     raise typer.Exit(int(refresh_notebooks(notebooks, jobs) > 0))
 
 
-@app.command()
-def check_data(
-    root: Annotated[Path, typer.Argument(help="Root of a data set.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for another program.")] = False,
-):
+@app.command(epilog="Example: deblurlib check-data /data/GOPRO_Large --json")
+def check_data(root: Annotated[Path, typer.Argument(help="Root of a data set.")], as_json: AsJson = False):
     """Say what a data folder holds, what is missing, and how that compares with the official counts."""
-    import json
-
     from .data import check_data as check
 
     report = check(root)
-    typer.echo(json.dumps(report.as_dict(), indent=1) if as_json else report.text)
+    _print_json(report.as_dict()) if as_json else typer.echo(report.text)
     raise typer.Exit(int(not report.ok))
 
 
-@app.command()
+@app.command(epilog="Example: deblurlib coverage")
 def coverage(
     notebooks: Annotated[str, typer.Option(help="Folder of the book; empty = this project's.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for another program.")] = False,
+    as_json: AsJson = False,
 ):
     """Say which equation, figure, table and algorithm of the papers has an executed cell; exit code 1 if one has none."""
     from . import coverage as book
@@ -91,11 +145,9 @@ def coverage(
     raise typer.Exit(int((rows.state != "shown").any()))
 
 
-@app.command()
-def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for another program.")] = False):
+@app.command(epilog="Example: deblurlib models --json")
+def models(as_json: AsJson = False):
     """List the networks, their variants and their parameter counts."""
-    import json
-
     import torch
 
     from .models import count_parameters, create_model, list_models, list_variants
@@ -106,10 +158,10 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for 
             for name in list_models()
             for variant in list_variants(name)
         ]
-    typer.echo(json.dumps(rows, indent=1) if as_json else _as_text(rows))
+    _print_json(rows) if as_json else typer.echo(_as_text(rows))
 
 
-@app.command()
+@app.command(epilog="Example: deblurlib train svdn --variant fd_og --position 1e-4 --steps 5000")
 def train(
     model: Annotated[str, typer.Argument(help="A network, e.g. svdn, or a row of a table, e.g. svdn_table2:fd_og.")] = "svdn",
     variant: Annotated[str, typer.Option(help="Which variant of the network; see `deblurlib models`.")] = "paper",
@@ -126,19 +178,22 @@ def train(
     position: Annotated[float, typer.Option(help="Weight of SVDN's position loss; 0 = no flow guidance.")] = 0.0,
     ema: Annotated[float, typer.Option(min=0, max=1, help="Decay of the average of the weights; 0 = none.")] = 0.0,
     precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that render scenes.")] = 0,
     validate_every: Annotated[int, typer.Option(min=0, help="Steps between measurements on held-out scenes; 0 = none.")] = 0,
     results: Annotated[str, typer.Option(help="Runs go to its folder runs/; empty = results/ of this project.")] = "",
+    as_json: AsJson = False,
 ):
     """Train a network on rendered scenes or real pairs; an interrupted training is taken up again, a finished one is reused.
 
     Several GPUs or machines: torchrun --nproc-per-node 4 -m deblurlib train svdn --preset paper --real /data/GOPRO_Large
     """
     from . import experiments
+    from .inference import choose_device
     from .results import results_folder
     from .training import fit
 
+    choose_device(device)  # says in one sentence that there is none
     changes = {"size": size, "steps": steps, "batch": batch, "photos": photos, "position": position, "ema": ema}
     changes |= {"real": real, "real_share": real_share, "real_variant": real_variant} if real else {}
     changes = {name: value for name, value in changes.items() if value}
@@ -151,11 +206,14 @@ def train(
     runs = results_folder(results) / "runs"
     run = fit(experiment, device=device, workers=workers, folder=runs, validate_every=validate_every)
     if int(os.environ.get("RANK", 0)) == 0:
-        how = "reused" if run.cached else f"trained in {run.seconds:.0f} s"
-        typer.echo(f"{how}: {run.folder / 'model.safetensors'}")
+        weights = run.folder / "model.safetensors"
+        if as_json:
+            _print_json({"weights": str(weights), "hash": experiment.hash, "reused": run.cached, "seconds": run.seconds})
+        else:
+            typer.echo(f"{'reused' if run.cached else f'trained in {run.seconds:.0f} s'}: {weights}")
 
 
-@app.command()
+@app.command(epilog="Example: deblurlib sweep svdn_table2 --jobs 2")
 def sweep(
     tables: Annotated[list[str] | None, typer.Argument(help="Tables, e.g. svdn_table2 radn_table1; none = all.")] = None,
     preset: Annotated[str, typer.Option(help="Size and length of the trainings, and the number of seeds.")] = "reference",
@@ -165,20 +223,23 @@ def sweep(
     photos: Annotated[str, typer.Option(help="Sharp photographs to render scenes from; empty = the bundled ones.")] = "",
     real: Annotated[str, typer.Option(help="Root of real pairs to train on instead of rendered scenes.")] = "",
     real_variant: Annotated[str, typer.Option(help="blur or blur_gamma, where the real pairs have both.")] = "blur",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
     results: Annotated[str, typer.Option(help="Runs go to its folder runs/; empty = results/ of this project.")] = "",
+    as_json: AsJson = False,
 ):
     """Train every row of ablation tables; finished rows are reused, interrupted ones taken up, exit code 1 if one failed."""
+    from .inference import choose_device
     from .sweep import sweep as run
 
+    choose_device(device)
     changes = {"photos": photos} if photos else {}
     changes |= {"real": real, "real_share": 1.0, "real_variant": real_variant} if real else {}
     table = run(tables or (), preset, scheduler=scheduler, jobs=jobs, device=device, results=results, seed=seed, **changes)
-    typer.echo(table.to_string(index=False))
+    _print_json(_records(table)) if as_json else typer.echo(table.to_string(index=False))
     raise typer.Exit(int(table.state.str.startswith("failed").any()))
 
 
-@app.command()
+@app.command(epilog="Example: deblurlib evaluate /data/GOPRO_Large --split test --variant blur --output svdn_gopro.csv")
 def evaluate(
     data: Annotated[str, typer.Argument(help="Root of a real data set; empty = the rendered test scenes.")] = "",
     model: Annotated[str, typer.Option(help="Which network; empty = measure the blurry pictures alone.")] = "svdn",
@@ -189,14 +250,15 @@ def evaluate(
     preset: Annotated[str, typer.Option(help="Number and size of the rendered scenes.")] = "quick",
     metrics: Annotated[str, typer.Option(help="Names, separated by commas.")] = "rgb-psnr,ssim-skimage",
     output: Annotated[Path | None, typer.Option(help="Write the table, one row an image, as CSV here.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
+    as_json: AsJson = False,
 ):
     """Measure a network on a data set: one row an image, and the mean."""
     from torch.utils.data import Subset
 
     from . import evaluation
     from .data import PairedFolder, SceneDataset
-    from .lesson import choose_device
+    from .inference import choose_device
     from .models import load_model
     from .presets import get_preset
     from .results import save_table
@@ -206,14 +268,32 @@ def evaluate(
     dataset = SceneDataset("test", chosen.test_scenes, chosen.scene_size, variant=variant or "blur") if scenes else None
     dataset = dataset or PairedFolder(data, split or None, variant or None, neighbours=False)
     if frames:
-        first, _, end = frames.partition(":")
-        dataset = Subset(dataset, range(len(dataset))[int(first or 0) : int(end) if end else None])
+        if not re.fullmatch(r"\d*:\d*", frames):
+            raise ValueError(f"--frames is {frames!r}: give FIRST:END, such as 0:100, counted from 0.")
+        first, end = frames.split(":")
+        chosen_frames = range(len(dataset))[int(first or 0) : int(end) if end else None]
+        if not chosen_frames:
+            raise ValueError(f"--frames {frames} takes none of the {len(dataset)} pictures: give FIRST:END, counted from 0.")
+        dataset = Subset(dataset, chosen_frames)
     network = load_model(model, weights).to(choose_device(device)) if model else None
     table = evaluation.evaluate(network, dataset, metrics.split(","))
     if output:
         save_table(table, output, data=Path(data).name or "rendered test scenes", model=model, weights=Path(weights).name)
-    typer.echo(table.round(3).to_string(index=False))
-    typer.echo("mean\n" + table.drop(columns="image").mean().round(3).to_string())
+    mean = table.drop(columns="image").mean()
+    if as_json:
+        _print_json({"model": model, "mean": _records(mean.to_frame().T)[0], "images": _records(table)})
+    else:
+        typer.echo(table.round(3).to_string(index=False))
+        typer.echo("mean\n" + mean.round(3).to_string())
+
+
+def _print_json(content) -> None:
+    typer.echo(json.dumps(content, indent=1, default=str))
+
+
+def _records(table) -> list[dict]:
+    """The rows of a table as JSON has them: what is no number is null."""
+    return json.loads(table.to_json(orient="records"))
 
 
 def _as_text(rows: list[dict]) -> str:

@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 
 from . import figures, ledger
 from .data import PairedFolder, SceneDataset, crop, list_splits
+from .inference import choose_device
 from .presets import Preset, get_preset
-from .results import results_folder, save_figure, save_table
+from .results import data_folder, results_folder, save_figure, save_table, whole_seed
 
 
 @dataclass(frozen=True)
@@ -99,20 +100,11 @@ class CentralWindows(Dataset):
 
 def open_lesson(name: str, *, preset="smoke", data="", variant="", results="", seed=0, device="auto") -> Lesson:
     """Resolve a notebook's parameters, seed every generator and set the visual style."""
-    if data and not Path(data).is_dir():
-        raise FileNotFoundError(
-            f"The data folder {data} does not exist: give the root of a data set, or '' for the bundled scenes."
-        )
-    seed_everything(seed)
+    folder = data_folder(data)
+    seed_everything(whole_seed(seed))
     figures.use_style()
     pd.set_option("display.max_colwidth", 200)  # claims are sentences
-    folder = Path(data).resolve() if data else None
     return Lesson(name, get_preset(preset), folder, variant or None, results_folder(results), seed, choose_device(device))
-
-
-def choose_device(device: str) -> torch.device:
-    """The device of that name; "auto" is the GPU where there is one."""
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
 
 
 def seed_everything(seed: int) -> None:

@@ -23,6 +23,9 @@ def point_segment_distance(points: torch.Tensor, ends: torch.Tensor, epsilon: fl
 
     Exact to epsilon for every D, zero and vertical ones too, with a finite gradient everywhere (0 on the segment).
     Differs from the paper: Algorithm 1 as printed is wrong under every reading of (u, v): see `printed_algorithm_1`.
+
+    >>> point_segment_distance(torch.tensor([3.0, 4.0]), torch.tensor([6.0, 0.0])).item()
+    4.0
     """
     along = (points * ends).sum(-1, keepdim=True) / ((ends * ends).sum(-1, keepdim=True) + 1e-12)
     away = points - along.clamp(0, 1) * ends

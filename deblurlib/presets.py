@@ -34,6 +34,6 @@ def get_preset(name: "str | Preset") -> Preset:
     """The preset of that name; one that is a Preset already stays as it is."""
     if isinstance(name, Preset):
         return name
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ValueError(f"There is no preset {name!r}: choose one of {', '.join(PRESETS)}.")
     return PRESETS[name]

@@ -28,7 +28,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .presets import get_preset
-from .results import ROOT, environment, hash_files, results_folder, write_atomically
+from .results import ROOT, data_folder, environment, hash_files, results_folder, whole_seed, write_atomically
 
 # The notebooks whose records a notebook reads, by number; those that are not named here stand alone.
 READS = {"12": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11")}
@@ -62,7 +62,8 @@ def run(
     `notebooks`: a folder, or numbers, names or paths ("01 04" or a list); None = all. `jobs`: how many at a time; None = by the
     number of cores. Raises FileNotFoundError for a missing data folder or notebook, ValueError for an unknown preset.
     """
-    parameters = {"preset": get_preset(preset).name, "data": _absolute(data), "variant": variant or "", "seed": int(seed)}
+    root = data_folder(data)
+    parameters = {"preset": get_preset(preset).name, "data": str(root or ""), "variant": variant or "", "seed": whole_seed(seed)}
     paths = find_notebooks(notebooks)
     folder = results_folder(results)
     jobs = int(jobs or _default_jobs(preset, len(paths)))
@@ -311,15 +312,6 @@ def _row(task: Task, manifest: "Manifest") -> dict:
         "figures": suffixes.count(".png"),
         "error": entry.get("error", ""),
     }
-
-
-def _absolute(data) -> str:
-    """The data folder as an absolute path, since a kernel starts in the folder of its notebook; "" for the bundled scenes."""
-    if not data:
-        return ""
-    if not Path(data).expanduser().is_dir():
-        raise FileNotFoundError(f"The data folder {data} does not exist: give the root of a data set, or leave it empty.")
-    return str(Path(data).expanduser().resolve())
 
 
 def _cores() -> int:

@@ -17,7 +17,24 @@ RECORDED_VERSIONS = ("torch", "torchvision", "numpy", "opencv-contrib-python-hea
 def results_folder(folder: str | Path = "") -> Path:
     """Where results go: `folder`, else $DEBLURLIB_RESULTS, else `results` beside the package (or below the current folder)."""
     beside = ROOT / "results" if (ROOT / "notebooks").is_dir() else Path.cwd() / "results"
-    return Path(folder or os.environ.get("DEBLURLIB_RESULTS", "") or beside).resolve()
+    return Path(str(folder or os.environ.get("DEBLURLIB_RESULTS", "") or beside)).resolve()
+
+
+def data_folder(data: str | Path) -> Path | None:
+    """The root of a data set as an absolute path, None for the bundled scenes (""); FileNotFoundError where there is none."""
+    folder = Path(str(data or "")).expanduser()  # papermill takes a folder called 2020 for a number
+    if data and not folder.is_dir():
+        raise FileNotFoundError(
+            f"The data folder {data} does not exist: give the root of a data set, or '' for the bundled scenes."
+        )
+    return folder.resolve() if data else None
+
+
+def whole_seed(seed: int) -> int:
+    """A seed that every generator takes; ValueError for anything else."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed!r}: give a whole number from 0 to {2**32 - 1}.")
+    return seed
 
 
 def write_atomically(path: Path, content: str | bytes) -> Path:

@@ -17,6 +17,9 @@ def line_kernel(length: int, angle: float = 0.0) -> np.ndarray:
 
     angle: degrees, anticlockwise on the screen from "right". At 0 and 90 an odd length gives exactly a box. Sums to 1;
     (S, S) with S odd, centred.
+
+    >>> line_kernel(3).round(3).tolist()
+    [[0.0, 0.0, 0.0], [0.333, 0.333, 0.333], [0.0, 0.0, 0.0]]
     """
     steps = np.arange(length) - (length - 1) / 2
     slope = np.deg2rad(angle)

@@ -38,6 +38,21 @@ def test_wrong_input_is_one_sentence_on_stderr_and_exit_code_2(arguments, senten
     assert sentence in result.stderr and "Traceback" not in result.stderr and result.stdout == ""
 
 
+COMMANDS = [command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example_that_names_it(command):
+    shown = call(command, "--help")
+    assert shown.exit_code == 0 and f"Example: deblurlib {command}" in shown.output
+
+
+def test_the_help_says_what_exit_codes_mean_and_offers_completion():
+    shown = " ".join(call("--help").output.split())
+    for part in ("0 = done", "1 = a part", "2 = the call", "130 = interrupted", "--install-completion"):
+        assert part in shown
+
+
 def test_debug_shows_the_traceback(monkeypatch):
     monkeypatch.setenv("DEBLURLIB_DEBUG", "1")
     assert isinstance(call("reproduce", "--preset", "huge").exception, ValueError)
@@ -49,6 +64,9 @@ def test_debug_shows_the_traceback(monkeypatch):
         (OSError(28, "No space left on device"), 1, "No space left on device"),
         (ValueError("two\nlines"), 2, "two lines"),
         (KeyboardInterrupt(), 130, "what was finished is kept"),
+        (MemoryError("Too large"), 1, "Too large"),
+        (FloatingPointError("Ten losses in a row were not finite"), 1, "Ten losses"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 1, "There is too little memory for this"),
     ],
 )
 def test_what_goes_wrong_inside_is_one_line_and_its_exit_code(error, code, sentence, monkeypatch):
@@ -58,6 +76,11 @@ def test_what_goes_wrong_inside_is_one_line_and_its_exit_code(error, code, sente
     monkeypatch.setattr("deblurlib.reproduce.run", fail)
     result = call("reproduce")
     assert result.exit_code == code and sentence in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_a_fault_of_ours_is_not_dressed_up_as_a_sentence(monkeypatch):
+    monkeypatch.setattr("deblurlib.reproduce.run", lambda *arguments: 1 / {}["x"])
+    assert isinstance(call("reproduce").exception, KeyError)
 
 
 def test_check_data_says_that_a_folder_is_no_data_set(tmp_path):

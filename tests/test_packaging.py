@@ -2,11 +2,15 @@
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +26,12 @@ def package(requirement):
 
 
 PINS = {package(line): line.split(";")[0].strip() for line in lines("requirements.txt")}
+
+
+def tracked(*paths):
+    """The files that git follows."""
+    listed = subprocess.run(["git", "ls-files", *paths], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [name for name in listed.splitlines() if (ROOT / name).is_file()]
 
 
 def test_pins_name_no_host_and_no_path():
@@ -57,9 +67,61 @@ def test_every_data_file_of_the_package_is_packaged():
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["deblurlib"]
     home = ROOT / "deblurlib"
     packaged = {path for pattern in patterns for path in home.glob(pattern)}
-    listed = subprocess.run(["git", "ls-files", "deblurlib"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    data = {ROOT / name for name in listed.splitlines() if not name.endswith(".py")}
+    data = {ROOT / name for name in tracked("deblurlib") if not name.endswith(".py")}
     assert data and data - packaged == set()
+
+
+@pytest.fixture(scope="module")
+def unpacked_wheel(tmp_path_factory):
+    """What an installation puts into site-packages: the wheel, built offline from the tracked files alone, and unpacked."""
+    pytest.importorskip("setuptools")
+    source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
+    for name in tracked("deblurlib", "pyproject.toml", "README.md", "LICENSE"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, source / name)
+    build = f"from setuptools import build_meta; print(build_meta.build_wheel({str(built)!r}))"
+    subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, text=True, check=True, timeout=300)
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(built / "unpacked")
+    return built / "unpacked"
+
+
+def test_a_wheel_holds_every_file_of_the_package_and_the_licence(unpacked_wheel):
+    held = {path.relative_to(unpacked_wheel).as_posix() for path in unpacked_wheel.rglob("*") if path.is_file()}
+    assert set(tracked("deblurlib")) <= held
+    for kind in ("weights/*.safetensors", "data/photos/*.jpg", "ops/kernels/*.c", "papers/tables/*.csv", "py.typed"):
+        assert list((unpacked_wheel / "deblurlib").glob(kind)), kind
+    (metadata,) = unpacked_wheel.glob("*.dist-info")
+    assert (metadata / "licenses" / "LICENSE").is_file()
+    assert "deblurlib = deblurlib.__main__:app" in (metadata / "entry_points.txt").read_text()
+
+
+def test_a_wheel_works_without_the_repository(unpacked_wheel, tmp_path):
+    script = f"""if True:
+        import numpy as np, deblurlib
+        assert deblurlib.__file__.startswith({str(unpacked_wheel)!r}), deblurlib.__file__
+        assert deblurlib.deblur(np.full((20, 30, 3), 99, np.uint8)).shape == (20, 30, 3)
+        assert len(deblurlib.papers.list_tables()) > 5 and len(deblurlib.papers.items()) > 50
+        assert deblurlib.data.SceneDataset("test", 1, 32)[0].blurry.shape == (3, 32, 32)
+        print(deblurlib.results.results_folder())
+    """
+    env = {**os.environ, "PYTHONPATH": str(unpacked_wheel)}
+    shown = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
+    assert shown.returncode == 0, shown.stderr
+    assert Path(shown.stdout.strip().splitlines()[-1]) == tmp_path / "results"
+
+
+def test_torch_hub_finds_the_networks():
+    model = torch.hub.load(str(ROOT), "svdn", source="local", pretrained=False, size="small", variant="fd")
+    assert model.recipe["variant"] == "fd"
+    for name in ("svrnn", "radn", "aspdc"):
+        torch.hub.load(str(ROOT), name, source="local", size="small")
+
+
+def test_the_change_log_ends_at_this_version():
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert PROJECT["version"] in headings and headings[0] in ("Unreleased", PROJECT["version"])
 
 
 def test_citation_names_the_version_and_the_four_papers():

@@ -116,6 +116,7 @@ def list_splits(root: str | Path) -> list[str]:
 
 def read_picture(path: str | Path) -> np.ndarray:
     """A picture file as (H, W, 3) RGB, upright: uint16 from 16-bit files, else uint8. ValueError where it cannot be read."""
+    _check_is_file(Path(path))
     try:
         data = Path(path).read_bytes()
         if _is_16_bit(data):
@@ -126,6 +127,11 @@ def read_picture(path: str | Path) -> np.ndarray:
             return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     except (OSError, SyntaxError, cv2.error, Image.DecompressionBombError) as error:
         raise ValueError(f"The picture {path} cannot be read ({error or type(error).__name__}): replace or remove it.") from error
+
+
+def _check_is_file(path: Path):
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError(f"The picture {path} cannot be read (it is no file): replace or remove it.")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -250,6 +256,7 @@ def _listed(items: list[str], most: int = 5) -> str:
 def _inspect(path: Path) -> str | None:
     """The size of a picture file as text, None where it cannot be read."""
     try:
+        _check_is_file(path)
         if path.suffix.lower() in (".tif", ".tiff"):
             return _size(read_picture(path))
         with Image.open(path) as picture:

@@ -1,6 +1,7 @@
 """Networks by name, and their weights: safetensors with a JSON of provenance beside it."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -27,12 +28,20 @@ MODELS = {
 
 
 def list_models() -> list[str]:
-    """The names that create_model takes."""
+    """The names that create_model takes.
+
+    >>> list_models()
+    ['svrnn', 'svdn', 'radn', 'radn_baseline', 'aspdc', 'reblur']
+    """
     return list(MODELS)
 
 
 def list_variants(name: str) -> list[str]:
-    """The variants of a model: the rows of its paper's ablation table and our controls; "paper" is the main network."""
+    """The variants of a model: the rows of its paper's ablation table and our controls; "paper" is the main network.
+
+    >>> list_variants("reblur")
+    ['naive', 'figure2', 'paper']
+    """
     return list(_entry(name)[1])
 
 
@@ -41,6 +50,9 @@ def create_model(name: str, variant: str = "paper", *, size: str = "full", **ove
 
     size: "full" (the paper's width) or "small" (the same topology, narrow). Overrides go to the network's configuration.
     Seed it with torch.manual_seed. The network remembers how it was made in `.recipe`.
+
+    >>> create_model("svdn", "dilated", size="small").recipe
+    {'name': 'svdn', 'variant': 'dilated', 'size': 'small', 'overrides': {}}
     """
     network, variants, small = _entry(name)
     if variant not in variants:
@@ -50,8 +62,8 @@ def create_model(name: str, variant: str = "paper", *, size: str = "full", **ove
     config = {**variants[variant], **(small if size == "small" else {}), **overrides}
     try:
         model = network(**config)
-    except TypeError as error:
-        raise ValueError(f"{name} cannot be built with {config}: {error}.") from None
+    except (TypeError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
+        raise ValueError(f"{name} cannot be built with {config}: {' '.join(str(error).split())[:200]}.") from None
     model.recipe = {"name": name, "variant": variant, "size": size, "overrides": overrides}
     return model
 
@@ -77,15 +89,16 @@ def load_model(name: str, weights: str | Path = "default", variant: str = "paper
     path = _shipped(name, size) if weights == "default" else Path(weights)
     if not path.is_file():
         raise FileNotFoundError(f"There is no weights file {path}: give the path of a .safetensors, .pth or .npz file.")
-    recipe = {"name": name, "variant": variant, "size": size, "overrides": {}}
-    if path.with_suffix(".json").is_file():
-        recipe = json.loads(path.with_suffix(".json").read_text()).get("recipe", recipe)
+    recipe = read_recipe(path.with_suffix(".json")) or {"name": name, "variant": variant, "size": size, "overrides": {}}
     if recipe["name"] != name:
         raise ValueError(f"{path.name} holds weights of {recipe['name']}, not of {name}: load it under that name.")
     model = create_model(name, recipe["variant"], size=recipe["size"], **recipe["overrides"])
     state = _read_state(path)
-    if hasattr(model, "translate"):  # the authors' files
-        state = model.translate(state)
+    if hasattr(model, "translate"):
+        with suppress(TypeError, AttributeError, KeyError):
+            state = model.translate(state)  # the authors' files
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) and v.layout == torch.strided for v in state.values()):
+        raise ValueError(f"{path} holds something other than dense tensors by their names: give the state_dict of a network.")
     _load_state(model, state, path)
     return model.eval()
 
@@ -96,6 +109,23 @@ def provenance(name: str, size: str = "full") -> dict:
     return json.loads(_shipped(name, size).with_suffix(".json").read_text())
 
 
+def read_recipe(record: Path) -> dict | None:
+    """How the network beside a JSON was made: name, variant, size, overrides; None where there is no JSON, or none of ours.
+
+    ValueError where it is damaged.
+    """
+    if not record.is_file():
+        return None
+    try:
+        recipe = json.loads(record.read_text()).get("recipe")
+        return recipe and {
+            "overrides": dict(recipe["overrides"]),
+            **{key: str(recipe[key]) for key in ("name", "variant", "size")},
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"{record} does not say how its network was made: it is damaged; remove it, or mend it.") from None
+
+
 def _read_state(path: Path) -> dict:
     try:
         if path.suffix == ".safetensors":
@@ -104,13 +134,13 @@ def _read_state(path: Path) -> dict:
             with np.load(path, allow_pickle=False) as arrays:
                 return {key: torch.from_numpy(arrays[key]) for key in arrays}
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, BadZipFile, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (SafetensorError, BadZipFile, OSError, RuntimeError, EOFError, ValueError, KeyError, MemoryError) as error:
         raise ValueError(
             f"{path} cannot be read as weights ({type(error).__name__}): it may be truncated or of another kind."
         ) from None
     except Exception as error:  # torch wraps what a forbidden pickle wants to do in UnpicklingError
         raise ValueError(f"{path} was not loaded, since it holds more than tensors ({type(error).__name__}).") from None
-    return state.get("state_dict", state) if isinstance(state, dict) else {}
+    return state.get("state_dict", state) if isinstance(state, dict) else state
 
 
 def _load_state(model, state, path):
@@ -140,6 +170,6 @@ def _shipped(name: str, size: str) -> Path:
 
 
 def _entry(name):
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         raise ValueError(f"There is no model {name!r}: choose one of {', '.join(MODELS)}.")
     return MODELS[name]

@@ -17,7 +17,12 @@ def count_macs(model: nn.Module, size: tuple[int, int]) -> int:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of trainable parameters."""
+    """Number of trainable parameters.
+
+    >>> from deblurlib.models import create_model
+    >>> count_parameters(create_model("svdn"))
+    812019
+    """
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 

@@ -8,7 +8,11 @@ FOLDER = Path(__file__).parent
 
 
 def table(name: str) -> pd.DataFrame:
-    """A printed table, e.g. table("svdn_table2"): reported values, none of them measured here."""
+    """A printed table, e.g. table("svdn_table2"): reported values, none of them measured here.
+
+    >>> table("svdn_table2")["psnr_db"].tolist()
+    [28.34, 29.01, 29.57, 29.81]
+    """
     path = FOLDER / "tables" / f"{name}.csv"
     if not path.is_file():
         raise ValueError(f"There is no printed table {name!r}: choose one of {', '.join(list_tables())}.")
