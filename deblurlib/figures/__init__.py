@@ -7,6 +7,7 @@ from .charts import binned, curves, histograms
 from .filters import filters, zero_map
 from .motion import camera_paths, flow_fields, flow_picture, local_kernels
 from .pictures import magnitudes, pictures, pictures_and_map
+from .pyramid import attention_maps, branch_points, diagram, receptive_fields, size_and_quality
 from .sampling import distance_error, point_clouds, sampling_points
 from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture, show, use_style
 from .tables import against_cost, differences, printed_against_bound, stacked_counts
@@ -16,6 +17,7 @@ __all__ = [
     "filters", "zero_map",
     "camera_paths", "flow_fields", "flow_picture", "local_kernels",
     "magnitudes", "pictures", "pictures_and_map",
+    "attention_maps", "branch_points", "diagram", "receptive_fields", "size_and_quality",
     "distance_error", "point_clouds", "sampling_points",
     "against_cost", "differences", "printed_against_bound", "stacked_counts",
     "COLOURS", "DIVERGING", "SEQUENTIAL", "as_picture", "show", "use_style",
