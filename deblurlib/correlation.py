@@ -27,7 +27,8 @@ def shift_test(pairs, draws: int = 1000, seed: int = 0) -> dict:
     """Mean Spearman's rho over pairs of maps, against the same mean after a random circular shift within each pair.
 
     pairs: (map, map) of equal size, e.g. an attention map and the motion of each scene. Returns "rho", the bounds "null low"
-    and "null high" that 95 % of the shifted means lie between, and "p", the share of them at least as far from zero; nan for constant maps.
+    and "null high" that 95 % of the shifted means lie between, and "p", the share of them at least as far from zero. All are
+    nan where a map is constant.
     """
     rho = [shifted_rank_correlations(a, b) for a, b in pairs]
     rng = np.random.default_rng(seed)

@@ -57,7 +57,7 @@ def branch_points(picture, points, masks, spots: dict, titles, scale: int = 4, w
     shown = 0.5 + 0.5 * as_picture(picture)
     figure, axes = plt.subplots(len(spots), len(points), figsize=(width, width * len(spots) / len(points) + 0.4), squeeze=False)
     for line, (spot, (i, j)) in zip(axes, spots.items(), strict=True):
-        for axis, xy, mask, colour in zip(line, points, masks, BRANCHES, strict=True):
+        for axis, xy, mask, colour in zip(line, points, masks, BRANCHES, strict=False):
             axis.imshow(shown)
             x, y = scale * j + scale * xy[0, :, i, j], scale * i + scale * xy[1, :, i, j]
             axis.scatter(x, y, 90 * mask[:, i, j] + 1, color=COLOURS[colour], edgecolor="white", linewidth=0.6)

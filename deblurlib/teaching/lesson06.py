@@ -55,37 +55,28 @@ def _check_fusion(fuse) -> str:
 def _check_address(source) -> str:
     """06.2: source(k, y, x, height, width) -> the (k', y', x') that mmcv reads, or None behind the end of the mask."""
     for height, width in ((6, 5), (5, 8)):
-        mask = dict(enumerate(np.ndindex(9, height - 2, width - 2)))
-        for n, (k, y, x) in enumerate(np.ndindex(9, height, width)):
-            found, right = source(k, y, x, height, width), mask.get(n)
-            if n == 0:
-                require_answer(found)
-            where = f"entry (k, y, x) = {(k, y, x)} of a {height} x {width} feature map"
-            if right is None:
-                require(
-                    found is None,
-                    f"{where} lies behind the end of the mask, which has only 9 ({height} - 2) ({width} - 2) = {len(mask)} "
-                    f"numbers; your answer is {found}, and should be None.",
-                )
-                continue
+        length, rows, columns = 9 * (height - 2) * (width - 2), height - 2, width - 2
+        places = list(np.ndindex(9, height, width))
+        found = [source(*place, height, width) for place in places]
+        require_answer(found[0])
+        found = [None if at is None else tuple(int(v) for v in at) for at in found]
+
+        behind = [None] * (len(places) - length)
+        require(
+            found[:length] != places[:length],
+            f"that would be the right mask: mmcv takes the *address* for a map of {height} x {width}, but the numbers were laid "
+            f"down row by row for {rows} x {columns}.",
+        )
+        exchanged = [*np.ndindex(9, columns, rows), *behind]
+        require(found != exchanged, f"the two sides of the mask are exchanged: it has {rows} rows of {columns}.")
+        for n, (place, at, right) in enumerate(zip(places, found, [*np.ndindex(9, rows, columns), *behind], strict=True)):
+            where = f"entry (k, y, x) = {place} of a {height} x {width} feature map is number {n} in memory"
             require(
-                found is not None, f"{where} is number {n} in memory, and the mask has {len(mask)}: it is not behind the end."
+                right or at is None,
+                f"{where}, behind the end of the mask, which has only {length} numbers: None is wanted, not {at}.",
             )
-            found = tuple(int(v) for v in found)
-            require(
-                found != (k, y, x) or right == (k, y, x),
-                f"{where}: that would be the right mask. mmcv takes the *address* for a map of {height} x {width}, but the "
-                f"numbers were laid down row by row for {height - 2} x {width - 2}.",
-            )
-            swapped = np.unravel_index(n, (9, width - 2, height - 2))
-            require(
-                found == right or found != tuple(int(v) for v in swapped),
-                f"{where}: the two sides of the mask are exchanged: it has {height - 2} rows of {width - 2}.",
-            )
-            require(
-                found == right,
-                f"{where} is number {n} in memory; number {n} of the mask is (k', y', x') = {right}, not {found}.",
-            )
+            require(at or right is None, f"{where}, and the mask has {length}: it is not behind the end.")
+            require(at == right, f"{where}; number {n} of the mask is (k', y', x') = {right}, not {at}.")
     return "the last row of tap 1 already holds other taps, and the last taps hold whatever came next in memory."
 
 
@@ -125,12 +116,12 @@ def _check_surprise(surprise) -> str:
         if abs(found - right) > 0.5 / n:
             for reason, value in mistakes.items():
                 require(abs(found - value) > 0.4 / n, reason)
+            require(abs(found - 1 + right) > 1 / n, "you count the shifts that correlate *less*: the share is one minus that.")
             require(
                 found > 0.3 * right,
                 f"{found:.3f} is far too small, the share is {right:.3f}: shuffled pixels are no longer smooth, and noise never "
                 "correlates with anything. Shift the whole map, and let it wrap round (np.roll).",
             )
-            require(abs(found - 1 + right) > 1 / n, "you count the shifts that correlate *less*: the share is one minus that.")
             require(
                 False, f"{found:.3f} is not the share, {right:.3f}: try all {n} shifts, by 0 to {a.shape[0] - 1} rows and 0 to "
                 f"{a.shape[1] - 1} columns.",
