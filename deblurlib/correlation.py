@@ -37,3 +37,13 @@ def shift_test(pairs, draws: int = 1000, seed: int = 0) -> dict:
     low, high = np.quantile(null, (0.025, 0.975))
     p = (1 + np.sum(np.abs(null) >= abs(mean))) / (1 + draws) if np.isfinite(mean) else np.nan
     return {"rho": mean, "null low": float(low), "null high": float(high), "p": float(p)}
+
+
+def rank_residual(a, b) -> np.ndarray:
+    """What the ranks of map a keep when a straight line in the ranks of map b is taken out: (H, W), (H, W) -> (H, W).
+
+    The correlation of two such residuals is the partial rank correlation, given b.
+    """
+    ra, rb = (rankdata(values).reshape(np.shape(values)) for values in (a, b))
+    ra, rb = ra - ra.mean(), rb - rb.mean()
+    return ra - rb * ((ra * rb).sum() / (rb * rb).sum())

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
-from deblurlib.correlation import shift_test, shifted_rank_correlations
+from deblurlib.correlation import rank_residual, shift_test, shifted_rank_correlations
 
 
 def smooth(seed, shape=(12, 15), sigma=2.5):
@@ -48,3 +48,14 @@ def test_chance_is_found_about_as_often_as_it_should_be():
 def test_draws_depend_on_the_seed_alone():
     pairs = [(smooth(0), smooth(1)), (smooth(2), smooth(3))]
     assert shift_test(pairs, seed=1) == shift_test(pairs, seed=1) != shift_test(pairs, seed=2)
+
+
+def test_a_map_that_follows_a_third_one_follows_nothing_without_it():
+    cause = smooth(0)
+    a, b = cause + 0.3 * smooth(1), -cause + 0.3 * smooth(2)
+    assert shifted_rank_correlations(a, b)[0, 0] < -0.7
+    left_a, left_b = (rank_residual(each, cause) for each in (a, b))
+    assert abs(np.corrcoef(left_a.ravel(), rankdata(cause))[0, 1]) < 1e-12
+    r_ab, r_ac, r_bc = (spearmanr(x.ravel(), y.ravel()).statistic for x, y in ((a, b), (a, cause), (b, cause)))
+    partial = (r_ab - r_ac * r_bc) / np.sqrt((1 - r_ac**2) * (1 - r_bc**2))
+    assert np.corrcoef(left_a.ravel(), left_b.ravel())[0, 1] == pytest.approx(partial) and abs(partial) < 0.4
