@@ -7,6 +7,7 @@ from .charts import binned, curves, histograms
 from .filters import filters, zero_map
 from .motion import camera_paths, flow_fields, flow_picture, local_kernels
 from .pictures import magnitudes, pictures, pictures_and_map
+from .reblurring import descent, difference_maps, local_filters
 from .sampling import distance_error, point_clouds, sampling_points
 from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture, show, use_style
 from .tables import differences
@@ -16,6 +17,7 @@ __all__ = [
     "filters", "zero_map",
     "camera_paths", "flow_fields", "flow_picture", "local_kernels",
     "magnitudes", "pictures", "pictures_and_map",
+    "descent", "difference_maps", "local_filters",
     "distance_error", "point_clouds", "sampling_points",
     "differences",
     "COLOURS", "DIVERGING", "SEQUENTIAL", "as_picture", "show", "use_style",
