@@ -15,12 +15,12 @@ def descent(loss, path: np.ndarray, marks=(), width: float = 5.5):
     axis.plot(*path.T, color="white", linewidth=2)
     axis.plot(*path[list(marks)].T, "o", color="white", markeredgecolor="black", markersize=7, linestyle="none")
     for step in marks:
-        axis.annotate(f"step {step}", path[step], (7, 5), textcoords="offset points", color="white")
+        axis.annotate(f"step {step}", path[step], (8, 4), textcoords="offset points", color="white")
     star = {"color": COLOURS["vermilion"], "markeredgecolor": "white", "markersize": 18, "linestyle": "none"}
     axis.plot(1, 0, "*", label="the copy: loss 0", **star)
     axis.grid(False)
     axis.set(xlabel="weight of the blurry picture, α", ylabel="weight of the sharp picture, β")
-    axis.legend(loc="upper right", labelcolor="white")
+    axis.legend(loc="upper right", handletextpad=0.2)
     figure.colorbar(lines, label="reblurring loss", format="%.0e")
     return figure
 
@@ -43,20 +43,21 @@ def difference_maps(named: dict, maps: dict, label: str, width: float = 10.0):
 
 
 def local_filters(filters: list, spots: dict, width: float = 9.0):
-    """The 3x3 filters of some pixels at every stage, one row a spot, on one scale from 0 to 1.
+    """The 3x3 filters of some pixels at every stage, one row a spot, on one scale.
 
     filters: a map (9, h, w) for each stage, at any resolution; spots: title -> (row, column) of a pixel of the first map.
     """
-    figure, axes = plt.subplots(len(spots), len(filters), figsize=(width, 1.1 * len(spots) * width / len(filters)), squeeze=False)
-    height = filters[0].shape[-2]
+    size = (width, 1.1 * len(spots) * width / len(filters) + 0.2)
+    figure, axes = plt.subplots(len(spots), len(filters), figsize=size, squeeze=False)
+    height, highest = filters[0].shape[-2], max(float(taps.max()) for taps in filters)
+    for axis, taps in zip(axes[0], filters, strict=True):
+        axis.set_title(f"1 tap = {height // taps.shape[-2]} px", fontsize=9)
     for row, (title, (i, j)) in zip(axes, spots.items(), strict=True):
+        row[0].set_ylabel(title, fontsize=9)
         for axis, taps in zip(row, filters, strict=True):
-            scale = round(height / taps.shape[-2])
-            image = axis.imshow(np.asarray(taps[:, i // scale, j // scale]).reshape(3, 3), vmin=0, vmax=1)
+            scale = height // taps.shape[-2]
+            image = axis.imshow(np.asarray(taps[:, i // scale, j // scale]).reshape(3, 3), vmin=0, vmax=highest)
             axis.set(xticks=[], yticks=[])
             axis.grid(False)
-            if row is axes[0]:
-                axis.set_title(f"1 tap = {scale} px", fontsize=9)
-        row[0].set_ylabel(title, fontsize=9)
     figure.colorbar(image, ax=axes, label="weight of the tap", shrink=0.9, pad=0.01)
     return figure
