@@ -77,3 +77,24 @@ def test_svrnn_is_drawn_from_its_table():
     assert set(table.layer) <= set(written) and len(axis.patches) == len(table)
     arcs = [text for text in axis.texts if "connectionstyle" in (getattr(text, "arrowprops", None) or {})]
     assert len(arcs) == table.concatenate.notna().sum() == 4
+
+
+def test_descent_draws_the_way_and_marks_its_steps():
+    path = np.array([[0, 0], [0.5, 0.5], [1, 0.0]])
+    axis = figures.descent(lambda alpha, beta: (alpha - 1) ** 2 + beta**2, path, marks=(1,)).axes[0]
+    assert np.array_equal(np.transpose(axis.lines[0].get_data()), path)
+    assert np.array_equal(np.transpose(axis.lines[1].get_data()), path[[1]]) and axis.texts[0].get_text() == "step 1"
+
+
+def test_difference_maps_share_a_scale():
+    maps = {"large": np.full((4, 4), 9.0), "small": np.ones((4, 4))}
+    figure = figures.difference_maps({"picture": np.zeros((4, 4, 3))}, maps, "grey levels")
+    assert [axis.images[0].get_clim() for axis in figure.axes[1:3]] == [(0, 9), (0, 9)]
+
+
+def test_local_filters_shows_the_filter_over_a_pixel_at_every_resolution():
+    fine, coarse = np.zeros((9, 8, 8)), np.zeros((9, 4, 4))
+    fine[1, 5, 2] = coarse[3, 2, 1] = 1  # pixel (5, 2) lies in (2, 1) of the coarse map
+    figure = figures.local_filters([fine, coarse], {"spot": (5, 2)})
+    assert [np.unravel_index(image.argmax(), (3, 3)) for image in shown(figure)[:2]] == [(0, 1), (1, 0)]
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["1 tap = 1 px", "1 tap = 2 px"]

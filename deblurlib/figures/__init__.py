@@ -10,6 +10,7 @@ from .filters import filters, zero_map
 from .motion import camera_paths, flow_fields, flow_picture, local_kernels
 from .pictures import magnitudes, pictures, pictures_and_map
 from .pyramid import attention_maps, branch_points, diagram, reach_grids, size_and_quality
+from .reblurring import descent, difference_maps, local_filters
 from .recurrence import receptive_fields, signed_maps, svrnn
 from .sampling import distance_error, point_clouds, sampling_points
 from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture, show, use_style
@@ -24,6 +25,7 @@ __all__ = [
     "magnitudes", "pictures", "pictures_and_map",
     "attention_maps", "branch_points", "diagram", "reach_grids", "size_and_quality",
     "receptive_fields", "signed_maps", "svrnn",
+    "descent", "difference_maps", "local_filters",
     "distance_error", "point_clouds", "sampling_points",
     "against_cost", "differences", "printed_against_bound", "stacked_counts",
     "COLOURS", "DIVERGING", "SEQUENTIAL", "as_picture", "show", "use_style",

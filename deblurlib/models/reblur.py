@@ -16,6 +16,7 @@ are reflected. Pictures are in [-1, 1] inside. Xavier weights everywhere (`init=
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ..ops import dynamic_filter
@@ -45,19 +46,21 @@ def identity_probes(network, blurry, sharp) -> dict[str, float]:
 
     "reblurred" R(b, s) against b: high for both kinds; "other_blurry" R(b, s') against b, s' the sharp picture of another
     pair: high = copies b; "other_sharp" R(b, s') against s': high = uses its sharp input; "grey" R(b, 0) against b, with
-    mid-grey for s: high = copies; "no_blur" R(s, s) against s; "baseline" s against b: what doing nothing gives.
+    mid-grey for s: high = copies; "no_blur" R(s, s) against s; "unaided" R(s, s) against b: no lower than "reblurred" = makes
+    no use of the blurry picture; "baseline" s against b: what doing nothing gives.
     """
     if len(blurry) < 2:
         raise ValueError("identity_probes swaps the sharp pictures of different pairs: give at least two pairs.")
     other = sharp.roll(1, 0)
     with torch.no_grad():
-        swapped = network(blurry, other)
+        swapped, unaided = network(blurry, other), network(sharp, sharp)
         return {
             "reblurred": psnr(network(blurry, sharp), blurry),
             "other_blurry": psnr(swapped, blurry),
             "other_sharp": psnr(swapped, other),
             "grey": psnr(network(blurry, torch.full_like(sharp, 0.5)), blurry),
-            "no_blur": psnr(network(sharp, sharp), sharp),
+            "no_blur": psnr(unaided, sharp),
+            "unaided": psnr(unaided, blurry),
             "baseline": psnr(sharp, blurry),
         }
 
@@ -72,6 +75,20 @@ def gradient_ratio(network, blurry, sharp, projections: int = 4, seed: int = 0) 
         gradients = torch.autograd.grad(output, inputs, direction, retain_graph=True)
         energy += torch.stack([gradient.double().square().sum().cpu() for gradient in gradients])
     return (energy[1] / energy[0]).sqrt().item()
+
+
+def filter_radius(filters) -> torch.Tensor:
+    """Rms radius in pixels of all filters of `Reblur.extras` run one after the other: (B, H, W).
+
+    sqrt(sum_i scale_i^2 var_i): variances of filters in a row add up; scale_i = pixels a tap of stage i is wide.
+    """
+    down, right = (tap.flatten().to(filters[0]) for tap in torch.meshgrid(*[torch.arange(-1, 2)] * 2, indexing="ij"))
+    total, size = 0, filters[0].shape[-2:]
+    for taps in filters:  # (B, 9, h, w)
+        mean_square, *means = (torch.einsum("bkhw,k->bhw", taps, each) for each in (down**2 + right**2, down, right))
+        variance = mean_square - sum(mean.square() for mean in means)
+        total = total + (size[0] / taps.shape[-2]) ** 2 * F.interpolate(variance[:, None], size)[:, 0]
+    return total.clamp(min=0).sqrt()
 
 
 def psnr(picture, reference) -> float:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from deblurlib.models import count_macs, create_model, list_variants, load_model, save_model
-from deblurlib.models.reblur import gradient_ratio, identity_probes, psnr, released_names
+from deblurlib.models.reblur import filter_radius, gradient_ratio, identity_probes, psnr, released_names
 
 PARAMETERS = {"paper": 998_802, "figure2": 997_497, "naive": 970_227}
 PARTS = [880, 23_136, 92_352, 369_024, 368_960, 92_320, 23_120]
@@ -137,6 +137,14 @@ def test_the_gradient_reaches_the_deblurred_picture_through_frozen_weights():
 # ------------------------------------------------------------------------------------------------------------ the probes
 
 
+def test_filter_radius_adds_variances_at_their_scale():
+    """Thirds along a row at full and at half resolution: variances 2/3 and 4 * 2/3; a shift has none."""
+    row, shift = torch.tensor([0, 0, 0, 1, 1, 1, 0, 0, 0.0]) / 3, torch.eye(9)[2]
+    maps = [taps.view(1, 9, 1, 1).expand(1, 9, size, size) for taps, size in ((row, 8), (row, 4), (shift, 2))]
+    assert torch.allclose(filter_radius(maps), torch.full((1, 8, 8), (2 / 3 * 5) ** 0.5))
+    assert filter_radius(maps[2:]).max() == 0
+
+
 class Copy(torch.nn.Module):
     def forward(self, blurry, sharp):
         return blurry + 0.01 * sharp
@@ -156,6 +164,7 @@ def test_probes_tell_copying_from_reblurring():
     assert use["other_blurry"] < 12 and use["grey"] < 12 and use["other_sharp"] > 35
     assert copy["baseline"] == use["baseline"] == pytest.approx(psnr(sharp, blurry)) and 25 < use["baseline"] < 28
     assert copy["reblurred"] > 35 and 25 < use["reblurred"] < 28 and use["no_blur"] > 35
+    assert copy["reblurred"] - copy["unaided"] > 8 and abs(use["reblurred"] - use["unaided"]) < 1
     assert gradient_ratio(Copy(), blurry, sharp) == pytest.approx(0.01) and gradient_ratio(Use(), blurry, sharp) == pytest.approx(
         50
     )
