@@ -56,7 +56,7 @@ def test_receptive_fields_grey_out_exact_zeros_and_count_the_rest():
     figure = figures.receptive_fields({"cross": field, "plane": field + 1e-30})
     cross, plane = shown(figure)[:2]
     assert cross.mask.sum() == 20 and cross[2].tolist() == [-2, -1, 0, -1, -2] and not np.any(plane.mask)
-    titles = [axis.get_title() for axis in figure.axes[:2]]
+    titles = [axis.get_title() + axis.get_title("left") for axis in figure.axes[:2]]
     assert titles == ["cross\n5 of 25 pixels", "plane\n25 of 25 pixels"]
 
 
@@ -97,4 +97,4 @@ def test_local_filters_shows_the_filter_over_a_pixel_at_every_resolution():
     fine[1, 5, 2] = coarse[3, 2, 1] = 1  # pixel (5, 2) lies in (2, 1) of the coarse map
     figure = figures.local_filters([fine, coarse], {"spot": (5, 2)})
     assert [np.unravel_index(image.argmax(), (3, 3)) for image in shown(figure)[:2]] == [(0, 1), (1, 0)]
-    assert [axis.get_title() for axis in figure.axes[:2]] == ["1 tap = 1 px", "1 tap = 2 px"]
+    assert [axis.get_title() + axis.get_title("left") for axis in figure.axes[:2]] == ["1 tap = 1 px", "1 tap = 2 px"]
