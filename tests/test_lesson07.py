@@ -1,10 +1,13 @@
 """The exercises of notebook 07: typical answers, and the reasons that they get."""
 
+import json
+
 import numpy as np
 import pytest
 
 from deblurlib import teaching
 from deblurlib.models.reblur import psnr
+from deblurlib.training import SHIPPED_RUNS, Experiment, fit
 
 
 def logits(kernel):
@@ -53,3 +56,13 @@ def swapped(network, blurry, sharp):
 def test_checks_give_the_reason(exercise, answer, passes, reason):
     verdict = teaching.check(exercise, answer)
     assert verdict.passed == passes and reason in verdict.reason, verdict
+
+
+def test_a_longer_training_of_both_reblurring_networks_ships_and_is_found():
+    found = {}
+    for file in SHIPPED_RUNS.glob("*/experiment.json"):
+        fields = {name: tuple(v) if isinstance(v, list) else v for name, v in json.loads(file.read_text())["experiment"].items()}
+        if fields["model"] == "reblur" and fields["steps"] >= 4000:
+            assert Experiment(**fields).hash == file.parent.name
+            found[fields["variant"]] = fit(Experiment(**fields))
+    assert set(found) == {"paper", "naive"} and all(run.cached for run in found.values())

@@ -47,7 +47,7 @@ def local_filters(filters: list, spots: dict, width: float = 9.0):
 
     filters: a map (9, h, w) for each stage, at any resolution; spots: title -> (row, column) of a pixel of the first map.
     """
-    size = (width, 1.1 * len(spots) * width / len(filters) + 0.2)
+    size = (width, 0.95 * len(spots) * width / len(filters) + 0.3)
     figure, axes = plt.subplots(len(spots), len(filters), figsize=size, squeeze=False)
     height, highest = filters[0].shape[-2], max(float(taps.max()) for taps in filters)
     for axis, taps in zip(axes[0], filters, strict=True):
@@ -59,5 +59,6 @@ def local_filters(filters: list, spots: dict, width: float = 9.0):
             image = axis.imshow(np.asarray(taps[:, i // scale, j // scale]).reshape(3, 3), vmin=0, vmax=highest)
             axis.set(xticks=[], yticks=[])
             axis.grid(False)
+            axis.spines[:].set_visible(False)
     figure.colorbar(image, ax=axes, label="weight of the tap", shrink=0.9, pad=0.01)
     return figure

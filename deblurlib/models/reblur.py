@@ -7,6 +7,7 @@
 
 The picture comes from the sharp input alone, and filters that are positive and sum to one can only average it. Given both
 pictures directly ("naive"), an encoder-decoder learns to copy the blurry one; `identity_probes` tell the two apart.
+Averages can carry a picture all the same, if what they average varies: see `identity_probes`, "leak", in a long training.
 
 Differs from the paper, by following the released code: seven filtered stages, the head's too, against six in Figure 2a
 (`head_filter=False`); two skips; the decoder's ResBlock stands before its deconvolution; filters pass a softmax, borders
@@ -42,23 +43,31 @@ VARIANTS = {
 
 
 def identity_probes(network, blurry, sharp) -> dict[str, float]:
-    """Does a reblurring network R reblur, or copy? Mean PSNR in dB over at least two pairs (B, 3, H, W).
+    """Does a reblurring network R reblur, or copy? Means over at least two pairs (B, 3, H, W), PSNR in dB but for "leak".
 
-    "reblurred" R(b, s) against b: high for both kinds; "other_blurry" R(b, s') against b, s' the sharp picture of another
-    pair: high = copies b; "other_sharp" R(b, s') against s': high = uses its sharp input; "grey" R(b, 0) against b, with
-    mid-grey for s: high = copies; "no_blur" R(s, s) against s; "unaided" R(s, s) against b: no lower than "reblurred" = makes
-    no use of the blurry picture; "baseline" s against b: what doing nothing gives.
+    s' is the sharp picture of another pair, 0 stands for mid-grey.
+    "reblurred"     R(b, s) against b: high for copying and for reblurring
+    "other_blurry"  R(b, s') against b: high = copies b
+    "other_sharp"   R(b, s') against s': high = uses its sharp input
+    "grey"          R(b, 0) against b: high = copies b
+    "leak"          correlation of the two over the pixels of a picture, in grey: high = shows b, however faintly
+    "no_blur"       R(s, s) against s
+    "unaided"       R(s, s) against b: no lower than "reblurred" = makes no use of b
+    "baseline"      s against b: what doing nothing gives
     """
     if len(blurry) < 2:
         raise ValueError("identity_probes swaps the sharp pictures of different pairs: give at least two pairs.")
     other = sharp.roll(1, 0)
     with torch.no_grad():
         swapped, unaided = network(blurry, other), network(sharp, sharp)
+        from_grey = network(blurry, torch.full_like(sharp, 0.5))
+        grey = [(picture - picture.mean((1, 2, 3), True)).mean(1).flatten(1) for picture in (from_grey, blurry)]
         return {
             "reblurred": psnr(network(blurry, sharp), blurry),
             "other_blurry": psnr(swapped, blurry),
             "other_sharp": psnr(swapped, other),
-            "grey": psnr(network(blurry, torch.full_like(sharp, 0.5)), blurry),
+            "grey": psnr(from_grey, blurry),
+            "leak": F.cosine_similarity(*grey).mean().item(),
             "no_blur": psnr(unaided, sharp),
             "unaided": psnr(unaided, blurry),
             "baseline": psnr(sharp, blurry),

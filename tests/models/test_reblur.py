@@ -164,6 +164,8 @@ def test_probes_tell_copying_from_reblurring():
     assert use["other_blurry"] < 12 and use["grey"] < 12 and use["other_sharp"] > 35
     assert copy["baseline"] == use["baseline"] == pytest.approx(psnr(sharp, blurry)) and 25 < use["baseline"] < 28
     assert copy["reblurred"] > 35 and 25 < use["reblurred"] < 28 and use["no_blur"] > 35
+    assert copy["leak"] == pytest.approx(1) and use["leak"] == pytest.approx(1)  # 0.02 of the blurry picture are a leak, too
+    assert identity_probes(lambda b, s: s + 0.1 * torch.rand_like(b), blurry, sharp)["leak"] < 0.2
     assert copy["reblurred"] - copy["unaided"] > 8 and abs(use["reblurred"] - use["unaided"]) < 1
     assert gradient_ratio(Copy(), blurry, sharp) == pytest.approx(0.01) and gradient_ratio(Use(), blurry, sharp) == pytest.approx(
         50
