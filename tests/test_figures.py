@@ -57,7 +57,7 @@ def test_receptive_fields_grey_out_exact_zeros_and_count_the_rest():
     cross, plane = shown(figure)[:2]
     assert cross.mask.sum() == 20 and cross[2].tolist() == [-2, -1, 0, -1, -2] and not np.any(plane.mask)
     titles = [axis.get_title() + axis.get_title("left") for axis in figure.axes[:2]]
-    assert titles == ["cross\n5 of 25 pixels", "plane\n25 of 25 pixels"]
+    assert titles == ["cross\n5 of 25", "plane\n25 of 25"]
 
 
 def test_signed_maps_share_one_even_scale():

@@ -9,14 +9,14 @@ from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture
 def receptive_fields(named: dict, decades: int = 8, width: float = 10.0):
     """|d output centre / d input| (H, W) of several networks, on one logarithmic scale relative to the largest of each.
 
-    Grey pixels are exactly zero; titles count the others. decades: how far down the scale reaches.
+    Grey pixels are exactly zero; titles count the others, of all pixels. decades: how far down the scale reaches.
     """
     figure, axes = plt.subplots(1, len(named), figsize=(width, width / len(named) + 0.4), squeeze=False)
     colours = plt.get_cmap(SEQUENTIAL).with_extremes(bad="0.82")
     for axis, (title, field) in zip(axes[0], named.items(), strict=True):
         seen = np.ma.masked_equal(field, 0)
         image = axis.imshow(np.ma.log10(seen / seen.max()), cmap=colours, vmin=-decades, vmax=0)
-        axis.set_title(f"{title}\n{np.count_nonzero(field)} of {field.size} pixels")
+        axis.set_title(f"{title}\n{np.count_nonzero(field)} of {field.size}")
         axis.axis("off")
     figure.colorbar(image, ax=axes[0], label="log10 of the gradient", shrink=0.7)
     return figure
