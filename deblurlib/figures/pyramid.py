@@ -54,11 +54,12 @@ def branch_points(picture, points, masks, spots: dict, titles, scale: int = 4, w
     points: (N, 2, 9, h, w) as (right, down) and masks: (N, 9, h, w), in feature pixels; feature pixel (i, j) sits on image
     pixel (scale i, scale j). spots: title -> (row, column) of a feature pixel. window: half the side shown, in image pixels.
     """
-    shown = 0.5 + 0.5 * as_picture(picture)
+    grey = as_picture(picture)
+    grey = 0.7 + 0.3 * (grey.mean(-1) if grey.ndim == 3 else grey)
     figure, axes = plt.subplots(len(spots), len(points), figsize=(width, width * len(spots) / len(points) + 0.4), squeeze=False)
     for line, (spot, (i, j)) in zip(axes, spots.items(), strict=True):
         for axis, xy, mask, colour in zip(line, points, masks, BRANCHES, strict=False):
-            axis.imshow(shown)
+            axis.imshow(grey, cmap="gray", vmin=0, vmax=1)
             x, y = scale * j + scale * xy[0, :, i, j], scale * i + scale * xy[1, :, i, j]
             axis.scatter(x, y, 90 * mask[:, i, j] + 1, color=COLOURS[colour], edgecolor="white", linewidth=0.6)
             axis.set(xlim=(scale * j - window, scale * j + window), ylim=(scale * i + window, scale * i - window))

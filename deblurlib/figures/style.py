@@ -35,7 +35,9 @@ def show(figure) -> None:
     plt.close(figure)
     full = Picture.open(buffer).convert("RGB")
     palette = full.quantize(256, method=Picture.Quantize.MAXCOVERAGE)
-    few = full.quantize(palette=palette, dither=Picture.Dither.FLOYDSTEINBERG)
+    few = full.quantize(palette=palette, dither=Picture.Dither.NONE)
+    if np.percentile(np.abs(np.subtract(few.convert("RGB"), full, dtype=int)), 99) > 10:  # photographs; maps would double in size
+        few = full.quantize(palette=palette, dither=Picture.Dither.FLOYDSTEINBERG)
     colours = np.array(few.getpalette()).reshape(-1, 3)
     colours[few.getpixel((0, 0))] = 255  # the paper stays white
     few.putpalette(colours.ravel().tolist())
