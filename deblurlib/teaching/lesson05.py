@@ -93,8 +93,8 @@ def _attend_in_pieces(attend) -> str:
         )
         require(
             np.allclose(large, _softmax(300 * scores) @ values),
-            f"right for small scores, but wrong where they are large and grow {way}: when the maximum grows from m to M, both "
-            "sums so far must be multiplied by exp(m - M).",
+            f"right for small scores, but wrong where they are large and come {way}: subtract a running maximum, and multiply "
+            "both sums so far by exp(m - M) whenever it grows from m to M; then nothing is cut off.",
         )
     return "one pass, three things to remember, the exact result. This is how fused attention works without the N x N map."
 
