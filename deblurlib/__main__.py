@@ -72,6 +72,7 @@ def deblur(
 
     if tile != "auto" and not tile.isdecimal():
         raise ValueError(f"--tile is {tile!r}: give a number of pixels, 0 for the whole picture, or auto.")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a terminated run leaves no half-written file, as after Ctrl-C
     chosen = choose_device(device)
     network = model if weights == "default" else load_model(model, weights).to(chosen)
     rows = deblur_files(

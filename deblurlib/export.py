@@ -49,8 +49,13 @@ def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 25
 
 @contextlib.contextmanager
 def plain_operators():
-    """Within it, deformable convolutions are made of operations that ONNX has."""
-    with mock.patch.object(deform_conv, "_deform_conv2d", deform_conv_by_grid_sample):
+    """Within it, deformable convolutions are made of operations that ONNX has, and attention is computed in one piece."""
+
+    def attend(query, key, value, impl=None):
+        return radn.attention_map(query, key) @ value
+
+    convolution = mock.patch.object(deform_conv, "_deform_conv2d", deform_conv_by_grid_sample)
+    with convolution, mock.patch.object(radn, "attend", attend):
         yield
 
 

@@ -37,6 +37,7 @@ PLAIN_MODES = {  # what others become: 1-bit, palette, premultiplied alpha, prin
 }  # fmt: skip
 OTHER_COLOURS = ("CMYK", "LAB")  # their ICC profiles do not describe RGB
 ORIENTATION, EXIF, GPS, PIXEL_WIDTH, PIXEL_HEIGHT = 0x0112, 0x8769, 0x8825, 0xA002, 0xA003
+PHOTOMETRIC, PLANES, WHITE_IS_ZERO = 262, 284, 0
 # tags of a TIFF that say how its pixels are stored, and so do not survive a new file
 STORAGE_TAGS = {
     *range(254, 260), 262, 263, 264, 265, 266, 273, 277, 278, 279, 280, 281, 282, 283, 284, 292, 293, 296, 297, 317, 320,
@@ -130,8 +131,8 @@ def plan(inputs: str | Path | Iterable[str | Path], output: str | Path, compare:
     alone = len(found) == 1 and not any(Path(item).is_dir() for item in inputs)
     if alone and output.suffix.lower() in FORMATS and not output.is_dir():
         jobs = [(next(iter(found.values()))[0], output)]
-    elif output.exists() and not output.is_dir():
-        raise ValueError(f"{output} is a file, and {len(found)} pictures need a folder: give another output.")
+    elif (output.exists() or output.suffix.lower() in FORMATS) and not output.is_dir():
+        raise ValueError(f"{output} is one file: give a folder for what comes from {len(found)} pictures, or from a folder.")
     else:
         jobs = [(path, output / below) for path, below in found.values()]
     taken = {}
@@ -243,7 +244,7 @@ def _read(image: Image.Image, data: bytes) -> Picture:
     metadata |= {"exif": exif, "dpi": _dpi(image), "lossless": image.format == "WEBP" and b"VP8L" in data}
     if image.mode in OTHER_COLOURS:
         del metadata["icc_profile"]
-    pixels = _deep_pixels(data, image.format, orientation) if bits == 16 else np.asarray(_plain(image))
+    pixels = _deep_pixels(image, data, orientation) if bits == 16 else np.asarray(_plain(image))
     if pixels.shape[1::-1] != size:
         raise Unsupported("is decoded to another size than it says: replace or remove it.")
     return Picture(pixels, "JPEG" if image.format == "MPO" else image.format, {k: v for k, v in metadata.items() if v})
@@ -261,13 +262,18 @@ def _bits(image, data) -> int:
     return 8
 
 
-def _deep_pixels(data, format, orientation) -> np.ndarray:
+def _deep_pixels(image, data, orientation) -> np.ndarray:
+    tiff = image.format == "TIFF"
+    if tiff and image.tag_v2.get(PLANES, 1) != 1 and len(image.getbands()) > 1:  # OpenCV would mix the colours up
+        raise Unsupported("holds 16-bit colours in separate planes: save it with the colours of a pixel side by side.")
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         raise Unsupported("holds 16-bit numbers in a way that is not known here: convert it.")
     if pixels.ndim == 3:
-        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]  # BGR(A)
-    return pixels if format == "TIFF" else np.ascontiguousarray(turn(pixels, orientation))  # OpenCV turns TIFF itself
+        pixels = _swapped(pixels)
+    if not tiff:
+        return np.ascontiguousarray(turn(pixels, orientation))  # OpenCV turns TIFF itself
+    return 65535 - pixels if image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO else pixels
 
 
 def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -359,7 +365,7 @@ def _check_that_it_can_hold(picture, path):
 
 def _deep_png(picture) -> bytes:
     """16-bit colour by OpenCV, with the chunks for metadata put in behind the header."""
-    _, encoded = cv2.imencode(".png", _bgr(picture.pixels))
+    _, encoded = cv2.imencode(".png", _swapped(picture.pixels))
     data, kept, chunks = encoded.tobytes(), picture.metadata, b""
     if "icc_profile" in kept:
         chunks += _chunk(b"iCCP", b"ICC\0\0" + zlib.compress(kept["icc_profile"]))
@@ -402,7 +408,8 @@ def _deep_tiff(picture) -> bytes:
     return file.getvalue() + b"".join(strips)
 
 
-def _bgr(pixels):
+def _swapped(pixels):
+    """RGB(A) as BGR(A), and back: OpenCV's order."""
     return np.ascontiguousarray(pixels[..., [2, 1, 0, 3][: pixels.shape[2]]])
 
 

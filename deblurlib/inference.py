@@ -36,6 +36,7 @@ LARGEST = {radn.RADN: 768, radn.Baseline: 768}
 MARGIN = 80  # of other networks
 MEMORY = {"cpu": 3 * 2**29, "other": 2**34}  # bytes that a network takes at most with tile="auto", however much there is
 WORKSPACE = 1.3  # what kernels take beside the tensors that are counted: measured
+UNKNOWN = 4096.0  # bytes a pixel of a network that cannot be measured
 
 
 def deblur(
@@ -150,6 +151,11 @@ def _colour(image) -> np.ndarray:
     return image[..., :-1] if image.shape[2] in (2, 4) else image
 
 
+def _parameter(network) -> torch.Tensor:
+    """One that says which dtype and device a network works in."""
+    return next(network.parameters(), torch.empty(0))
+
+
 def _as_input(window: np.ndarray, like: torch.Tensor) -> torch.Tensor:
     """(h, w, 1 or 3) of any dtype -> (1, 3, h, w) in [0, 1], padded by reflection where it is smaller than SMALLEST."""
     padding = [(0, max(0, SMALLEST - n)) for n in window.shape[:2]]
@@ -159,9 +165,9 @@ def _as_input(window: np.ndarray, like: torch.Tensor) -> torch.Tensor:
     return x.to(like).contiguous(memory_format=torch.channels_last)  # faster, and less memory
 
 
-def _run(network, window, like) -> np.ndarray:
+def _run(network, window) -> np.ndarray:
     """The network's output for a window: (h, w, 1 or 3) -> (h, w, 3) float32 in [0, 1]."""
-    x = _as_input(window, like)
+    x = _as_input(window, like=_parameter(network))
     y = network(x)
     if not isinstance(y, torch.Tensor) or y.shape != x.shape:
         what = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
@@ -175,30 +181,37 @@ def _run(network, window, like) -> np.ndarray:
 
 def _restore(network, colour, result, tiles: "Tiles", progress) -> None:
     """Row of tiles by row of tiles: a band of blended float32 pixels, of which finished lines move on to the result."""
-    like = next(network.parameters(), torch.empty(0))
-    training = network.training
-    network.eval()
     rows, columns = tiles.spans(0), tiles.spans(1)
     hidden = None if progress is None else not progress
     bar = tqdm(total=len(rows) * len(columns), desc="deblur", unit="tile", leave=False, delay=2, disable=hidden)
+    with bar, predicting(network):
+        band = np.zeros((rows[0].stop, colour.shape[1], 3), np.float32)
+        for row, below in pairwise([*rows, None]):
+            top = row.start
+            for column in columns:
+                window = colour[row.start : row.stop, column.start : column.stop]
+                weight = row.weight[:, None, None] * column.weight[None, :, None]
+                band[: row.stop - top, column.start : column.stop] += weight * _run(network, window)
+                bar.update()
+            done = (below.start if below else row.stop) - top
+            result[top : top + done] = _as_dtype(band[:done], colour)
+            if below:
+                rest = np.zeros((below.stop - below.start, *band.shape[1:]), np.float32)
+                rest[: row.stop - below.start] = band[done : row.stop - top]
+                band = rest
+
+
+@contextlib.contextmanager
+def predicting(network):
+    """Without gradients and in eval mode; afterwards every part of it in the mode that it was in."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
     try:
-        with bar, torch.inference_mode():
-            band = np.zeros((rows[0].stop, colour.shape[1], 3), np.float32)
-            for row, below in pairwise([*rows, None]):
-                top = row.start
-                for column in columns:
-                    window = colour[row.start : row.stop, column.start : column.stop]
-                    weight = row.weight[:, None, None] * column.weight[None, :, None]
-                    band[: row.stop - top, column.start : column.stop] += weight * _run(network, window, like)
-                    bar.update()
-                done = (below.start if below else row.stop) - top
-                result[top : top + done] = _as_dtype(band[:done], colour)
-                if below:
-                    rest = np.zeros((below.stop - below.start, *band.shape[1:]), np.float32)
-                    rest[: row.stop - below.start] = band[done : row.stop - top]
-                    band = rest
+        with torch.inference_mode():
+            yield
     finally:
-        network.train(training)
+        for module, training in modes:
+            module.training = training
 
 
 def _as_dtype(restored, colour) -> np.ndarray:
@@ -228,7 +241,7 @@ class Tiles:
 
     def __init__(self, network: nn.Module, size: tuple[int, int], tile: int | str | None = None, margin: int | None = None):
         self.size, self.automatic = size, tile in (None, "auto")
-        if not self.automatic and (isinstance(tile, (bool, str)) or int(tile) != tile or tile < 0):
+        if not self.automatic and (isinstance(tile, bool) or not isinstance(tile, (int, np.integer)) or tile < 0):
             raise ValueError(f'tile is {tile!r}: give a number of pixels, 0 for the whole picture, or "auto".')
         if margin is not None and margin < 0:
             raise ValueError(f"margin is {margin}: give a number of pixels, 0 or more.")
@@ -242,7 +255,7 @@ class Tiles:
         largest = _by_kind(LARGEST, network, 2**12)
         if height * width <= 2**16:
             return 0
-        device = next(network.parameters(), torch.empty(0)).device
+        device = _parameter(network).device
         budget = min(free_memory(device) / 2, MEMORY["cpu" if device.type == "cpu" else "other"])
         pixels = min(budget / bytes_per_pixel(network), largest**2)
         if height * width <= pixels:
@@ -338,11 +351,14 @@ def _free_of_process() -> Iterator[int]:
 def bytes_per_pixel(network: nn.Module, side: int = 128) -> float:
     """How much memory a network takes at its peak for each pixel of its input, measured on a small grey picture.
 
-    All tensors that live at the same time are counted; WORKSPACE allows for what kernels add.
+    All tensors that live at the same time are counted; WORKSPACE allows for what kernels add. A network that does not take
+    that picture counts as UNKNOWN.
     """
-    like = next(network.parameters(), torch.empty(0))
-    with torch.inference_mode(), LiveBytes() as live:
-        _run(network, np.full((side, side, 3), 128, np.uint8), like)
+    try:
+        with predicting(network), LiveBytes() as live:
+            _run(network, np.full((side, side, 3), 128, np.uint8))
+    except Exception:  # a foreign network may want another size, and will say so when it is given the picture
+        return UNKNOWN
     return WORKSPACE * live.peak / side**2
 
 

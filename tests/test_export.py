@@ -12,6 +12,7 @@ import torch
 from deblurlib import export, load_model
 from deblurlib.models import create_model
 from deblurlib.models.aspdc import Branch
+from deblurlib.models.radn import DeformableConv
 from deblurlib.ops import deform_conv2d
 
 
@@ -49,13 +50,15 @@ def test_deformable_convolution_by_grid_sample_is_the_same(stride, padding, dila
 def network(name):
     torch.manual_seed(0)
     model = load_model("svdn") if name == "svdn" else create_model(name, size="small").eval()
-    for module in model.modules():
-        if isinstance(module, Branch) and module.offset is not None:
+    for module in model.modules():  # layers that start at zero
+        if isinstance(module, (Branch, DeformableConv)) and module.offset is not None:
             torch.nn.init.normal_(module.offset.weight, std=0.05)
+    if name == "radn":
+        torch.nn.init.normal_(model.reconstruction.weight, std=0.05)
     return model
 
 
-@pytest.mark.parametrize("name", ["svdn", "aspdc"])
+@pytest.mark.parametrize("name", ["svdn", "aspdc", "radn"])
 def test_opencv_runs_the_file_with_the_same_result(name, tmp_path, onnx):
     model, x = network(name), torch.rand(1, 3, 48, 64)
     path = export.to_onnx(model, tmp_path / "network.onnx", (48, 64))

@@ -149,6 +149,22 @@ def test_floating_point_tiff_is_refused(tmp_path):
         read(tmp_path / "in.tif")
 
 
+@pytest.mark.parametrize(
+    "options", [{"byteorder": ">"}, {"tile": (16, 16)}, {"compression": "zlib"}, {"bigtiff": True}, {"photometric": "miniswhite"}]
+)
+def test_unusual_sixteen_bit_tiffs(tmp_path, options):
+    inverse = options.get("photometric") == "miniswhite"
+    pixels = DEEP[..., 0] if inverse else np.ascontiguousarray(DEEP[..., :3])
+    tifffile.imwrite(tmp_path / "in.tif", pixels, **({"photometric": "rgb"} | options))
+    assert np.array_equal(read(tmp_path / "in.tif").pixels, 65535 - pixels if inverse else pixels)
+
+
+def test_colours_in_separate_planes_are_refused_rather_than_mixed_up(tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", DEEP[..., :3].transpose(2, 0, 1).copy(), photometric="rgb", planarconfig="separate")
+    with pytest.raises(ValueError, match="separate planes"):
+        read(tmp_path / "in.tif")
+
+
 def test_a_lossless_webp_stays_lossless_and_a_lossy_one_lossy(tmp_path):
     for lossless in (True, False):
         save(tmp_path / "in.webp", lossless=lossless)
@@ -282,8 +298,9 @@ def test_links_that_go_round_in_circles_are_not_followed(tmp_path):
         (["a.png"], "a.png", "a.png is an input"),
         (["a.png"], "link.png", "link.png is an input"),
         (["a.png"], ".", "a.png is an input"),
-        (["a.png", "b"], "out.png", "both|would both|need a folder|out.png"),
-        (["a.png", "b"], "file", "file is a file, and 2 pictures need a folder"),
+        (["a.png", "b"], "out.png", "out.png is one file: give a folder"),
+        (["a.png", "b"], "new.png", "new.png is one file: give a folder"),
+        (["a.png", "b"], "file", "file is one file: give a folder for what comes from 2 pictures"),
         (["a.png", "b/a.png"], "out", "would both be written to"),
         (["notes.txt"], "out", "ends as no picture"),
         ([], "out", "nothing to deblur"),

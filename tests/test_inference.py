@@ -90,6 +90,13 @@ def test_the_module_and_the_random_numbers_stay_as_they_were():
     assert network.training and torch.equal(torch.rand(1), expected)
 
 
+def test_batch_statistics_stay_as_they_were():
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(3)).train()
+    network[1].eval()  # a frozen part
+    deblur(noise(300, 300, 3), network)
+    assert network[0].num_batches_tracked == 0 and [part.training for part in network] == [True, False]
+
+
 def test_a_name_means_the_shipped_weights():
     picture = noise(24, 40, 3)
     assert np.array_equal(deblurlib.deblur(picture), deblur(picture, deblurlib.load_model("svdn")))
@@ -127,6 +134,7 @@ class NoNumber(nn.Module):
         ((np.zeros((2, 2)), nn.Identity(), "auto", -3), "tile is -3"),
         ((np.zeros((2, 2)), nn.Identity(), "auto", "big"), "tile is 'big'"),
         ((np.zeros((2, 2)), nn.Identity(), "auto", 2.5), "tile is 2.5"),
+        ((np.zeros((2, 2)), nn.Identity(), "auto", [32]), r"tile is \[32\]"),
         ((np.zeros((2, 2)), NoSize()), "gave .* it must keep the shape"),
         ((np.zeros((2, 2)), NoNumber()), "not finite"),
     ],

@@ -568,7 +568,7 @@ def test_a_full_disk_leaves_what_was_finished_and_no_part_of_the_rest(two_pictur
 def test_ctrl_c_leaves_what_was_finished_and_no_part_of_the_rest(two_pictures, monkeypatch):
     calls = []
 
-    def interrupt(network, window, like):
+    def interrupt(network, window):
         calls.append(1)
         if len(calls) == 2:
             signal.raise_signal(signal.SIGINT)

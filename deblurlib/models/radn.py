@@ -118,7 +118,7 @@ def attend(query, key, value, impl="chunked", rows=None):
 
 def attention_map(query, key):
     """Eq. (5): S[j, i], each row j a softmax over the positions i that it reads; (B, J, d), (B, N, d) -> (B, J, N)."""
-    return (query @ key.mT).softmax(-1)
+    return (query @ key.transpose(1, 2)).softmax(-1)
 
 
 def self_ensemble(network, blurry):
@@ -290,7 +290,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, features):
         query, key, value = (tokens(layer(features)) for layer in (self.query, self.key, self.value))
-        attended = attend(query, key, value, self.impl).mT.reshape(features.shape)  # (B, C, h, w)
+        attended = attend(query, key, value, self.impl).transpose(1, 2).reshape(features.shape)  # (B, C, h, w)
         return attended if self.gamma is None else self.gamma * attended
 
     def map(self, features, positions=slice(None)):
@@ -300,7 +300,7 @@ class SelfAttention(nn.Module):
 
 def tokens(x):
     """(B, C, h, w) -> (B, h * w, C)."""
-    return x.flatten(2).mT
+    return x.flatten(2).transpose(1, 2)
 
 
 def decoder_module(config, channels, out_channels):
