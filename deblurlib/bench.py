@@ -248,7 +248,13 @@ def draw(table, path):
     operators = list(dict.fromkeys(table.operator))
     heights = [len(table[table.operator == operator]) for operator in operators]
     figure, axes = plt.subplots(
-        len(operators), 1, figsize=(9, 1.5 + 0.24 * sum(heights)), height_ratios=heights, squeeze=False, sharex=True
+        len(operators),
+        1,
+        figsize=(9, 1.5 + 0.24 * sum(heights)),
+        height_ratios=heights,
+        squeeze=False,
+        sharex=True,
+        layout="constrained",
     )
     peers = {name: f"C{i}" for i, name in enumerate(dict.fromkeys(table.contestant))}
     for axis, operator in zip(axes[:, 0], operators, strict=True):
@@ -261,7 +267,6 @@ def draw(table, path):
         axis.set_xscale("log")
         axis.set_title(operator, fontsize=10, loc="left")
     axes[-1, 0].set_xlabel("time of the peer / time of deblurlib (right of 1: deblurlib is faster)")
-    figure.tight_layout()
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

@@ -33,7 +33,8 @@ def test_a_killed_worker_costs_no_row_and_nothing_is_trained_twice(tmp_path):
         first = sweep(["svdn_table2"], preset, scheduler=cluster.scheduler_address, results=tmp_path, progress=False)
         killer.join()
         assert client.run(os.getpid) and victim not in client.run(os.getpid).values()
-        assert list(first.state) == ["trained"] * 5
+        assert set(first.state) <= {"trained", "reused"}  # reused: it was finished, and the worker died before it could say so
+        assert (first.state == "trained").sum() >= 4
         made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/model.safetensors")}
         again = sweep(["svdn_table2"], preset, scheduler=cluster.scheduler_address, results=tmp_path, progress=False)
     assert list(again.state) == ["reused"] * 5
