@@ -98,3 +98,40 @@ def test_check_data_reports_in_words_and_in_json(tmp_path):
     words, data = call("check-data", tmp_path), call("check-data", tmp_path, "--json")
     assert words.exit_code == data.exit_code and words.stdout.strip()
     assert isinstance(json.loads(data.stdout), dict)
+
+
+def test_evaluate_prints_json_without_infinities(tmp_path):
+    from PIL import Image
+
+    for kind in ("blur", "sharp"):
+        (tmp_path / "A" / kind).mkdir(parents=True)
+        Image.new("RGB", (24, 24), 77).save(tmp_path / "A" / kind / "000001.png")
+    result = call("evaluate", tmp_path, "--model", "", "--json")
+    report = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert report["images"][0]["image"] == "A/000001" and report["mean"]["blurry rgb-psnr"] is None
+    assert report["mean"]["blurry ssim-skimage"] == 1
+
+
+def test_reproduce_prints_json(monkeypatch, tmp_path):
+    import pandas as pd
+
+    from deblurlib.reproduce import Summary
+
+    table = pd.DataFrame([{"notebook": "01", "state": "failed", "minutes": float("nan")}])
+    monkeypatch.setattr("deblurlib.reproduce.run", lambda *arguments: Summary(table, tmp_path / "index.html"))
+    result = call("reproduce", "--json")
+    report = json.loads(result.stdout)
+    assert report["notebooks"] == [{"notebook": "01", "state": "failed", "minutes": None}] and result.exit_code == 1
+
+
+def test_sweep_and_train_print_json(monkeypatch, tmp_path):
+    from types import SimpleNamespace
+
+    import pandas as pd
+
+    monkeypatch.setattr("deblurlib.sweep.sweep", lambda *a, **k: pd.DataFrame([{"row": "fd", "state": "trained"}]))
+    assert json.loads(call("sweep", "svdn_table2", "--json").stdout) == [{"row": "fd", "state": "trained"}]
+    run = SimpleNamespace(folder=tmp_path, cached=True, seconds=3.0)
+    monkeypatch.setattr("deblurlib.training.fit", lambda *a, **k: run)
+    report = json.loads(call("train", "svdn", "--json").stdout)
+    assert report["weights"] == str(tmp_path / "model.safetensors") and report["reused"] and len(report["hash"]) == 12
