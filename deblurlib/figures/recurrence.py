@@ -70,7 +70,7 @@ def svrnn(table, width: float = 10.0):
     axis.plot([x, x, places[0][0]], [top, bus, bus], color="0.3", linewidth=1.2)
     for place, _, bottom in places:
         axis.annotate("", (place, bottom - 0.32), (place, bus), arrowprops={"arrowstyle": "->", "color": "0.3"})
-    axis.text(x - 0.2, bus + 0.1, "tanh: the weights p", ha="right", color="0.3")
+    axis.text((places[0][0] + places[1][0]) / 2, bus + 0.1, "weights p", ha="center", color="0.3")
     for name in ("conv1", "conv3"):
         middle = (ends[name][1] + ends[name][2]) / 2
         axis.annotate("", (-0.35, middle), (-1.1, 1.75), arrowprops={"arrowstyle": "->", "color": "0.3"})
