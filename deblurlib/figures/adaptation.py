@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import PowerNorm
 
 from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture
 
@@ -48,13 +49,13 @@ def attention_rows(picture, rows: dict, stride: int, width: float = 9.0):
     highest = max(values.max() for values in rows.values())
     marks = {"marker": "o", "color": "white", "markeredgecolor": "black", "markersize": 8}
     for number, (axis, ((i, j), values)) in enumerate(zip(axes[1:], rows.items(), strict=True), 1):
-        image = axis.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=highest)
+        image = axis.imshow(values, cmap=SEQUENTIAL, norm=PowerNorm(0.5, 0, highest))  # small weights stay visible
         axis.plot(j, i, **marks)
         axis.set_title(f"read by place {number}")
         x, y = (stride * n + (stride - 1) / 2 for n in (j, i))
         axes[0].plot(x, y, **{**marks, "markersize": 12})
         axes[0].text(x, y, number, ha="center", va="center_baseline", fontsize=8)
-    figure.colorbar(image, ax=axes[1:], label="times 1/N", shrink=0.8)
+    figure.colorbar(image, ax=axes[1:], label="times 1/N", shrink=0.8, format="%g")
     for axis in axes:
         axis.axis("off")
     return figure
