@@ -32,7 +32,7 @@ def network(stages, skips=(), width: float = 11.0):
     return figure
 
 
-def dense_module(wiring: dict, offset: np.ndarray, picture, place, stride: int, width: float = 10.0):
+def dense_module(wiring: dict, offset: np.ndarray, picture, place, stride: int, width: float = 9.0):
     """Who reads whom in a dense module, what offsets its unit has found, and where they put the nine taps of one place.
 
     wiring: name of each unit -> channels that it reads, the reducing layer last; offset: (18, h, w), (dy, dx) a tap in feature
