@@ -18,7 +18,7 @@ def maps_beside_pictures(pictures: dict, columns: dict, width: float = 7.5):
     figure, axes = plt.subplots(len(pictures), len(columns) + 1, figsize=size, squeeze=False)
     for axis, (title, picture) in zip(axes[:, 0], pictures.items(), strict=True):
         axis.imshow(as_picture(picture))
-        axis.set_title(title, fontsize=9)
+        axis.set_title(title, fontsize=8)
     units = list(dict.fromkeys(unit for unit, _ in columns.values()))
     for unit in units:
         alike = [(1 + k, maps) for k, (other, maps) in enumerate(columns.values()) if other == unit]
@@ -34,7 +34,7 @@ def maps_beside_pictures(pictures: dict, columns: dict, width: float = 7.5):
     for axis, label in zip(axes[0, 1:], columns, strict=True):
         axis.set_title(label, fontsize=8)
     for axis in axes[1:, 1:].flat:
-        axis.set_title(" ", fontsize=9)  # so that rows stay level
+        axis.set_title(" ", fontsize=8)  # so that rows stay level
     for axis in axes.flat:
         axis.axis("off")
     return figure
