@@ -7,7 +7,7 @@ from matplotlib.colors import PowerNorm
 from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture
 
 
-def maps_beside_pictures(pictures: dict, columns: dict, width: float = 7.5):
+def maps_beside_pictures(pictures: dict, columns: dict, width: float = 8.5):
     """Pictures one below the other, and beside each its maps; columns of the same unit share one scale and one colour bar.
 
     columns: label -> (unit, maps in the order of the pictures, of any size); units with negative values are drawn around zero.
