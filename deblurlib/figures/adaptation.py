@@ -2,11 +2,12 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import PowerNorm
 
 from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture
 
 
-def maps_beside_pictures(pictures: dict, columns: dict, width: float = 11.0):
+def maps_beside_pictures(pictures: dict, columns: dict, width: float = 8.5):
     """Pictures one below the other, and beside each its maps; columns of the same unit share one scale and one colour bar.
 
     columns: label -> (unit, maps in the order of the pictures, of any size); units with negative values are drawn around zero.
@@ -17,7 +18,7 @@ def maps_beside_pictures(pictures: dict, columns: dict, width: float = 11.0):
     figure, axes = plt.subplots(len(pictures), len(columns) + 1, figsize=size, squeeze=False)
     for axis, (title, picture) in zip(axes[:, 0], pictures.items(), strict=True):
         axis.imshow(as_picture(picture))
-        axis.set_title(title, fontsize=9)
+        axis.set_title(title, fontsize=8)
     units = list(dict.fromkeys(unit for unit, _ in columns.values()))
     for unit in units:
         alike = [(1 + k, maps) for k, (other, maps) in enumerate(columns.values()) if other == unit]
@@ -26,18 +27,20 @@ def maps_beside_pictures(pictures: dict, columns: dict, width: float = 11.0):
         for column, maps in alike:
             for axis, shown in zip(axes[:, column], maps, strict=True):
                 low = -highest if signed else 0
-                cmap = DIVERGING if signed else SEQUENTIAL
-                image = axis.imshow(shown, cmap=cmap, vmin=low, vmax=highest, interpolation="bilinear")
+                cmap = plt.get_cmap(DIVERGING if signed else SEQUENTIAL, 25)  # steps, which a small file keeps without noise
+                image = axis.imshow(shown, cmap=cmap, vmin=low, vmax=highest)
         lower = [axes[-1, column] for column, _ in alike]
         figure.colorbar(image, ax=lower, label=unit, location="bottom", shrink=0.85 / len(alike), aspect=14, pad=0.03)
     for axis, label in zip(axes[0, 1:], columns, strict=True):
-        axis.set_title(label, fontsize=9)
+        axis.set_title(label, fontsize=8)
+    for axis in axes[1:, 1:].flat:
+        axis.set_title(" ", fontsize=8)  # so that rows stay level
     for axis in axes.flat:
         axis.axis("off")
     return figure
 
 
-def attention_rows(picture, rows: dict, stride: int, width: float = 9.0):
+def attention_rows(picture, rows: dict, stride: int, width: float = 7.0):
     """A picture with some places marked, and for each the row of the attention map: how much it reads of every place.
 
     rows: (row, column) of a feature pixel -> (h, w) weights as multiples of the flat 1/N; stride: image pixels a feature pixel.
@@ -48,32 +51,34 @@ def attention_rows(picture, rows: dict, stride: int, width: float = 9.0):
     highest = max(values.max() for values in rows.values())
     marks = {"marker": "o", "color": "white", "markeredgecolor": "black", "markersize": 8}
     for number, (axis, ((i, j), values)) in enumerate(zip(axes[1:], rows.items(), strict=True), 1):
-        image = axis.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=highest)
+        image = axis.imshow(
+            values, cmap=plt.get_cmap(SEQUENTIAL, 25), norm=PowerNorm(0.5, 0, highest)
+        )  # small weights stay visible
         axis.plot(j, i, **marks)
         axis.set_title(f"read by place {number}")
         x, y = (stride * n + (stride - 1) / 2 for n in (j, i))
         axes[0].plot(x, y, **{**marks, "markersize": 12})
         axes[0].text(x, y, number, ha="center", va="center_baseline", fontsize=8)
-    figure.colorbar(image, ax=axes[1:], label="times 1/N", shrink=0.8)
+    figure.colorbar(image, ax=axes[1:], label="times 1/N", shrink=0.8, format="%g")
     for axis in axes:
         axis.axis("off")
     return figure
 
 
-def overview_and_crops(rows: list, width: float = 10.0):
+def overview_and_crops(rows: list, width: float = 8.0):
     """One line a picture: the whole of it with a window drawn in, then that window of each version.
 
     rows: (picture, (top, left, height, width), {title: version}) of each line.
     """
     columns = 1 + max(len(versions) for _, _, versions in rows)
-    figure, axes = plt.subplots(len(rows), columns, figsize=(width, len(rows) * (width / columns + 0.3)), squeeze=False)
+    figure, axes = plt.subplots(len(rows), columns, figsize=(width, len(rows) * (width / columns + 0.35)), squeeze=False)
     for line, (picture, (top, left, height, length), versions) in zip(axes, rows, strict=True):
         line[0].imshow(as_picture(picture))
         frame = plt.Rectangle((left - 0.5, top - 0.5), length, height, fill=False, edgecolor=COLOURS["yellow"], linewidth=2)
         line[0].add_patch(frame)
         for axis, (title, version) in zip(line[1:], versions.items(), strict=False):
             axis.imshow(as_picture(version)[top : top + height, left : left + length])
-            axis.set_title(title, fontsize=9)
+            axis.set_title(title, fontsize=8)
     for axis in axes.flat:
         axis.axis("off")
     return figure

@@ -32,7 +32,7 @@ def network(stages, skips=(), width: float = 11.0):
     return figure
 
 
-def dense_module(wiring: dict, offset: np.ndarray, picture, place, stride: int, width: float = 10.0):
+def dense_module(wiring: dict, offset: np.ndarray, picture, place, stride: int, width: float = 9.0):
     """Who reads whom in a dense module, what offsets its unit has found, and where they put the nine taps of one place.
 
     wiring: name of each unit -> channels that it reads, the reducing layer last; offset: (18, h, w), (dy, dx) a tap in feature
@@ -43,10 +43,10 @@ def dense_module(wiring: dict, offset: np.ndarray, picture, place, stride: int, 
     pairs = offset.reshape(3, 3, 2, *offset.shape[1:])
     tensor = np.concatenate([np.concatenate([np.pad(p, 1, constant_values=np.nan) for p in row.reshape(6, *offset.shape[1:])], 1)
                              for row in pairs])  # fmt: skip
-    limit = max(np.abs(offset).max(), 1e-6)
+    limit = max(np.percentile(np.abs(offset), 99.5), 1e-6)
     image = axes[1].imshow(tensor, cmap=DIVERGING, vmin=-limit, vmax=limit)
     axes[1].set_title("offset tensor: dy, dx of nine taps")
-    figure.colorbar(image, ax=axes[1], label="feature pixels", shrink=0.7)
+    figure.colorbar(image, ax=axes[1], label="feature pixels", shrink=0.7, extend="both")
     axes[1].axis("off")
     _taps(axes[2], offset[:, place[0], place[1]].reshape(9, 2), picture, place, stride)
     return figure

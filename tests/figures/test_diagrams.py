@@ -32,14 +32,15 @@ def test_network_draws_each_stage_at_its_resolution():
 
 def test_dense_module_moves_the_taps_by_their_offsets_in_image_pixels():
     offset = np.zeros((18, 6, 6))
+    offset[0], offset[1] = 2.0, 2.0  # the tap at the top left: everywhere down and right by 2
     offset[2 * 5, 2, 3], offset[2 * 5 + 1, 2, 3] = 1.0, -0.5  # the right tap of the middle row: down by 1, left by half
     figure = figures.dense_module({"unit 1": 16, "1×1": 24}, offset, np.zeros((24, 24, 3)), (2, 3), stride=4)
     wiring, tensor, taps = figure.axes[:3]
     assert {"unit 1\n16", "1×1\n24"} <= set(texts(wiring))
-    assert np.nanmax(tensor.images[0].get_array()) == 1 and tensor.images[0].get_clim() == (-1, 1)
+    assert np.nanmin(tensor.images[0].get_array()) == -0.5 and tensor.images[0].get_clim() == (-2, 2)
     arrows = [(tuple(map(float, a.xyann)), tuple(map(float, a.xy))) for a in taps.texts]
     moved = [pair for pair in arrows if pair[0] != pair[1]]
-    assert len(arrows) == 9 and moved == [((17.5, 9.5), (15.5, 13.5))]
+    assert len(arrows) == 9 and moved == [((9.5, 5.5), (17.5, 13.5)), ((17.5, 9.5), (15.5, 13.5))]
 
 
 def test_attention_tensors_names_every_shape():
