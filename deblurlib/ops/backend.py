@@ -89,3 +89,15 @@ def widen(*tensors):
     present = [tensor for tensor in tensors if tensor is not None]
     dtype = torch.float64 if any(tensor.dtype == torch.float64 for tensor in present) else torch.float32
     return [None if tensor is None else tensor.detach().to(dtype) for tensor in tensors]
+
+
+def operator(function):
+    """Decorator: make `function`, called _name, the operator torch.ops.deblurlib.name, and return that operator.
+
+    Does what `torch.library.custom_op` does here, without its import of the compiler at the first call, which takes seconds.
+    """
+    name = function.__name__.removeprefix("_")
+    schema = torch.library.infer_schema(function, mutates_args=())
+    torch.library.define(f"deblurlib::{name}", schema, tags=torch.Tag.pt2_compliant_tag)
+    torch.library.impl(f"deblurlib::{name}", "default", function)
+    return getattr(torch.ops.deblurlib, name)

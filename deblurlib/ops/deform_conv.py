@@ -236,7 +236,7 @@ def _implementation(tensor, name):
     return globals()[f"{name}_{chosen}"]
 
 
-@torch.library.custom_op("deblurlib::deform_conv2d", mutates_args=())
+@backend.operator
 def _deform_conv2d(
     input: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None,
     stride: list[int], padding: list[int], dilation: list[int],
@@ -249,7 +249,7 @@ def _deform_conv2d(
     return result.to(out.dtype) if result.stride() == out.stride() else out.copy_(result)
 
 
-@torch.library.custom_op("deblurlib::deform_conv2d_backward", mutates_args=())
+@backend.operator
 def _deform_conv2d_backward(
     grad: Tensor, input: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None,
     stride: list[int], padding: list[int], dilation: list[int],
@@ -267,12 +267,12 @@ def _deform_conv2d_backward(
     )
 
 
-@_deform_conv2d.register_fake
+@torch.library.register_fake("deblurlib::deform_conv2d")
 def _(input, offset, weight, bias, mask, stride, padding, dilation):
     return _empty_output(input, offset, weight)
 
 
-@_deform_conv2d_backward.register_fake
+@torch.library.register_fake("deblurlib::deform_conv2d_backward")
 def _empty_gradients(grad, input, offset, weight, bias, mask, stride, padding, dilation):
     def like(tensor):
         if tensor is None:
@@ -295,7 +295,7 @@ def _gradients(ctx, grad):
     return *grads, None, None, None
 
 
-_deform_conv2d.register_autograd(_gradients, setup_context=_save_inputs)
+torch.library.register_autograd("deblurlib::deform_conv2d", _gradients, setup_context=_save_inputs)
 
 
 @register_flop_formula(torch.ops.deblurlib.deform_conv2d)

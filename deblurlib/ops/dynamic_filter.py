@@ -112,7 +112,7 @@ def _implementation(tensor, name):
     return globals()[f"{name}_{chosen}"]
 
 
-@torch.library.custom_op("deblurlib::dynamic_filter", mutates_args=())
+@backend.operator
 def _dynamic_filter(x: Tensor, logits: Tensor, kernel_size: int) -> Tensor:
     if x.numel() == 0:
         return x.new_empty(x.shape)
@@ -120,7 +120,7 @@ def _dynamic_filter(x: Tensor, logits: Tensor, kernel_size: int) -> Tensor:
     return _implementation(tensors[0], "forward")(*tensors, kernel_size).to(x.dtype).contiguous()
 
 
-@torch.library.custom_op("deblurlib::dynamic_filter_backward", mutates_args=())
+@backend.operator
 def _dynamic_filter_backward(grad: Tensor, x: Tensor, logits: Tensor, kernel_size: int) -> tuple[Tensor, Tensor]:
     if x.numel() == 0:
         return x.new_empty(x.shape), logits.new_zeros(logits.shape)
@@ -129,12 +129,12 @@ def _dynamic_filter_backward(grad: Tensor, x: Tensor, logits: Tensor, kernel_siz
     return grad_x.to(x.dtype).contiguous(), grad_logits.to(logits.dtype).contiguous()
 
 
-@_dynamic_filter.register_fake
+@torch.library.register_fake("deblurlib::dynamic_filter")
 def _(x, logits, kernel_size):
     return x.new_empty(x.shape)
 
 
-@_dynamic_filter_backward.register_fake
+@torch.library.register_fake("deblurlib::dynamic_filter_backward")
 def _(grad, x, logits, kernel_size):
     return x.new_empty(x.shape), logits.new_empty(logits.shape)
 
@@ -148,7 +148,7 @@ def _gradients(ctx, grad):
     return *_dynamic_filter_backward(grad, *ctx.saved_tensors, ctx.kernel_size), None
 
 
-_dynamic_filter.register_autograd(_gradients, setup_context=_save)
+torch.library.register_autograd("deblurlib::dynamic_filter", _gradients, setup_context=_save)
 
 
 @register_flop_formula(torch.ops.deblurlib.dynamic_filter)

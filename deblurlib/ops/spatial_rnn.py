@@ -155,7 +155,7 @@ def _implementation(tensor, name):
     return globals()[f"{name}_{chosen}"]
 
 
-@torch.library.custom_op("deblurlib::spatial_rnn", mutates_args=())
+@backend.operator
 def _spatial_rnn(x: Tensor, p: Tensor, direction: str) -> Tensor:
     if p.numel() == 0:
         return x.new_empty(p.shape)
@@ -163,7 +163,7 @@ def _spatial_rnn(x: Tensor, p: Tensor, direction: str) -> Tensor:
     return _implementation(wide, "forward")(wide, *tensors, direction).to(x.dtype).contiguous()
 
 
-@torch.library.custom_op("deblurlib::spatial_rnn_backward", mutates_args=())
+@backend.operator
 def _spatial_rnn_backward(grad: Tensor, x: Tensor, p: Tensor, h: Tensor, direction: str) -> tuple[Tensor, Tensor]:
     if p.numel() == 0:
         return x.new_empty(x.shape), p.new_empty(p.shape)
@@ -172,12 +172,12 @@ def _spatial_rnn_backward(grad: Tensor, x: Tensor, p: Tensor, h: Tensor, directi
     return grad_x.to(x.dtype).contiguous(), grad_p.to(p.dtype).contiguous()
 
 
-@_spatial_rnn.register_fake
+@torch.library.register_fake("deblurlib::spatial_rnn")
 def _(x, p, direction):
     return x.new_empty(p.shape)
 
 
-@_spatial_rnn_backward.register_fake
+@torch.library.register_fake("deblurlib::spatial_rnn_backward")
 def _(grad, x, p, h, direction):
     return x.new_empty(x.shape), p.new_empty(p.shape)
 
@@ -191,7 +191,7 @@ def _gradients(ctx, grad):
     return *_spatial_rnn_backward(grad, *ctx.saved_tensors, ctx.direction), None
 
 
-_spatial_rnn.register_autograd(_gradients, setup_context=_save)
+torch.library.register_autograd("deblurlib::spatial_rnn", _gradients, setup_context=_save)
 
 
 @register_flop_formula(torch.ops.deblurlib.spatial_rnn)
