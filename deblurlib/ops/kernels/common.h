@@ -52,19 +52,23 @@ INLINE i64 round_up(i64 n, i64 unit) { return (n + unit - 1) / unit * unit; }
 INLINE i64 min_i64(i64 a, i64 b) { return a < b ? a : b; }
 INLINE i64 max_i64(i64 a, i64 b) { return a > b ? a : b; }
 
-/* a0 b0 a1 b1 ... of the lower and of the upper halves. */
+/* a0 b0 a1 b1 ... of the lower and of the upper halves, and all lanes in order. */
 #if LANES == 2
 #define LOWER 0, 2
 #define UPPER 1, 3
+#define COUNT 0, 1
 #elif LANES == 4
 #define LOWER 0, 4, 1, 5
 #define UPPER 2, 6, 3, 7
+#define COUNT 0, 1, 2, 3
 #elif LANES == 8
 #define LOWER 0, 8, 1, 9, 2, 10, 3, 11
 #define UPPER 4, 12, 5, 13, 6, 14, 7, 15
+#define COUNT 0, 1, 2, 3, 4, 5, 6, 7
 #else
 #define LOWER 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define UPPER 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define COUNT 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 #endif
 #if defined(__clang__)
 INLINE vec lower(vec a, vec b) { return __builtin_shufflevector(a, b, LOWER); }
@@ -82,8 +86,8 @@ INLINE vec shift(const int reverse, const int s, vec v, vec fill) {
         moved[i] = reverse ? (i + s < LANES ? v[i + s] : fill[i]) : (i >= s ? v[i - s] : fill[i]);
     return moved;
 #else
-    ints from;
-    for (int i = 0; i < LANES; i++) from[i] = reverse ? i + s : LANES + i - s;
+    ints from = {COUNT};
+    from += reverse ? s : LANES - s;
     return reverse ? __builtin_shuffle(v, fill, from) : __builtin_shuffle(fill, v, from);
 #endif
 }
