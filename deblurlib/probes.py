@@ -95,12 +95,16 @@ def probe(fit: Pixels, judge: Pixels, features: Iterable[str], motion: str, ridg
     """R² on `judge` of the ridge regression from some features to one quantity of the motion, fitted on `fit`.
 
     R² = 1 - mean squared error / variance of the target: 0 is what its mean would reach, and it may be negative.
-    ridge: the penalty for standardised features, per pixel.
     """
+    exact = judge.motion[motion]
+    return float(1 - np.mean((exact - predict(fit, judge, features, motion, ridge)) ** 2) / exact.var())
+
+
+def predict(fit: Pixels, judge: Pixels, features: Iterable[str], motion: str, ridge: float = 1e-2) -> np.ndarray:
+    """What that regression says of the pixels of `judge`, (N,). ridge: the penalty for standardised features, per pixel."""
     x, x_judge = (np.concatenate([pixels.features[name] for name in features]) for pixels in (fit, judge))
-    y, y_judge = fit.motion[motion], judge.motion[motion]
+    y = fit.motion[motion]
     mean, scale = x.mean(-1, keepdims=True), x.std(-1, keepdims=True) + 1e-9
     x, x_judge = (x - mean) / scale, (x_judge - mean) / scale
     weights = np.linalg.solve(x @ x.T + ridge * x.shape[1] * np.eye(len(x)), x @ (y - y.mean()))
-    error = y_judge - (weights @ x_judge + y.mean())
-    return float(1 - (error**2).mean() / y_judge.var())
+    return weights @ x_judge + y.mean()

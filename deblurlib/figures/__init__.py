@@ -14,7 +14,7 @@ from .reblurring import descent, difference_maps, local_filters
 from .recurrence import receptive_fields, signed_maps, svrnn
 from .sampling import distance_error, point_clouds, sampling_points
 from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture, show, use_style
-from .tables import against_cost, differences, printed_against_bound, stacked_counts
+from .tables import against_cost, correlations_with_controls, differences, printed_against_bound, stacked_counts
 
 __all__ = [
     "accuracy_against_time", "attention_rows", "maps_beside_pictures", "overview_and_crops", "worst_window",
@@ -27,6 +27,6 @@ __all__ = [
     "receptive_fields", "signed_maps", "svrnn",
     "descent", "difference_maps", "local_filters",
     "distance_error", "point_clouds", "sampling_points",
-    "against_cost", "differences", "printed_against_bound", "stacked_counts",
+    "against_cost", "correlations_with_controls", "differences", "printed_against_bound", "stacked_counts",
     "COLOURS", "DIVERGING", "SEQUENTIAL", "as_picture", "show", "use_style",
 ]  # fmt: skip

@@ -25,6 +25,31 @@ def differences(rows, estimates, intervals, printed, against: str, width: float 
     return figure
 
 
+def correlations_with_controls(table, names, width: float = 8.5):
+    """Rank correlations with their intervals over the band of chance, and what they become under three controls.
+
+    table: columns rho, low, high, "chance low", "chance high", "given edges", "sharp", "untrained" (NaN where there is none);
+    names: of its rows, from top to bottom.
+    """
+    places = np.arange(len(table))
+    figure, axis = plt.subplots(figsize=(width, 0.42 * len(table) + 1.3))
+    axis.axvline(0, color="0.4", linewidth=1)
+    axis.barh(
+        places, table["chance high"] - table["chance low"], left=table["chance low"], height=0.7, color="0.88", label="chance"
+    )
+    error = np.abs([table.rho - table.low, table.high - table.rho])
+    axis.errorbar(table.rho, places, xerr=error, fmt="o", color=COLOURS["blue"], capsize=3, label="trained, blurry picture")
+    for column, marker, label in (("given edges", "s", "given edges"), ("sharp", "o", "on the sharp picture"),
+                                  ("untrained", "x", "untrained network")):  # fmt: skip
+        style = {"markerfacecolor": "none"} if marker != "x" else {}
+        axis.plot(table[column], places, marker, color=COLOURS["vermilion"], markersize=7, label=label, **style)
+    axis.set_yticks(places, names)
+    axis.invert_yaxis()
+    axis.set(xlabel="rank correlation with the exact blur path, within scenes")
+    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
 def stacked_counts(table, xlabel: str, width: float = 8.5):
     """One bar a row of `table`, divided into its columns, each part with its count."""
     figure, axis = plt.subplots(figsize=(width, 0.45 * len(table) + 1.2))
