@@ -1,7 +1,7 @@
 # `make reproduce` and `make test` are the two commands to know; `make` alone lists the others.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lab lint bench notebooks pins clean distclean
+.PHONY: help install reproduce test test-slow lab lint bench notebooks pins clean distclean
 
 PYTHON ?= python3     # 3.11 or newer, with pip
 PRESET ?= quick       # smoke, quick, gpu or paper
@@ -21,7 +21,7 @@ export PIP_ROOT_USER_ACTION := ignore
 option = $(if $(strip $(2)),--$(1) "$(strip $(2))")
 
 help:  ## list the commands
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep -E '^[a-z]+:.*##' Makefile
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep -E '^[a-z]+:.*##' Makefile
 	@echo; echo 'Options: PRESET=smoke|quick|gpu|paper DATA=/path VARIANT=blur|blur_gamma RESULTS=/path NOTEBOOKS="01 04" JOBS=2 FORCE=1'
 
 install: $(INSTALLED)  ## create .venv with the pinned packages (done by the others when needed)
@@ -36,6 +36,10 @@ test: $(INSTALLED)  ## run pytest, then every notebook through nbval; results/ s
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 	DEBLURLIB_RESULTS="$(CURDIR)/build/nbval" $(BIN)/python -m pytest notebooks -n 2 --dist loadscope \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout 300 --nbval-sanitize-with tests/nbval_sanitize.cfg
+
+test-slow: export OMP_NUM_THREADS := 1
+test-slow: $(INSTALLED)  ## run the tests that take minutes
+	$(BIN)/python -m pytest tests -n 2 -m slow
 
 lab: $(INSTALLED)  ## open the book in JupyterLab
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks

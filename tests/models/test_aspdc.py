@@ -6,7 +6,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from deblurlib.models import count_macs, create_model, list_variants, load_model, save_model
+from deblurlib.models import count_macs, create_model, list_variants, load_model
 from deblurlib.models.aspdc import ASPDCConfig, ASPDCModule, misread_by_mmcv, released_names
 
 TABLE_5 = {  # version: parameters, multiply-accumulates at 720p in units of 1e9
@@ -85,42 +85,14 @@ def test_macs_at_720p(version):
     assert count_macs(hollow(version), (720, 1280)) / 1e9 == pytest.approx(TABLE_5[version][1], abs=0.06)
 
 
-@pytest.mark.parametrize(
-    "variant, size",
-    [(variant, (1, 3, 32, 48)) for variant in PARAMETERS]
-    + [(variant, size) for variant in ("paper", "v1", "mmcv_flat", "figure3") for size in ((2, 3, 37, 51), (1, 3, 16, 16))],
-)
-def test_any_size_forward_and_backward(variant, size):
-    model = make(variant)
-    output = model(torch.rand(size))
-    assert output.shape == size
-    output.square().mean().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
-        assert parameter.grad.any(), name
-
-
 def test_afim_may_see_the_branches_instead():
     model = scatter(make(afim_input="branches"))
     assert model.body[0].afim[0].in_channels == 4 * 16 and model(torch.rand(1, 3, 20, 20)).shape == (1, 3, 20, 20)
 
 
-def test_a_step_downhill_lowers_the_loss():
-    model = make("paper")
-    blurry, sharp = torch.rand(2, 1, 3, 24, 24)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    loss = F.mse_loss(model(blurry), sharp)
-    loss.backward()
-    optimizer.step()
-    assert F.mse_loss(model(blurry), sharp) < loss
-
-
-def test_saved_and_loaded_networks_give_the_same_output(tmp_path):
-    model, x = scatter(make("v7")), torch.rand(1, 3, 21, 18)
-    again = load_model("aspdc", save_model(model, tmp_path / "w.safetensors", {}))
-    assert again.recipe == model.recipe and torch.equal(again(x), model(x))
-    branches = create_model("aspdc", **TINY, branches=[0, 3])  # as JSON would give them
-    assert branches.config.branches == [0, 3] and branches(x).shape == x.shape
+def test_branches_may_be_a_list_as_in_json():
+    branches = create_model("aspdc", **TINY, branches=[0, 3])
+    assert branches.config.branches == [0, 3] and branches(torch.rand(1, 3, 21, 18)).shape == (1, 3, 21, 18)
 
 
 def test_odd_sizes_are_padded_not_resized():
