@@ -28,7 +28,7 @@ def make(name, variant, scattered=False):
 def pictures(name, *shape):
     """What a network takes: a blurry picture; for the reblurring network a blurry and a sharp one. And what it should give."""
     sharp = F.interpolate(torch.rand(*shape[:2], *(-(-n // 4) for n in shape[2:])), scale_factor=4, mode="bilinear")
-    sharp = sharp[..., : shape[2], : shape[3]] + 0.1 * torch.rand(shape)
+    sharp = sharp[..., : shape[2], : shape[3]]  # no noise: averaged away, it could only be learned by heart
     blurry = F.avg_pool2d(F.pad(sharp, (4, 4, 0, 0), mode="reflect"), (1, 9), 1)
     return ((blurry, sharp), blurry) if name == "reblur" else ((blurry,), sharp)
 
@@ -101,7 +101,7 @@ def test_one_step_lowers_the_loss(name, variant):
 @every_network
 def test_overfits_one_patch(name, variant):
     """Within 200 steps, by 6 dB or more; a network whose parts do not work together stays where it is."""
-    losses = train(name, variant, 200, 3e-3)
+    losses = train(name, variant, 200, 5e-4 if name == "svrnn" else 1e-3)
     assert 10 * (losses[0] / losses.min()).log10() > 6
 
 
