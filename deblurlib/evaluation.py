@@ -1,6 +1,7 @@
 """Measuring restored pictures: metrics named by preset, prediction on any size, one row an image as a pandas table."""
 
 from collections.abc import Iterable
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -76,20 +77,23 @@ def evaluate(
 
     dataset: anything that gives Samples with a sharp picture, such as SceneDataset or PairedFolder. model: None measures
     the blurry pictures alone. Metrics are names in METRICS. Pictures are compared as floats, clamped to [0, 1].
+    device: the model works there and returns to where it was; None = where it is.
     """
     unknown = set(metrics) - set(METRICS)
     if unknown:
         raise ValueError(f"There is no metric {sorted(unknown)[0]!r}: choose among {', '.join(METRICS)}.")
     rows = []
-    for i in tqdm(range(len(dataset)), desc="evaluate", disable=None if progress is None else not progress, leave=False):
-        sample = dataset[i]
-        if sample.sharp is None:
-            raise ValueError(f"{sample.name} has no sharp picture to compare with: this data set can be deblurred, not measured.")
-        output, target = None, sample.sharp
-        if model is not None:
-            pictures, target = task(model, sample)
-            output = predict(model, *pictures, device=device)
-        rows.append(score(sample, output, target, metrics))
+    bar = tqdm(range(len(dataset)), desc="evaluate", disable=None if progress is None else not progress, leave=False)
+    with _on(device, model):
+        for i in bar:
+            sample = dataset[i]
+            if sample.sharp is None:
+                raise ValueError(f"{sample.name} has no sharp picture to compare with: it can be deblurred, not measured.")
+            output, target = None, sample.sharp
+            if model is not None:
+                pictures, target = task(model, sample)
+                output = predict(model, *pictures)
+            rows.append(score(sample, output, target, metrics))
     return pd.DataFrame(rows)
 
 
@@ -100,6 +104,20 @@ def score(sample: Sample, output, target=None, metrics: Iterable[str] = DEFAULT_
     restored = {} if output is None else {name: METRICS[name](output, target) for name in metrics}
     blurry = {f"blurry {name}": METRICS[name](sample.blurry, sample.sharp) for name in metrics}
     return {"image": sample.name, **restored, **blurry}
+
+
+@contextmanager
+def _on(device, model):
+    """The model (None: no model) on that device for a while, and back again."""
+    if model is None:
+        yield
+        return
+    home = next(model.parameters()).device
+    model.to(device or home)
+    try:
+        yield
+    finally:
+        model.to(home)
 
 
 def _clipped(picture) -> np.ndarray:

@@ -49,6 +49,31 @@ def test_evaluate_gives_one_row_an_image():
     assert list(evaluate(None, data, ["rgb-psnr"], progress=False).columns) == ["image", "blurry rgb-psnr"]
 
 
+class Traveller(torch.nn.Module):
+    """A network that fails with pictures unless it was moved, and remembers where to."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.moves = torch.nn.Parameter(torch.ones(1)), []
+
+    def to(self, device):
+        self.moves.append(str(device))
+        return self
+
+    def forward(self, x):
+        if self.moves[-1] != "cpu:0":
+            raise RuntimeError("Expected all tensors to be on the same device")
+        return x * self.weight
+
+
+def test_the_network_works_on_the_device_asked_for_and_returns():
+    model, data = Traveller(), SceneDataset("validation", 2, 48)
+    assert len(evaluate(model, data, device="cpu:0", progress=False)) == 2 and model.moves == ["cpu:0", "cpu"]
+    with pytest.raises(ValueError, match="has no sharp picture"):
+        evaluate(model, [Sample(torch.rand(3, 16, 16))], device="cpu:0", progress=False)
+    assert model.moves[2:] == ["cpu:0", "cpu"]
+
+
 def test_predictions_stay_in_range_and_shape():
     model = create_model("svdn", size="small")
     torch.nn.init.constant_(model.head[-1].bias, 5.0)

@@ -31,7 +31,9 @@ class SVDNConfig:
     neck: str = "deconvolution"  # or "residual" (the ablation's), "rigid" (deformable layers with all offsets held at zero)
     blocks: int = 2  # residual blocks a stage
     stem_blocks: int = 1
+    concatenate: bool = True  # features of all depths are joined; False: the last ones go on alone
     fuse_stem: bool = True  # the downsampled feature joins the concatenation
+    residual: bool = True  # the network's output is added to the blurry picture
     neck_activation: bool = False  # a PReLU between the two deformable convolutions
 
 
@@ -42,6 +44,8 @@ VARIANTS = {
     "fd": {},
     "fd_og": {},  # the same network as fd; the guidance is in the loss
     "fd_rigid": {"neck": "rigid"},  # equal parameters, no adaptive positions
+    "no_concat": {"concatenate": False},  # without two choices that section 3.1 gives reasons for
+    "no_skip": {"residual": False},
     "paper": {},
 }
 
@@ -59,7 +63,8 @@ class SVDN(nn.Module):
         self.stages = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(half, dilation) for _ in range(config.blocks))) for dilation in config.dilations
         )
-        self.fuse = conv_prelu(half * (len(config.dilations) + config.fuse_stem), half)
+        self.joined = slice(0 if config.fuse_stem else 1, None) if config.concatenate else slice(-1, None)
+        self.fuse = conv_prelu(half * len([self.stem, *self.stages][self.joined]), half)
         if config.neck == "residual":
             self.neck = ResidualBlock(half)
         else:
@@ -78,12 +83,13 @@ class SVDN(nn.Module):
         features = [self.stem(x)]  # (B, 2w, H/2, W/2)
         for stage in self.stages:
             features.append(stage(features[-1]))
-        fused = self.fuse(torch.cat(features if self.config.fuse_stem else features[1:], 1))  # (B, 2w, H/2, W/2)
+        fused = self.fuse(torch.cat(features[self.joined], 1))  # (B, 2w, H/2, W/2)
         if self.config.neck == "residual":
             deblurred, extras = self.neck(fused), {}
         else:
             deblurred, extras = self.neck(*fused.chunk(2, 1))
-        output = crop(x + self.head(deblurred))
+        output = self.head(deblurred)  # (B, 3, H, W)
+        output = crop(x + output if self.config.residual else output)
         return (output, extras) if return_extras else output
 
     def extras(self, blurry) -> dict:

@@ -5,7 +5,10 @@ from torch import nn
 from deblurlib.models import create_model, list_variants
 from deblurlib.ops import deform_conv2d, sampling_points
 
-PARAMETERS = {"base": 720_623, "dilated": 720_623, "fd": 812_019, "fd_og": 812_019, "fd_rigid": 812_019, "paper": 812_019}
+PARAMETERS = {
+    "base": 720_623, "dilated": 720_623, "fd": 812_019, "fd_og": 812_019, "fd_rigid": 812_019, "no_concat": 701_427,
+    "no_skip": 812_019, "paper": 812_019,
+}  # fmt: skip
 PARTS = {"stem": 37_731, "stages": 442_374, "fuse": 147_457, "head": 10_116}
 
 
@@ -97,6 +100,24 @@ def test_rigid_control_never_moves_its_points():
     nn.init.normal_(model.neck.ow1.weight)
     extras = model.extras(torch.rand(1, 3, 32, 32))
     assert extras["offset"].abs().max() == 0 and extras["mask"].std() > 0
+
+
+def test_without_the_global_skip_the_output_is_what_was_added():
+    torch.manual_seed(0)
+    whole, bare, x = create_model("svdn", size="small"), create_model("svdn", "no_skip", size="small"), torch.rand(1, 3, 33, 40)
+    bare.load_state_dict(whole.state_dict())
+    with torch.no_grad():
+        assert torch.allclose(x + bare(x), whole(x), atol=1e-6)
+
+
+def test_without_concatenation_only_the_last_features_go_on():
+    torch.manual_seed(0)
+    model, x = create_model("svdn", "no_concat", size="small"), torch.rand(1, 3, 32, 32)
+    read = []
+    model.fuse.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    model.stages[-1].register_forward_hook(lambda _, inputs, output: read.append(output))
+    model(x)
+    assert torch.equal(*read)
 
 
 def test_layout_of_offsets_by_a_unit_shift_on_a_ramp():
