@@ -1,7 +1,7 @@
 """Figures with sliders for JupyterLab; each can also stand still, for readers without a kernel.
 
-A function returns an `Explorer`. In a notebook, `lesson.figure(explorer.figure(), name)` shows it at its first values, and the
-explorer as the last line of a cell shows the sliders. Executed notebooks are stored with the former alone.
+A function returns an `Explorer`. `lesson.explore(explorer, name)` as the last line of a cell shows its figure as it stands, and in
+JupyterLab the sliders below. Notebooks are stored with the figure alone.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def camera_path(length: int = 15, angle: int = 30, turn: int = 90, constant: flo
     )
 
 
-def ringing(signal: np.ndarray, radius: float = 0.9, taps: int = 9) -> Explorer:
+def ringing(signal: np.ndarray, radius: float = 1.0, taps: int = 9) -> Explorer:
     """The recursive inverse of the kernel r^m, whose zeros all have the radius r, run on a signal that was stored in 8 bits."""
 
     def draw(radius):
@@ -73,7 +73,7 @@ def noise_and_constant(sharp: np.ndarray, kernel: np.ndarray, noise: float = 0.0
         observed = blurred + noise * grain
         restored = theory.apply_filter(observed, theory.inverse_filter(transfer, constant))
         titled = {f"observed, {psnr(observed, sharp):.1f} dB": observed, f"restored, {psnr(restored, sharp):.1f} dB": restored}
-        return figures.pictures({**titled, "sharp": sharp}, width=7.5)
+        return figures.pictures({**titled, "sharp": sharp}, width=6)
 
     return Explorer(draw, noise=_logarithmic(noise, -4, -1, "noise"), constant=_logarithmic(constant, -5, 0, "Wiener constant c"))
 
