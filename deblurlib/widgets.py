@@ -1,7 +1,7 @@
 """Figures with sliders for JupyterLab; each can also stand still, for readers without a kernel.
 
-A function returns an `Explorer`. `lesson.explore(explorer, name)` as the last line of a cell shows its figure as it stands, and in
-JupyterLab the sliders below. Notebooks are stored with the figure alone.
+Each function returns an `Explorer`. As the last line of a cell, `lesson.explore(explorer, name)` shows its figure as it stands,
+and in JupyterLab the sliders below. Notebooks are stored with the figure alone.
 """
 
 from collections.abc import Callable
