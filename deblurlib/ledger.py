@@ -15,16 +15,17 @@ from .papers import claims
 from .results import environment, write_atomically
 from .statistics import holm, verdict
 
-RECORDED = ("value", "low", "high", "p", "holds", "note", "preset", "seed", "data")
+RECORDED = ("value", "low", "high", "p", "holds", "seeds", "note", "preset", "seed", "data")
 
 
-def record(lesson, id: str, value, interval=None, p=None, holds=None, note: str = "") -> pd.DataFrame:
+def record(lesson, id: str, value, interval=None, p=None, *, holds=None, seeds=None, note: str = "") -> pd.DataFrame:
     """Write what `lesson` measured for the claim `id` to its results folder; return it as a row to show.
 
     value: the number that the claim's `test` in papers/claims.csv asks for, in its unit. interval and p: of a difference or
     a correlation, as `statistics.paired_bootstrap` and `spearman_interval` give them. holds: whether an exact statement is
-    true; None with a note that says why where the measurement does not decide, and for claims about GoPro on other data. The
-    verdict shown is that of the claim alone; `ledger` corrects for the other claims of the same table.
+    true; None with a note that says why where the measurement does not decide, and for claims about GoPro on other data.
+    seeds: for a claim that compares trainings, and for no other, how often each was repeated; a single seed decides nothing.
+    The verdict shown is that of the claim alone; `ledger` corrects for the other claims of the same table.
 
     Raises ValueError for an unknown claim, one of another notebook, or a measurement that its rule cannot judge.
     """
@@ -38,7 +39,7 @@ def record(lesson, id: str, value, interval=None, p=None, holds=None, note: str 
         "id": id, "notebook": lesson.name, "preset": lesson.preset.name, "seed": lesson.seed, "data": lesson.data_name,
         "value": _number(value, f"The value of {id}"),
         **_uncertainty(claim, interval, p),
-        "holds": _truth(claim, holds, note, lesson.data), "note": note,
+        "holds": _truth(claim, holds, note, lesson.data), "seeds": _seeds(claim, seeds), "note": note,
     }  # fmt: skip
     origin = {"device": lesson.device.type, **environment()}
     for path, content in zip(_paths(lesson.results, claim), (row, origin), strict=True):
@@ -49,9 +50,9 @@ def record(lesson, id: str, value, interval=None, p=None, holds=None, note: str 
 def ledger(results: str | Path, notebook: str | None = None) -> pd.DataFrame:
     """Every claim of papers/claims.csv with what was recorded below `results` and the verdict; one row a claim.
 
-    Adds value, low, high, p, p_holm, holds, note, preset, seed, data and verdict, empty where nothing was recorded. p_holm is
-    corrected within a table: over the recorded claims that share paper and `where`. notebook: the claims of that one alone,
-    as if no other had run, so that it shows the same whatever else is in the folder.
+    Adds value, low, high, p, p_holm, holds, seeds, note, preset, seed, data and verdict, empty where nothing was recorded.
+    p_holm is corrected within a table: over the recorded claims that share paper and `where`. notebook: the claims of that
+    one alone, as if no other had run, so that it shows the same whatever else is in the folder.
     """
     rows = claims()
     rows = rows if notebook is None else rows[rows.notebook == notebook]
@@ -59,21 +60,24 @@ def ledger(results: str | Path, notebook: str | None = None) -> pd.DataFrame:
 
 
 def readable(rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a ledger to show: id, claim, where, printed and ours as text with unit and interval, verdict."""
+    """The columns of a ledger to show: id, claim, where, printed and ours as text with unit and interval, verdict, note."""
     shown = rows[["id", "claim", "where"]].copy()
     shown["printed"] = [_with_unit(row.printed, row.unit) for _, row in rows.iterrows()]
     shown["ours"] = [_ours(row) for _, row in rows.iterrows()]
-    return shown.assign(verdict=rows.verdict, note=rows.note.fillna("")).reset_index(drop=True)
+    shown["verdict"] = rows.verdict
+    shown["note"] = [_note(row.note, row.seeds) for _, row in rows.iterrows()]
+    return shown.reset_index(drop=True)
 
 
 def _judge(rows: pd.DataFrame) -> pd.DataFrame:
-    rows = rows.astype({"value": float, "low": float, "high": float, "p": float, "seed": "Int64"}).assign(p_holm=np.nan)
+    kinds = dict.fromkeys(("value", "low", "high", "p"), float) | dict.fromkeys(("seeds", "seed"), "Int64")
+    rows = rows.astype(kinds).assign(p_holm=np.nan)
     for _, table in rows[rows.p.notna()].groupby(["paper", "where"]):
         rows.loc[table.index, "p_holm"] = holm(table.p)
     rows["verdict"] = [
         verdict(
             row.rule, value=None if np.isnan(row.value) else row.value, interval=(row.low, row.high), p=row.p_holm,
-            holds=row.holds, direction=row.direction, margin=row.margin,
+            holds=row.holds, direction=row.direction, margin=row.margin, seeds=None if pd.isna(row.seeds) else row.seeds,
         )
         for _, row in rows.iterrows()
     ]  # fmt: skip
@@ -121,6 +125,13 @@ def _truth(claim, holds, note, data) -> bool | None:
     return None if holds is None else bool(holds)
 
 
+def _seeds(claim, seeds) -> int | None:
+    if claim.trainings != (seeds is not None):
+        wanted = "compares trainings: say with `seeds`" if claim.trainings else "compares no trainings: do not say"
+        raise ValueError(f"Claim {claim.id} {wanted} how often each was repeated.")
+    return None if seeds is None else int(seeds)
+
+
 def _number(value, what) -> float:
     number = float(f"{float(value):.6g}")
     if not math.isfinite(number):
@@ -130,6 +141,11 @@ def _number(value, what) -> float:
 
 def _with_unit(text, unit) -> str:
     return f"{text} {unit}".strip() if text else ""
+
+
+def _note(note, seeds) -> str:
+    repeated = "" if pd.isna(seeds) else "a single seed" if seeds == 1 else f"{seeds} seeds"
+    return "; ".join(text for text in (note, repeated) if text and not pd.isna(text))
 
 
 def _ours(row) -> str:

@@ -48,12 +48,12 @@ class Lesson:
         self.figure(explorer.figure(), name)
         return explorer
 
-    def claim(self, id: str, value, interval=None, p=None, holds=None, note: str = "") -> pd.DataFrame:
+    def claim(self, id: str, value, interval=None, p=None, **details) -> pd.DataFrame:
         """Record what was measured for a claim of papers/claims.csv and show the verdict; see `deblurlib.ledger.record`.
 
-        A paired difference goes in as `lesson.claim("S3", *paired_bootstrap(differences))`.
+        A paired difference goes in as `lesson.claim("R2", *paired_bootstrap(differences))`, one of trainings with `seeds=3`.
         """
-        return ledger.record(self, id, value, interval, p, holds, note)
+        return ledger.record(self, id, value, interval, p, **details)
 
     def claims(self) -> pd.DataFrame:
         """What this lesson recorded for its claims, with verdicts; "not measured" for those it did not come to."""

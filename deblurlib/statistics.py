@@ -11,7 +11,7 @@ VERDICTS = ("reproduced", "direction only", "inconclusive", "contradicted", "nee
 
 
 class Estimate(NamedTuple):
-    """A number with its uncertainty; `lesson.claim("S3", *estimate)` records one."""
+    """A number with its uncertainty; `lesson.claim("R2", *estimate)` records one."""
 
     value: float
     interval: tuple[float, float]
@@ -102,21 +102,24 @@ def holm(p_values) -> np.ndarray:
     return adjusted
 
 
-def verdict(rule: str, *, value=None, interval=None, p=None, holds=None, direction="+", margin=None) -> str:
+def verdict(rule: str, *, value=None, interval=None, p=None, holds=None, direction="+", margin=None, seeds=None) -> str:
     """What a measurement says about a claim.
 
     ===============  =========================================================================================
     reproduced       exact: it holds. difference, correlation: p < 0.05 on the claimed side; and where the paper prints
                      a size, that size lies inside the interval or ours is at least as large
     direction only   difference: p < 0.05 on the claimed side, but the whole interval is below the printed size
-    inconclusive     difference, correlation: p >= 0.05, or the interval contains 0. exact: measured, but it does not decide
+    inconclusive     difference, correlation: p >= 0.05, or the interval contains 0. exact: measured, but it does not decide.
+                     Any claim that compares trainings from a single seed, whatever was measured
     contradicted     exact: it does not hold. difference, correlation: p < 0.05 on the other side
     needs GoPro      the claim speaks of GoPro's test set, and what was measured elsewhere does not decide (else as exact)
     not measured     nothing was recorded
     ===============  =========================================================================================
 
     direction: "+" or "-", the claimed sign of `value`. margin: the printed size, without a sign. p: two-sided, after `holm`
-    over the claims of one table. holds: for exact statements, None where the measurement does not decide.
+    over the claims of one table. holds: for exact statements, None where the measurement does not decide. seeds: of claims
+    that compare trainings, how often each training was repeated; None for the others. An interval over pictures cannot tell
+    two trainings that differ in what is claimed from two that differ by luck.
     """
     if rule not in RULES:
         raise ValueError(f"There is no rule {rule!r}: choose one of {', '.join(RULES)}.")
@@ -124,6 +127,8 @@ def verdict(rule: str, *, value=None, interval=None, p=None, holds=None, directi
         return "needs GoPro"
     if value is None:
         return "not measured"
+    if seeds is not None and seeds < 2:
+        return "inconclusive"
     if rule in ("exact", "needs GoPro"):
         return "inconclusive" if holds is None else "reproduced" if holds else "contradicted"
     if direction not in ("+", "-"):

@@ -15,8 +15,9 @@ from deblurlib.lesson import Lesson, open_lesson
 from deblurlib.presets import get_preset
 from deblurlib.statistics import VERDICTS, paired_bootstrap
 
-STRONG = {"value": 0.7, "interval": (0.5, 0.9), "p": 0.001}
-WEAK = {"value": 0.1, "interval": (0.01, 0.2), "p": 0.03}
+STRONG = {"value": 0.7, "interval": (0.5, 0.9), "p": 0.001, "seeds": 3}
+WEAK = {"value": 0.1, "interval": (0.01, 0.2), "p": 0.03, "seeds": 3}
+OF_ONE_NETWORK = {"seeds": None}
 
 
 @pytest.fixture
@@ -43,11 +44,11 @@ def test_a_record_is_judged_shown_and_kept_with_its_origin(lesson, tmp_path):
     shown = lesson("08").claim("S1", **STRONG)
     assert shown.to_dict("records") == [{
         "id": "S1", "claim": "Dilations of 1, 2 and 4 beat dilations of 1 at equal parameters.", "where": "Table 2",
-        "printed": "0.67 dB", "ours": "0.7 [0.5, 0.9] dB", "verdict": "reproduced", "note": "",
+        "printed": "0.67 dB", "ours": "0.7 [0.5, 0.9] dB", "verdict": "reproduced", "note": "3 seeds",
     }]  # fmt: skip
     assert json.loads((tmp_path / "ledger" / "08_S1.json").read_text()) == {
         "id": "S1", "notebook": "08", "preset": "smoke", "seed": 3, "data": "bundled scenes",
-        "value": 0.7, "low": 0.5, "high": 0.9, "p": 0.001, "holds": None, "note": "",
+        "value": 0.7, "low": 0.5, "high": 0.9, "p": 0.001, "holds": None, "seeds": 3, "note": "",
     }  # fmt: skip
     origin = json.loads((tmp_path / "ledger" / "08_S1.origin.json").read_text())
     assert origin["device"] == "cpu" and {"git_commit", "versions"} <= set(origin)
@@ -58,9 +59,9 @@ def test_a_record_is_judged_shown_and_kept_with_its_origin(lesson, tmp_path):
 def test_equal_measurements_are_equal_bytes(lesson, tmp_path):
     path = tmp_path / "ledger" / "08_S2.json"
     differences = np.random.default_rng(0).normal(0.3, 0.1, (3, 9))
-    record(lesson("08"), "S2", *paired_bootstrap(differences))
+    record(lesson("08"), "S2", *paired_bootstrap(differences), seeds=len(differences))
     first = path.read_bytes()
-    record(lesson("08"), "S2", *map(torch.tensor, paired_bootstrap(differences)))  # numbers of any library
+    record(lesson("08"), "S2", *map(torch.tensor, paired_bootstrap(differences)), seeds=np.int64(3))  # numbers of any library
     assert path.read_bytes() == first and b"commit" not in first
     assert sorted(p.name for p in path.parent.iterdir()) == ["08_S2.json", "08_S2.origin.json"]
 
@@ -89,7 +90,7 @@ def test_tables_of_equal_number_in_two_papers_are_two_families(lesson, tmp_path)
 
 def test_a_lesson_shows_its_own_claims_whatever_else_was_recorded(lesson, tmp_path):
     fifth, eighth = lesson("05"), lesson("08")
-    fifth.claim("R2", **STRONG | {"p": 0.03})
+    fifth.claim("R2", **STRONG | OF_ONE_NETWORK | {"p": 0.03})
     before = fifth.claims()
     eighth.claim("R3", **WEAK)
     assert fifth.claims().equals(before) and set(before.id) == {"R2", "R20"}
@@ -106,6 +107,20 @@ def test_exact_statements_hold_or_do_not_or_cannot_be_decided(lesson, tmp_path):
     assert found[["V1", "V5", "V8"]].tolist() == ["reproduced", "contradicted", "inconclusive"]
     assert readable(ledger(tmp_path)).set_index("id").loc["V5", "note"] == "half of the weights are negative"
     assert set(found) <= set(VERDICTS)
+
+
+def test_trainings_from_a_single_seed_decide_nothing(lesson, tmp_path):
+    alone = lesson("08").claim("S1", **STRONG | {"seeds": 1})
+    assert alone.verdict[0] == "inconclusive" and alone.note[0] == "a single seed"
+    against = {"value": -0.7, "interval": (-0.9, -0.5), "p": 0.001}
+    assert lesson("08").claim("S1", **against, seeds=1).verdict[0] == "inconclusive"
+    assert lesson("08").claim("S1", **against, seeds=2).verdict[0] == "contradicted"
+    assert lesson("06").claim("C17", 0.01, (0.0, 0.02), holds=True, seeds=1).verdict[0] == "inconclusive"
+    assert lesson("06").claim("C17", 0.01, (0.0, 0.02), holds=True, seeds=2).verdict[0] == "reproduced"
+    assert lesson("05").claim("R2", 0.4, (0.3, 0.5), 0.001, note="eight looks").note[0] == "eight looks"
+    assert verdicts(tmp_path)[["S1", "C17", "R2"]].tolist() == ["contradicted", "reproduced", "reproduced"]
+    with pytest.raises(ValueError, match="V5 compares no trainings: do not say how often"):
+        lesson("03").claim("V5", 0.5, holds=False, seeds=3)
 
 
 def test_claims_about_gopro_wait_for_it(lesson, tmp_path):
@@ -130,6 +145,7 @@ def test_claims_about_gopro_wait_for_it(lesson, tmp_path):
         ("08", ("S1", 1, (1, 0), 0.1), r"S1 has interval \(1.0, 0.0\)"),
         ("08", ("S1", 1, (0, 1), 1.1), "p between 0 and 1"),
         ("01", ("V1", 0.1), "V1 is exact: say whether it holds, or in a note why"),
+        ("08", ("S1", 1, (0, 2), 0.1), "S1 compares trainings: say with `seeds` how often"),
     ],
 )
 def test_what_cannot_be_judged_is_named_and_not_written(lesson, tmp_path, name, arguments, sentence):

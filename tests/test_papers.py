@@ -104,7 +104,7 @@ def test_every_claim_is_listed_once():
 
 def test_claims_are_well_formed():
     assert list(CLAIMS) == [
-        "id", "paper", "claim", "where", "test", "printed", "unit", "rule", "direction", "notebook", "margin",
+        "id", "paper", "claim", "where", "test", "printed", "unit", "rule", "direction", "notebook", "margin", "trainings",
     ]  # fmt: skip
     assert set(CLAIMS.rule) == set(statistics.RULES)
     assert set(CLAIMS.notebook) <= set(LESSONS[1:])
@@ -113,6 +113,7 @@ def test_claims_are_well_formed():
     assert (CLAIMS.rule[CLAIMS.margin.notna()] == "difference").all() and (CLAIMS.unit[CLAIMS.margin.notna()] == "dB").all()
     for column in ("claim", "where", "test"):
         assert CLAIMS[column].str.len().min() > 3 and not CLAIMS[column].str.contains("\n").any()
+    assert CLAIMS.trainings[CLAIMS.notebook == "08"].all() and not CLAIMS.trainings[CLAIMS.rule == "correlation"].any()
     assert CLAIMS.claim.str.endswith(".").all() and CLAIMS.test.str.endswith(".").all() and CLAIMS.claim.is_unique
 
 

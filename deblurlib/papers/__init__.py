@@ -49,10 +49,11 @@ def claims() -> pd.DataFrame:
 
     id; claim in our words; where it stands; test, what is measured; printed, the paper's value, and its unit; rule and
     direction, from which the verdict follows (`deblurlib.statistics.verdict`); margin, the printed size of a difference in
-    dB, NaN where there is none; notebook, the number of the lesson that measures it.
+    dB, NaN where there is none; trainings, whether it compares trainings, so that one seed cannot decide it; notebook, the
+    number of the lesson that measures it.
     """
     rows = pd.read_csv(FOLDER / "claims.csv", dtype=str, keep_default_na=False)
-    return rows.assign(margin=pd.to_numeric(rows.margin))
+    return rows.assign(margin=pd.to_numeric(rows.margin), trainings=rows.trainings == "yes")
 
 
 def symbols() -> pd.DataFrame:
