@@ -32,16 +32,18 @@ LINK = re.compile(r'\]\(([^)\s#:]+)|href="([^"#:]+)')  # relative ones, in Markd
 def student_edition(out: str | Path, notebooks=None) -> list[Path]:
     """Write the book into the new folder `out` with its exercises and their first checks, without solutions and outputs.
 
-    Files that its text links to come along. Returns the notebooks. Raises ValueError where `out` holds something already,
-    FileNotFoundError where there is no book; nothing is left behind then.
+    Files that its text links to come along, notebooks among them treated alike. Returns the notebooks. Raises ValueError where
+    `out` holds something already, FileNotFoundError where there is no book; nothing is left behind then.
     """
     paths = find_notebooks(notebooks)
+    files = sorted({*paths, *linked_files(paths)})
     with _new_folder(out) as folder:
-        for path in paths:
-            nbformat.write(without_solutions(nbformat.read(path, as_version=4)), folder / path.name)
-        for file in linked_files(paths) - set(paths):
-            shutil.copy(file, folder / file.name)
-    return [Path(out) / path.name for path in paths]
+        for path in files:
+            if path.suffix == ".ipynb":
+                nbformat.write(without_solutions(nbformat.read(path, as_version=4)), folder / path.name)
+            else:
+                shutil.copy(path, folder / path.name)
+    return [Path(out) / path.name for path in files if path.suffix == ".ipynb"]
 
 
 def without_solutions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

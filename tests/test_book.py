@@ -125,6 +125,12 @@ def test_the_links_of_the_edition_lead_to_files_in_it(edition):
     assert len(found) > 40 and [(name, link) for name, link in found if not (edition / link).is_file()] == []
 
 
+def test_linked_notebooks_come_along_without_their_solutions(tmp_path):
+    written = book.student_edition(tmp_path / "out", "00")
+    assert {path.name for path in written} == {path.name for path in BOOK} == {p.name for p in (tmp_path / "out").glob("*.ipynb")}
+    assert not any(tagged(read(path), "solution") for path in written)
+
+
 def test_what_is_linked_comes_along_and_nothing_else(tmp_path):
     def write(name, text):
         (tmp_path / name).write_text(text)
