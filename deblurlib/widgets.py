@@ -17,7 +17,11 @@ class Explorer(VBox):
     """Sliders above the figure that `draw(**values)` makes of their values; it is drawn anew when one of them moves."""
 
     def __init__(self, draw: Callable, **sliders):
-        self.draw, self.sliders, self.picture = draw, sliders, Image(format="png", layout=Layout(max_width="100%"))
+        self.draw, self.sliders, self.picture = (
+            draw,
+            sliders,
+            Image(format="png", layout=Layout(max_width="100%", align_self="flex-start")),
+        )
         for slider in sliders.values():
             slider.layout.width, slider.style.description_width = "32rem", "12rem"
             slider.observe(self.redraw, "value")

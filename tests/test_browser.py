@@ -63,7 +63,7 @@ def page():
 
 def test_the_tour_runs_in_jupyterlab_and_its_slider_moves_the_line(lab, page):
     page.goto(f"{lab}/00_tour.ipynb?reset", timeout=2 * MINUTE)
-    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=2 * MINUTE)
+    page.locator("#jp-main-statusbar", has_text="| Idle").wait_for(timeout=2 * MINUTE)  # earlier, it would ask for a kernel
     page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
     page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
     done = f"[...document.querySelectorAll('{CELLS}')].every(prompt => /^\\[\\d+\\]:$/.test(prompt.textContent.trim()))"
