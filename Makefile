@@ -1,7 +1,7 @@
 # `make reproduce` and `make test` are the two commands to know; `make` alone lists the others.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test test-slow lab lint bench notebooks pins clean distclean
+.PHONY: help install reproduce test test-slow lab site lint bench notebooks pins clean distclean
 
 PYTHON ?= python3     # 3.11 or newer, with pip
 PRESET ?= quick       # smoke, quick, gpu or paper
@@ -43,6 +43,10 @@ test-slow: $(INSTALLED)  ## run the tests that take minutes
 
 lab: $(INSTALLED)  ## open the book in JupyterLab
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
+
+site: $(INSTALLED)  ## write the book as web pages into build/site
+	@rm -rf build/site
+	@$(BIN)/python -m deblurlib site build/site
 
 lint: $(INSTALLED)  ## check code and notebooks with ruff
 	$(BIN)/ruff check .

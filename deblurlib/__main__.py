@@ -146,6 +146,22 @@ def coverage(
     raise typer.Exit(int((rows.state != "shown").any()))
 
 
+@app.command(epilog="Example: deblurlib student-edition course/")
+def student_edition(out: Annotated[Path, typer.Argument(help="A new folder.")]):
+    """Write the book for students: exercises with their first checks, without solutions and outputs."""
+    from .book import student_edition as write
+
+    typer.echo(f"{len(write(out))} notebooks without solutions in {out}.")
+
+
+@app.command(epilog="Example: deblurlib site build/site")
+def site(out: Annotated[Path, typer.Argument(help="A new folder.")]):
+    """Write the book as web pages, from the outputs that are stored in the notebooks; nothing is executed."""
+    from .book import site as write
+
+    typer.echo(f"{len(write(out))} pages: {out / 'index.html'}")
+
+
 @app.command(epilog="Example: deblurlib models --json")
 def models(as_json: AsJson = False):
     """List the networks, their variants and their parameter counts."""

@@ -43,6 +43,11 @@ class Lesson:
         save_figure(figure, self.results / "figures" / f"{self.name}_{name}.png")
         figures.show(figure)
 
+    def explore(self, explorer, name: str):
+        """Save and show the figure of a `widgets.Explorer` as it stands; return it, so that JupyterLab shows its sliders."""
+        self.figure(explorer.figure(), name)
+        return explorer
+
     def claim(self, id: str, value, interval=None, p=None, **details) -> pd.DataFrame:
         """Record what was measured for a claim of papers/claims.csv and show the verdict; see `deblurlib.ledger.record`.
 

@@ -13,6 +13,17 @@ from scipy.stats import rankdata
 from .data.scenes import Scene
 
 
+def reach(network, picture, row: int, column: int) -> np.ndarray:
+    """|d output at one pixel / d input| of a network on a picture (3, H, W), summed over channels, (H, W): where it looks."""
+    import torch
+
+    device = next(network.parameters()).device
+    blurry = picture[None].detach().clone().to(device).requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(network(blurry)[0, :, row, column].sum(), blurry)
+    return gradient[0].abs().sum(0).cpu().numpy()
+
+
 def half(array: np.ndarray) -> np.ndarray:
     """Means of 2 x 2 pixels: (H, W, …) with even H and W -> (H/2, W/2, …)."""
     height, width, *rest = array.shape

@@ -159,6 +159,8 @@ class Task:
         }
         if self.running_copy.exists():
             os.replace(self.running_copy, self.copy)
+            with suppress(ValueError):  # a kernel that died may leave half a file
+                write_atomically(self.copy, nbformat.writes(without_widgets(nbformat.read(self.copy, as_version=4))) + "\n")
         if failed:
             entry |= self.failure()
         else:
@@ -390,7 +392,7 @@ def data_hash(root: str) -> str:
 def _library_files() -> list[Path]:
     """Everything in the package that a notebook's numbers can depend on."""
     package = Path(__file__).parent
-    aside = {"reproduce.py", "report.html", "__main__.py"}
+    aside = {"reproduce.py", "report.html", "book.py", "page.html.j2", "__main__.py"}
     files = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return [path for path in files if path.name not in aside]
 
@@ -523,15 +525,20 @@ def _refresh(path: Path) -> float:
 def strip_metadata(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Keep of the metadata only what is the same on every machine: the kernel's name, the language, the tags.
 
-    Progress bars go, too: a finished bar is of no use to a reader, and a widget needs its kernel.
+    Progress bars and other widgets go, too.
     """
     notebook.metadata = nbformat.from_dict(PLAIN_METADATA)
-    for cell in notebook.cells:
+    for cell in without_widgets(notebook).cells:
         cell.metadata = nbformat.from_dict({"tags": cell.metadata.tags} if cell.metadata.get("tags") else {})
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if not _is_progress(output)]
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     return notebook
 
 
-def _is_progress(output: nbformat.NotebookNode) -> bool:
-    return output.get("name") == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+def without_widgets(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop the widgets and their state: sliders and progress bars are of no use without the kernel that made them."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if "application/vnd.jupyter.widget-view+json" not in o.get("data", {})]
+    return notebook

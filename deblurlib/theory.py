@@ -39,6 +39,17 @@ def path_kernel(down: np.ndarray, right: np.ndarray) -> np.ndarray:
     return kernel[:side, :side] / kernel.sum()
 
 
+def arc_kernel(length: float, angle: float = 0.0, turn: float = 0.0) -> np.ndarray:
+    """The kernel of a steady motion over `length` pixels that turns by `turn` degrees on the way, heading for `angle` half-way.
+
+    Angles as in `line_kernel`; four sub-frames a pixel, the centre of the path in the centre of the square. Sums to 1.
+    """
+    t = (np.arange(max(round(4 * length), 1)) + 0.5) / max(round(4 * length), 1) - 0.5
+    heading = np.deg2rad(angle + turn * t)
+    down, right = (np.cumsum(step) * length / len(t) for step in (-np.sin(heading), np.cos(heading)))
+    return path_kernel(down - (down.max() + down.min()) / 2, right - (right.max() + right.min()) / 2)
+
+
 def curve_kernel(extent: int, rng: np.random.Generator) -> np.ndarray:
     """A random smooth camera path, as hand shake draws it, spanning `extent` pixels (odd) both ways; a square that sums to 1."""
     walk = rng.standard_normal((2, 401)).cumsum(1).cumsum(1)

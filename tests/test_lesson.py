@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from deblurlib import widgets
 from deblurlib.lesson import open_lesson, seed_everything
 from deblurlib.presets import PRESETS
 
@@ -34,6 +35,15 @@ def test_a_lesson_writes_tables_and_figures_under_its_number(tmp_path):
     origin = json.loads((tmp_path / "tables" / "01_numbers.json").read_text())
     expected = {"preset": "smoke", "seed": 3, "device": "cpu", "data": "bundled scenes", "steps": 40}
     assert {key: origin[key] for key in expected} == expected
+
+
+def test_an_explorer_is_saved_as_it_stands_and_returned(tmp_path):
+    explorer = widgets.before_after(np.zeros((32, 32)), np.ones((32, 32)))
+    assert open_lesson("01", results=tmp_path).explore(explorer, "pair") is explorer
+    first = (tmp_path / "figures" / "01_pair.png").read_bytes()
+    explorer.sliders["share"].value = 0.25
+    open_lesson("01", results=tmp_path).explore(explorer, "pair")
+    assert (tmp_path / "figures" / "01_pair.png").read_bytes() != first and plt.get_fignums() == []
 
 
 def test_data_and_variant_are_resolved(tmp_path, monkeypatch):

@@ -138,7 +138,7 @@ def names_no_machine(path, notebook):
 def has_one_title_on_top(path, notebook):
     prose = re.sub("```.*?```", "", "\n".join(markdown(notebook)), flags=re.S)
     titles = [line for line in prose.splitlines() if line.startswith("# ")]
-    if len(titles) != 1 or not notebook.cells[0].source.startswith("# "):
+    if len(titles) != 1 or not re.match("# [^#]", notebook.cells[0].source):
         yield f"titles are {titles}: one is wanted, in the first line"
 
 
@@ -274,6 +274,7 @@ BREAKAGES = [
     (names_no_machine, edit(lambda nb: output_of(nb, output_type="stream", text="saved /tmp/x/y.png"))),
     (names_no_machine, edit(lambda nb: output_of(nb, output_type="display_data", data={"text/plain": "'/root/x'"}))),
     (has_one_title_on_top, edit(lambda nb: nb.cells[0].update(source="no title"))),
+    (has_one_title_on_top, edit(lambda nb: nb.cells[0].update(source="# # A title"))),
     (has_one_title_on_top, edit(lambda nb: nb.cells.append(new_markdown_cell("text\n# Another")))),
     (checks_and_solves_each_exercise, edit(lambda nb: nb.cells.pop(6))),
     (checks_and_solves_each_exercise, edit(lambda nb: nb.cells.pop(5))),

@@ -222,6 +222,20 @@ def test_refresh_executes_in_place_and_keeps_only_tags(tmp_path, write_notebook,
     assert broken.read_bytes() == before
 
 
+SLIDER = "from ipywidgets import IntSlider\nfrom IPython.display import display\ndisplay('figure')\nIntSlider()"
+
+
+def test_sliders_work_without_a_front_end_and_are_not_stored(tmp_path, write_notebook):
+    path = write_notebook("01_lesson", SLIDER)
+    assert reproduce.refresh_notebooks(tmp_path / "notebooks", jobs=1) == 0
+    assert reproduce.run("smoke", notebooks=path, results=tmp_path / "results").exit_code == 0
+    for stored in (path, tmp_path / "results" / "notebooks" / path.name):
+        notebook = nbformat.read(stored, as_version=4)
+        assert [output.data for output in notebook.cells[-1].outputs] == [{"text/plain": "'figure'"}]
+        assert "widgets" not in notebook.metadata and "widget-view" not in stored.read_text()
+    assert "jupyter-widgets" not in (tmp_path / "results" / "notebooks" / "01_lesson.html").read_text()
+
+
 def test_results_folder_is_never_relative(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert results_folder("somewhere") == tmp_path / "somewhere"

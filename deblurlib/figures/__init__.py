@@ -6,27 +6,27 @@ Pictures are (H, W, 3) or (H, W) arrays in [0, 1], or (3, H, W) tensors. Functio
 from .adaptation import accuracy_against_time, attention_rows, maps_beside_pictures, overview_and_crops, worst_window
 from .charts import binned, curves, histograms
 from .diagrams import attention_tensors, dense_module, network
-from .filters import filters, zero_map
+from .filters import filters, kernel_and_inverse, zero_map, zeros_and_ringing
 from .motion import camera_paths, flow_fields, flow_picture, local_kernels
-from .pictures import magnitudes, pictures, pictures_and_map
+from .pictures import before_and_after, magnitudes, pictures, pictures_and_map
 from .pyramid import attention_maps, branch_points, diagram, reach_grids, size_and_quality
 from .reblurring import descent, difference_maps, local_filters
-from .recurrence import receptive_fields, signed_maps, svrnn
+from .recurrence import reach, receptive_fields, signed_maps, svrnn
 from .sampling import distance_error, point_clouds, sampling_points
-from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture, show, use_style
+from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture, as_png, show, use_style
 from .tables import against_cost, correlations_with_controls, differences, printed_against_bound, stacked_counts
 
 __all__ = [
     "accuracy_against_time", "attention_rows", "maps_beside_pictures", "overview_and_crops", "worst_window",
     "binned", "curves", "histograms",
     "attention_tensors", "dense_module", "network",
-    "filters", "zero_map",
+    "filters", "kernel_and_inverse", "zero_map", "zeros_and_ringing",
     "camera_paths", "flow_fields", "flow_picture", "local_kernels",
-    "magnitudes", "pictures", "pictures_and_map",
+    "before_and_after", "magnitudes", "pictures", "pictures_and_map",
     "attention_maps", "branch_points", "diagram", "reach_grids", "size_and_quality",
-    "receptive_fields", "signed_maps", "svrnn",
+    "reach", "receptive_fields", "signed_maps", "svrnn",
     "descent", "difference_maps", "local_filters",
     "distance_error", "point_clouds", "sampling_points",
     "against_cost", "correlations_with_controls", "differences", "printed_against_bound", "stacked_counts",
-    "COLOURS", "DIVERGING", "SEQUENTIAL", "as_picture", "show", "use_style",
+    "COLOURS", "DIVERGING", "SEQUENTIAL", "as_picture", "as_png", "show", "use_style",
 ]  # fmt: skip

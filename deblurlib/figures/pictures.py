@@ -37,6 +37,20 @@ def pictures_and_map(named: dict, values: np.ndarray, title: str, unit: str, wid
     return figure
 
 
+def before_and_after(before, after, share: float, width: float = 5.0):
+    """One picture whose left `share` is taken from `before` and the rest from `after`, with a line between them."""
+    before, after = as_picture(before), as_picture(after)
+    height, length = after.shape[:2]
+    edge = round(share * length)
+    figure, axis = plt.subplots(figsize=(width, width * height / length + 0.3))
+    axis.imshow(np.concatenate([before[:, :edge], after[:, edge:]], 1), cmap="gray", vmin=0, vmax=1)
+    axis.axvline(edge - 0.5, color="white", linewidth=2)
+    axis.set_title("before", loc="left")
+    axis.set_title("after", loc="right")
+    axis.axis("off")
+    return figure
+
+
 def magnitudes(named: dict, label: str, width: float = 10.0):
     """Maps (H, W) of a magnitude side by side, with one colour bar."""
     height, length = next(iter(named.values())).shape

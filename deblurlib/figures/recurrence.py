@@ -22,6 +22,26 @@ def receptive_fields(named: dict, decades: int = 8, width: float = 10.0):
     return figure
 
 
+def reach(picture, place, fields: dict, decades: int = 6, width: float = 9.0):
+    """A picture with a pixel marked, and |d output there / d input| (H, W) of some networks on one logarithmic scale.
+
+    Titles tell how many pixels hold nine tenths of the sum; grey pixels are exactly zero.
+    """
+    figure, axes = plt.subplots(1, len(fields) + 1, figsize=(width, width / (len(fields) + 1) + 0.3))
+    axes[0].imshow(as_picture(picture))
+    axes[0].set_title("input\n")
+    colours, highest = plt.get_cmap(SEQUENTIAL).with_extremes(bad="0.82"), max(field.max() for field in fields.values())
+    for axis, (title, field) in zip(axes[1:], fields.items(), strict=True):
+        image = axis.imshow(np.ma.log10(np.ma.masked_equal(field, 0) / highest), cmap=colours, vmin=-decades, vmax=0)
+        largest_first = np.sort(field, axis=None)[::-1].cumsum()
+        axis.set_title(f"{title}\n90 % in {1 + np.searchsorted(largest_first, 0.9 * field.sum())} pixels")
+    for axis in axes:
+        axis.plot(place[1], place[0], "+", color=COLOURS["vermilion"], markersize=12, markeredgewidth=2)
+        axis.axis("off")
+    figure.colorbar(image, ax=axes[1:], label="log10 of the gradient", shrink=0.7)
+    return figure
+
+
 def signed_maps(named: dict, beside: dict | None = None, limit: float = 1.0, label: str = "", columns=None, width: float = 10.0):
     """Maps (H, W) of a signed quantity on one scale from -limit to limit, after the pictures `beside` them."""
     beside = beside or {}

@@ -25,15 +25,20 @@ def use_style() -> None:
     })  # fmt: skip
 
 
+def as_png(figure) -> bytes:
+    """A figure as a PNG at the resolution of the notebooks; it is closed."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=plt.rcParams["figure.dpi"])
+    plt.close(figure)
+    return buffer.getvalue()
+
+
 def show(figure) -> None:
     """Display a figure in a notebook once and close it: as a PNG of 128 colours, a fourth of the size of a full one."""
     from IPython.display import Image, display
     from PIL import Image as Picture
 
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=plt.rcParams["figure.dpi"])
-    plt.close(figure)
-    full = Picture.open(buffer).convert("RGB")
+    full = Picture.open(io.BytesIO(as_png(figure))).convert("RGB")
     palette = full.quantize(128, method=Picture.Quantize.MAXCOVERAGE, kmeans=4)  # k-means: 8 dB nearer to the full figure
     few = full.quantize(palette=palette, dither=Picture.Dither.NONE)
     colours = np.array(few.getpalette()).reshape(-1, 3)

@@ -1,0 +1,81 @@
+"""A student's first minutes, in a real browser: JupyterLab opens the tour, runs all cells, and a slider changes its figure.
+
+Skipped without playwright or its Chromium; CONTRIBUTING.md says how to get them.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from deblurlib import book
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the browser test wants playwright, see CONTRIBUTING.md")
+
+CELLS = ".jp-Notebook .jp-CodeCell .jp-InputArea-prompt"
+MINUTE = 60_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab with settings of its own that serves the tour as students get it."""
+    home = tmp_path_factory.mktemp("lab")
+    book.student_edition(home / "course", "00")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = [f"--ServerApp.{name}" for name in (f"port={port}", "port_retries=0", "ip=127.0.0.1", "allow_root=True")]
+    options += ["--no-browser", "--IdentityProvider.token=", f"--ServerApp.root_dir={home / 'course'}"]
+    folders = {"JUPYTER_CONFIG_DIR": home / "config", "DEBLURLIB_RESULTS": home / "results"}
+    env = os.environ | {name: str(folder) for name, folder in folders.items()}
+    with (home / "log").open("w") as log:
+        server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=env, stdout=log, stderr=log)
+    try:
+        for _ in range(120):
+            try:
+                urlopen(f"http://127.0.0.1:{port}/api", timeout=1).close()
+                break
+            except (URLError, OSError):
+                assert server.poll() is None, (home / "log").read_text()
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/lab/tree"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture
+def page():
+    with playwright.sync_playwright() as started:
+        try:
+            browser = started.chromium.launch()
+        except playwright.Error as error:
+            pytest.skip(f"the browser test wants playwright's Chromium, see CONTRIBUTING.md: {str(error).splitlines()[0]}")
+        yield browser.new_page(viewport={"width": 1400, "height": 1000})
+        browser.close()
+
+
+def test_the_tour_runs_in_jupyterlab_and_its_slider_moves_the_line(lab, page):
+    page.goto(f"{lab}/00_tour.ipynb?reset", timeout=2 * MINUTE)
+    page.locator("#jp-main-statusbar", has_text="| Idle").wait_for(timeout=2 * MINUTE)  # earlier, it would ask for a kernel
+    page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
+    page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
+    done = f"[...document.querySelectorAll('{CELLS}')].every(prompt => /^\\[\\d+\\]:$/.test(prompt.textContent.trim()))"
+    page.wait_for_function(done, timeout=5 * MINUTE)
+    assert page.locator('[data-mime-type="application/vnd.jupyter.error"]').count() == 0
+    picture, handle = page.locator("img.widget-image").first, page.locator(".widget-slider .noUi-handle").first
+    picture.scroll_into_view_if_needed()
+    before = picture.screenshot()
+    address = picture.get_attribute("src")
+    handle.focus()
+    for _ in range(20):
+        handle.press("ArrowLeft")
+    page.wait_for_function("([old]) => document.querySelector('img.widget-image').src !== old", arg=[address], timeout=MINUTE)
+    page.wait_for_timeout(2000)  # the last of twenty figures
+    assert picture.screenshot() != before
