@@ -288,6 +288,43 @@ def evaluate(
         typer.echo("mean\n" + mean.round(3).to_string())
 
 
+@app.command(epilog="Example: deblurlib bench networks --size 360x640")
+def bench(
+    parts: Annotated[list[str] | None, typer.Argument(help="operators, networks; none = both.")] = None,
+    size: Annotated[str, typer.Option(help="Of the picture that whole networks are timed on: HEIGHTxWIDTH.")] = "720x1280",
+    repeats: Annotated[int, typer.Option(min=1, help="Runs that a median is taken of; slow ones are fewer.")] = 7,
+    quick: Annotated[bool, typer.Option("--quick", help="Small shapes only, to see that it works.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda, of the operators; whole networks are timed on the CPU.")] = "cpu",
+    backends: Annotated[str, typer.Option(help='Of our operators, e.g. "auto torch"; the first is the base of ratios.')] = "auto",
+    results: Annotated[str, typer.Option(help="Where tables and figures go; empty = results/ of this project.")] = "",
+    as_json: AsJson = False,
+):
+    """Time our operators and whole networks against plain PyTorch on this machine, into tables/operators.csv and inference.csv.
+
+    At 720x1280 the networks take a quarter of an hour and 12 GB on two cores. Keep the machine quiet meanwhile.
+    """
+    from contextlib import redirect_stdout
+
+    from .results import results_folder
+
+    if unknown := set(parts or ()) - {"operators", "networks"}:
+        raise ValueError(f"There is no part {unknown.pop()!r}: choose operators, networks, or none for both.")
+    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", size):
+        raise ValueError(f"--size is {size!r}: give HEIGHTxWIDTH, such as 720x1280.")
+    folder, tables = results_folder(results), {}
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):
+        if "operators" in (parts or ["operators"]):
+            from .bench import run
+
+            tables["operators"] = run(folder, quick, repeats, device, backends.split())
+        if "networks" in (parts or ["networks"]):
+            from .bench_networks import run
+
+            tables["networks"] = run(folder, (96, 160) if quick else tuple(map(int, size.split("x"))), repeats)
+    if as_json:
+        _print_json({name: _records(table) for name, table in tables.items()})
+
+
 def _print_json(content) -> None:
     typer.echo(json.dumps(content, indent=1, default=str))
 

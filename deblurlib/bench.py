@@ -1,9 +1,8 @@
-"""Times the operators against their peers: `python -m deblurlib.bench [results] [--quick]`.
+"""Times the operators against their peers: `deblurlib bench operators`.
 
 Everything of one case runs in one process, in turns, so that a busy machine slows all alike; medians are compared.
 """
 
-import argparse
 import contextlib
 import ctypes
 import gc
@@ -24,6 +23,7 @@ from torch.nn import functional as F
 from deblurlib import ops
 from deblurlib.ops.deform_conv import output_size
 from deblurlib.ops.spatial_rnn import DIRECTIONS, RESULT_ORDER
+from deblurlib.results import save_table
 
 SLOW = 0.5  # seconds; what takes longer is repeated three times only
 
@@ -278,8 +278,7 @@ def run(results="results", quick=False, repeats=7, device="cpu", backends=None):
     ("auto",). On a CPU the cases of the largest shapes run with one thread too, in rows of their own.
     """
     results, rows = Path(results), []
-    for folder in ("tables", "figures"):
-        (results / folder).mkdir(parents=True, exist_ok=True)
+    (results / "figures").mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     counts = sorted({1, torch.get_num_threads()}) if device == "cpu" else [torch.get_num_threads()]
     for case in cases(quick, backends or ("auto",), device):
@@ -289,22 +288,8 @@ def run(results="results", quick=False, repeats=7, device="cpu", backends=None):
             with thread_count(threads):
                 rows += measure(Case(case.operator, case.shape, case.phase, contestants), repeats, device)
         print(pd.DataFrame(rows[-len(case.contestants) :]).to_string(header=len(rows) < 9, index=False), flush=True)
-        pd.DataFrame(rows).to_csv(results / "tables" / "operators.csv", index=False, float_format="%.4g")
-    table = pd.DataFrame(rows)
+        table = save_table(
+            pd.DataFrame(rows), results / "tables" / "operators.csv", source="measured on this machine", device=device
+        )
     draw(table, results / "figures" / "operators.png")
     return table
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("results", nargs="?", default="results", help="folder for tables/ and figures/")
-    parser.add_argument("--quick", action="store_true", help="one small shape an operator")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--backends", nargs="+", default=["auto"], help="ours to compare; the first is the base")
-    arguments = parser.parse_args()
-    run(arguments.results, arguments.quick, arguments.repeats, arguments.device, arguments.backends)
-
-
-if __name__ == "__main__":
-    main()
