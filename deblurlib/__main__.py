@@ -309,8 +309,8 @@ def bench(
 
     if unknown := set(parts or ()) - {"operators", "networks"}:
         raise ValueError(f"There is no part {unknown.pop()!r}: choose operators, networks, or none for both.")
-    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", size):
-        raise ValueError(f"--size is {size!r}: give HEIGHTxWIDTH, such as 720x1280.")
+    if not re.fullmatch(r"\d+x\d+", size) or min(map(int, size.split("x"))) < 16:
+        raise ValueError(f"--size is {size!r}: give HEIGHTxWIDTH, such as 720x1280, each 16 or more.")
     folder, tables = results_folder(results), {}
     with redirect_stdout(sys.stderr if as_json else sys.stdout):
         if "operators" in (parts or ["operators"]):

@@ -11,13 +11,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-import torchvision
+from matplotlib.figure import Figure
 from torch.nn import functional as F
 
 from deblurlib import ops
@@ -109,6 +105,8 @@ def deform(operator, padding):
 
 
 def deform_cases(shapes, backends, device):
+    import torchvision  # takes seconds, and nobody else here needs it
+
     for batch, channels, height, width, kernel in shapes:
         size = output_size((height, width), *[(n, n) for n in (kernel, 1, kernel // 2, 1)])
         x = torch.randn(batch, channels, height, width, device=device)
@@ -247,15 +245,8 @@ def draw(table, path):
     table = table[(table.threads == table.threads.max()) & ~table.contestant.str.startswith("deblurlib")]
     operators = list(dict.fromkeys(table.operator))
     heights = [len(table[table.operator == operator]) for operator in operators]
-    figure, axes = plt.subplots(
-        len(operators),
-        1,
-        figsize=(9, 1.5 + 0.24 * sum(heights)),
-        height_ratios=heights,
-        squeeze=False,
-        sharex=True,
-        layout="constrained",
-    )
+    figure = Figure(figsize=(9, 1.5 + 0.24 * sum(heights)), layout="constrained")
+    axes = figure.subplots(len(operators), 1, height_ratios=heights, squeeze=False, sharex=True)
     peers = {name: f"C{i}" for i, name in enumerate(dict.fromkeys(table.contestant))}
     for axis, operator in zip(axes[:, 0], operators, strict=True):
         rows = table[table.operator == operator]
@@ -268,7 +259,6 @@ def draw(table, path):
         axis.set_title(operator, fontsize=10, loc="left")
     axes[-1, 0].set_xlabel("time of the peer / time of deblurlib (right of 1: deblurlib is faster)")
     figure.savefig(path, dpi=120)
-    plt.close(figure)
 
 
 def run(results="results", quick=False, repeats=7, device="cpu", backends=None):

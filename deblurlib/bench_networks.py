@@ -6,23 +6,22 @@ slows all alike, and medians are compared.
 
 import contextlib
 import multiprocessing
-import resource
 import statistics
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pandas as pd
 import torch
-import torchvision
 
 from . import papers
-from .bench import unbind_loop, unbind_loop_4way, unfold_einsum
+from .bench import extra_memory, unbind_loop, unbind_loop_4way, unfold_einsum
 from .models import count_macs, create_model, load_model
 from .results import save_table
 
@@ -43,6 +42,8 @@ class Contestant:
     plain: bool = False
 
 
+COLUMNS = ["network", "width", "precision", "contestant", "size", "threads", "median_ms", "min_ms", "max_ms", "runs", "ratio"]
+COLUMNS += ["in_operator", "extra_mb", "gmac", "gemm_gflops", "floor_ms", "difference", "printed_ms", "printed_on", "note"]
 NETWORKS = [("svdn", "fd_og", "full", "fp32"), ("svdn", "fd_og", "full", "bf16")]
 NETWORKS += [(name, variant, "small", "fp32") for name, variant in (("svrnn", "paper"), ("radn", "final"), ("aspdc", "v12"))]
 NETWORKS += [("reblur", "paper", "small", "fp32")]
@@ -73,11 +74,13 @@ def run(results="results", size=SIZE, repeats=5, networks=NETWORKS) -> pd.DataFr
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """The columns to look at, rounded, of equal width whatever the rows."""
     shown = table.assign(network=table.network.str.cat([table.width, table.precision], sep=" "))
-    columns = {"network": 18, "contestant": 9, "median_ms": 9, "min_ms": 9, "max_ms": 9, "runs": 4, "ratio": 6, "in_operator": 11}
-    columns |= {"extra_mb": 8, "floor_ms": 8, "printed_ms": 10, "note": 0}
+    columns = {"network": 18, "contestant": 0, "median_ms": 0, "min_ms": 8, "max_ms": 8, "runs": 0, "ratio": 6, "in_operator": 0}
+    columns |= {"extra_mb": 0, "floor_ms": 0, "printed_ms": 0, "note": 0}  # their widths, the name's own at least
     digits = {"ratio": 2, "in_operator": 2}
-    words = {name: [_word(value, digits.get(name, 0)).rjust(width) for value in shown[name]] for name, width in columns.items()}
-    return pd.DataFrame(words)
+    return pd.DataFrame({
+        name: [_word(value, digits.get(name, 0)).rjust(max(width, len(name))) for value in shown[name]]
+        for name, width in columns.items()
+    })  # fmt: skip
 
 
 def _word(value, digits) -> str:
@@ -87,43 +90,42 @@ def _word(value, digits) -> str:
 
 
 def _measure(network, size, repeats) -> list[dict]:
-    """Rows for ours and for the plain build of a network, their runs in turns."""
-    contestants = [Contestant(*network, plain=plain) for plain in (False, True)]
-    outputs, runs, notes = {}, {each: [] for each in contestants}, dict.fromkeys(contestants, "")
-    rates = []
+    """Rows for ours and for the plain build of a network."""
+    ours, plain = contestants = [Contestant(*network, plain=plain) for plain in (False, True)]
+    outputs, runs, notes, rate = _race(contestants, size, repeats)
+    rows = [_row(each, runs[each], notes[each], size) for each in contestants]
+    if len(outputs) == 2:
+        apart = rows[0]["difference"] = float(np.abs(outputs[ours] - outputs[plain]).max() / np.abs(outputs[plain]).max())
+        if ours.precision == "fp32" and not apart <= TOLERANCE:
+            raise RuntimeError(f"The plain build of {ours.model} gives another picture: the largest difference is {apart:.2g}.")
+    macs = count_macs(create_model(ours.model, ours.variant, size=ours.width), size)
+    rows[0] |= {"gmac": macs / 1e9, "gemm_gflops": rate / 1e9, "floor_ms": 1e3 * 2 * macs / rate}
+    if ours.width == "full" and size == SIZE:
+        rows[0] |= _printed(ours.model)
+    for row in rows:
+        row["ratio"] = row["median_ms"] / rows[0]["median_ms"]
+    return pd.DataFrame(rows).reindex(columns=COLUMNS).to_dict("records")
+
+
+def _race(contestants, size, repeats) -> tuple[dict, dict, dict, float]:
+    """By contestant: its output, its runs, taken in turns, and why it failed; and the best rate of matrix products meanwhile."""
+    outputs, runs, notes, rates = {}, {each: [] for each in contestants}, dict.fromkeys(contestants, ""), []
     with contextlib.ExitStack() as stack:
         spawn = multiprocessing.get_context("spawn")
         pools = {each: stack.enter_context(ProcessPoolExecutor(1, spawn, _build, (each, size))) for each in contestants}
+        for started in [pool.submit(int) for pool in pools.values()]:
+            started.exception()  # both at once, and before any clock runs
         for turn in range(1 + repeats):
             rates.append(gemm_rate(contestants[0].precision))
             for each, pool in pools.items():
                 if notes[each] or turn and not _again(runs[each], turn, repeats):
                     continue
                 try:
-                    output, figures = pool.submit(_forward).result()
+                    outputs[each], figures = pool.submit(_forward, turn == 0).result()
+                    runs[each].append(figures)
                 except (BrokenExecutor, RuntimeError, MemoryError) as error:
                     notes[each] = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
-                    continue
-                outputs.setdefault(each, output)
-                runs[each].append(figures)
-    first, plain = contestants
-    apart = None
-    if len(outputs) == 2:
-        apart = float(np.abs(outputs[first] - outputs[plain]).max() / np.abs(outputs[plain]).max())
-        if first.precision == "fp32" and not apart <= TOLERANCE:
-            raise RuntimeError(f"The plain build of {first.model} gives another picture: the largest difference is {apart:.2g}.")
-    macs = count_macs(create_model(first.model, first.variant, size=first.width), size)
-    limits = {"gmac": macs / 1e9, "gemm_gflops": statistics.median(rates) / 1e9, "difference": apart}
-    limits["floor_ms"] = 1e3 * 2 * macs / statistics.median(rates)
-    if first.width == "full" and size == SIZE:
-        limits |= _printed(first.model)
-    rows = [_row(each, runs[each], notes[each], size) for each in contestants]
-    rows[0] |= limits
-    for row in rows:
-        row["ratio"] = row["median_ms"] / rows[0]["median_ms"]
-    columns = ["network", "width", "precision", "contestant", "size", "threads", "median_ms", "min_ms", "max_ms", "runs", "ratio"]
-    columns += ["in_operator", "extra_mb", "gmac", "gemm_gflops", "floor_ms", "difference", "printed_ms", "printed_on", "note"]
-    return pd.DataFrame(rows).reindex(columns=columns).to_dict("records")
+    return outputs, runs, notes, max(rates)
 
 
 def _again(runs, turn, repeats) -> bool:
@@ -141,7 +143,7 @@ def _row(contestant, runs, note, size) -> dict:
         "threads": torch.get_num_threads(), "median_ms": statistics.median(times), "min_ms": min(times), "max_ms": max(times),
         "runs": len(timed), "note": note,
         "in_operator": statistics.median(figures["in_operator"] for figures in timed) if timed else np.nan,
-        "extra_mb": max((figures["extra_mb"] for figures in runs), default=np.nan),
+        "extra_mb": runs[0]["extra_mb"] if runs else np.nan,
     }  # fmt: skip
 
 
@@ -167,6 +169,8 @@ def gemm_rate(precision="fp32", n=2048) -> float:
 def _build(contestant: Contestant, size: tuple[int, int]) -> None:
     """Make the network, with shipped weights where there are any, and the picture; they live as long as the process."""
     global _ready
+    if contestant.plain:
+        import_module("torchvision")  # here, since it takes seconds and memory that are not the network's
     torch.manual_seed(0)
     try:
         network = load_model(contestant.model, size=contestant.width)
@@ -176,22 +180,23 @@ def _build(contestant: Contestant, size: tuple[int, int]) -> None:
     _ready = contestant, network, [picture] * getattr(network, "pictures", 1)
 
 
-def _forward() -> tuple[np.ndarray, dict]:
-    """One run: the output, the seconds it took, the share spent in the paper's operators, the memory it took at its peak."""
+def _forward(first: bool) -> tuple[np.ndarray, dict]:
+    """One run: the output, its seconds, the share of them spent in the paper's operators, and in the first the most memory."""
     contestant, network, pictures = _ready
-    before = peak_bytes()
+    outputs, figures = [], {}
+
+    def call():
+        began = time.perf_counter()
+        outputs.append(network(*pictures))
+        figures["seconds"] = time.perf_counter() - began
+
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=contestant.precision == "bf16")
     with operators(contestant.plain) as spent, torch.inference_mode(), autocast:
-        began = time.perf_counter()
-        output = network(*pictures)
-        seconds = time.perf_counter() - began
-    figures = {"seconds": seconds, "in_operator": sum(spent) / seconds, "extra_mb": (peak_bytes() - before) / 1e6}
-    return output.float().numpy(), figures
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        if first:
+            figures["extra_mb"] = extra_memory(call, "cpu")
+        else:
+            call()
+    return outputs[0].float().numpy(), figures | {"in_operator": sum(spent) / figures["seconds"]}
 
 
 @contextlib.contextmanager
@@ -216,9 +221,10 @@ def operators(plain: bool) -> Iterator[list[float]]:
 
 
 def _torchvision(input, offset, weight, bias, mask, stride, padding, dilation):
-    tensors = [None if tensor is None else tensor.float() for tensor in (input, offset, weight, bias)]  # it takes no bf16
-    mask = None if mask is None else mask.float()
-    return torchvision.ops.deform_conv2d(*tensors, stride, padding, dilation, mask).to(input.dtype)
+    import torchvision
+
+    tensors = [None if tensor is None else tensor.float() for tensor in (input, offset, weight, bias, mask)]  # it takes no bf16
+    return torchvision.ops.deform_conv2d(*tensors[:4], stride, padding, dilation, tensors[4]).to(input.dtype)
 
 
 def _loop(x, p, direction):

@@ -29,6 +29,9 @@ def test_help_lists_the_commands_without_importing_torch():
         (["reproduce", "--data", "no/where"], "The data folder no/where does not exist"),
         (["reproduce", "--notebooks", "99"], "There is no notebook 99"),
         (["reproduce", "--jobs", "-1"], "Invalid value for '--jobs'"),
+        (["bench", "speed"], "There is no part 'speed': choose operators, networks"),
+        (["bench", "networks", "--size", "720p"], "--size is '720p': give HEIGHTxWIDTH"),
+        (["bench", "networks", "--size", "8x1280"], "each 16 or more"),
     ],
 )
 def test_wrong_input_is_one_sentence_on_stderr_and_exit_code_2(arguments, sentence, monkeypatch):
@@ -135,3 +138,23 @@ def test_sweep_and_train_print_json(monkeypatch, tmp_path):
     monkeypatch.setattr("deblurlib.training.fit", lambda *a, **k: run)
     report = json.loads(call("train", "svdn", "--json").stdout)
     assert report["weights"] == str(tmp_path / "model.safetensors") and report["reused"] and len(report["hash"]) == 12
+
+
+def test_bench_runs_its_parts_and_keeps_json_clean(monkeypatch, tmp_path):
+    import pandas as pd
+
+    def measure(part):
+        def run(folder, *arguments):
+            print("progress")
+            return pd.DataFrame([{"part": part, "arguments": str(arguments), "ms": float("nan")}])
+
+        return run
+
+    monkeypatch.setattr("deblurlib.bench.run", measure("operators"))
+    monkeypatch.setattr("deblurlib.bench_networks.run", measure("networks"))
+    both = call("bench", "--json", "--results", tmp_path, "--size", "32x48", "--repeats", 2)
+    assert both.exit_code == 0, both.output
+    report = json.loads(both.stdout, parse_constant=pytest.fail)
+    assert report["networks"] == [{"part": "networks", "arguments": "((32, 48), 2)", "ms": None}] and "operators" in report
+    assert both.stderr.splitlines() == ["progress"] * 2
+    assert list(json.loads(call("bench", "networks", "--json").stdout)) == ["networks"]
