@@ -119,7 +119,7 @@ def refresh(
     """Execute the committed notebooks in place with their own parameters and strip machine-made metadata."""
     from .reproduce import refresh_notebooks
 
-    raise typer.Exit(int(refresh_notebooks(notebooks, jobs) > 0))
+    raise typer.Exit(FAILED if refresh_notebooks(notebooks, jobs) else DONE)
 
 
 @app.command(epilog="Example: deblurlib check-data /data/GOPRO_Large --json")
@@ -129,7 +129,7 @@ def check_data(root: Annotated[Path, typer.Argument(help="Root of a data set.")]
 
     report = check(root)
     _print_json(report.as_dict()) if as_json else typer.echo(report.text)
-    raise typer.Exit(int(not report.ok))
+    raise typer.Exit(DONE if report.ok else FAILED if root.is_dir() else WRONG_CALL)
 
 
 @app.command(epilog="Example: deblurlib coverage")
@@ -143,7 +143,7 @@ def coverage(
 
     rows = book.coverage(notebooks or ROOT / "notebooks")
     typer.echo(rows.to_json(orient="records", indent=1) if as_json else book.summary(rows))
-    raise typer.Exit(int((rows.state != "shown").any()))
+    raise typer.Exit(FAILED if (rows.state != "shown").any() else DONE)
 
 
 @app.command(epilog="Example: deblurlib models --json")
@@ -237,7 +237,7 @@ def sweep(
     changes |= {"real": real, "real_share": 1.0, "real_variant": real_variant} if real else {}
     table = run(tables or (), preset, scheduler=scheduler, jobs=jobs, device=device, results=results, seed=seed, **changes)
     _print_json(_records(table)) if as_json else typer.echo(table.to_string(index=False))
-    raise typer.Exit(int(table.state.str.startswith("failed").any()))
+    raise typer.Exit(FAILED if table.state.str.startswith("failed").any() else DONE)
 
 
 @app.command(epilog="Example: deblurlib evaluate /data/GOPRO_Large --split test --variant blur --output svdn_gopro.csv")

@@ -50,6 +50,45 @@ def test_every_command_has_an_example_that_names_it(command):
     assert shown.exit_code == 0 and f"Example: deblurlib {command}" in shown.output
 
 
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"refresh"}))
+def test_every_command_that_reports_does_it_for_programs_too(command):
+    assert "--json" in call(command, "--help").output
+
+
+@pytest.mark.parametrize(
+    "typed, completed",
+    [("deblurlib ev", "evaluate"), ("deblurlib check", "check-data"), ("deblurlib evaluate --sp", "--split")],
+)
+def test_the_shell_completes_commands_and_options(typed, completed):
+    shell = {"_DEBLURLIB_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    assert CliRunner().invoke(app, [], prog_name="deblurlib", env=shell).output.split() == [completed]
+
+
+@pytest.mark.parametrize(
+    "arguments, code",
+    [
+        (["models"], 0),
+        (["--help"], 0),
+        (["no-such-command"], 2),
+        (["deblur"], 2),
+        (["train", "no-such-network"], 2),
+        (["sweep", "no_such_table"], 2),
+        (["evaluate", "no/where"], 2),
+        (["evaluate", "--frames", "3"], 2),
+        (["coverage", "--notebooks", "no/where"], 2),
+    ],
+)
+def test_exit_codes_are_stable(arguments, code):
+    assert call(*arguments).exit_code == code
+
+
+def test_models_and_coverage_print_json():
+    models = json.loads(call("models", "--json").stdout)
+    assert {"model": "svdn", "variant": "paper", "parameters": 812019} in models
+    coverage = json.loads(call("coverage", "--json").stdout)
+    assert len(coverage) > 50 and {"paper", "item", "state"} <= set(coverage[0])
+
+
 def test_the_help_says_what_exit_codes_mean_and_offers_completion():
     shown = " ".join(call("--help").output.split())
     for part in ("0 = done", "1 = a part", "2 = the call", "130 = interrupted", "--install-completion"):
@@ -88,7 +127,9 @@ def test_a_fault_of_ours_is_not_dressed_up_as_a_sentence(monkeypatch):
 
 def test_check_data_says_that_a_folder_is_no_data_set(tmp_path):
     result = call("check-data", tmp_path / "nowhere")
-    assert result.exit_code == 1 and "does not exist" in result.output and "Traceback" not in result.output
+    assert result.exit_code == 2 and "does not exist" in result.output and "Traceback" not in result.output
+    assert "does not exist" in json.loads(call("check-data", tmp_path / "nowhere", "--json").stdout)["error"]
+    assert call("check-data", tmp_path).exit_code == 1  # it is there, and no data set
 
 
 def test_check_data_reports_in_words_and_in_json(tmp_path):
