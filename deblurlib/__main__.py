@@ -240,6 +240,40 @@ def sweep(
     raise typer.Exit(FAILED if table.state.str.startswith("failed").any() else DONE)
 
 
+@app.command(epilog="Example: deblurlib ablation svdn_table2 --against base --preset smoke")
+def ablation(
+    table: Annotated[str, typer.Argument(help="Which table, e.g. svdn_table2.")],
+    against: Annotated[str, typer.Option(help="The row that the others are compared with; empty = the table's first.")] = "",
+    preset: Annotated[str, typer.Option(help="Size and length of the trainings, number and size of the scenes.")] = "quick",
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    device: Device = "auto",
+    results: Annotated[str, typer.Option(help="Runs are in its folder runs/; empty = results/ of this project.")] = "",
+    output: Annotated[Path | None, typer.Option(help="Write the table as CSV here.")] = None,
+    as_json: AsJson = False,
+):
+    """Show an ablation table, ours beside the paper's: rows measured on rendered test scenes, trained where they are not yet.
+
+    Differences are paired over images and seeds, with 95 % intervals; p is Holm's over the table.
+    """
+    from . import ablations
+    from .data import SceneDataset
+    from .inference import choose_device
+    from .presets import get_preset
+    from .results import results_folder, save_table
+
+    chosen, runs = get_preset(preset), results_folder(results) / "runs"
+    scenes = SceneDataset("test", chosen.test_scenes, chosen.scene_size, variant="blur")
+    found = ablations.measured(table, chosen, scenes, seed=seed, runs=runs, device=choose_device(device))
+    if (against := against or found.row[0]) not in set(found.row):
+        raise ValueError(f"{table} has no row {against!r}: choose one of {', '.join(found.row.unique())}.")
+    shown = ablations.beside_printed(table, ablations.summary(found, against))
+    if output:
+        save_table(
+            shown, output, preset=chosen.name, seed=seed, data="rendered test scenes", source="measured; 'printed …' reported"
+        )
+    _print_json(_records(shown)) if as_json else typer.echo(shown.round(3).to_string(index=False, na_rep=""))
+
+
 @app.command(epilog="Example: deblurlib evaluate /data/GOPRO_Large --split test --variant blur --output svdn_gopro.csv")
 def evaluate(
     data: Annotated[str, typer.Argument(help="Root of a real data set; empty = the rendered test scenes.")] = "",

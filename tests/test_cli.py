@@ -199,3 +199,25 @@ def test_bench_runs_its_parts_and_keeps_json_clean(monkeypatch, tmp_path):
     assert report["networks"] == [{"part": "networks", "arguments": "((32, 48), 2)", "ms": None}] and "operators" in report
     assert both.stderr.splitlines() == ["progress"] * 2
     assert list(json.loads(call("bench", "networks", "--json").stdout)) == ["networks"]
+
+
+def test_ablation_shows_ours_beside_theirs(monkeypatch, tmp_path):
+    import pandas as pd
+
+    def measured(table, preset, scenes, **options):
+        psnr = {"base": (25.0, 26.0, 27.0), "fd": (25.5, 26.4, 27.6)}
+        rows = [
+            {"table": table, "row": row, "seed": 0, "image": i, "rgb-psnr": value, "blurry rgb-psnr": 24.0, "parameters": 9}
+            for row, values in psnr.items()
+            for i, value in enumerate(values)
+        ]
+        return pd.DataFrame(rows)
+
+    monkeypatch.setattr("deblurlib.ablations.measured", measured)
+    result = call("ablation", "svdn_table2", "--preset", "smoke", "--json", "--output", tmp_path / "mine.csv")
+    base, fd = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert base["minus base"] is None and fd["minus base"] == pytest.approx(0.5) and fd["printed psnr_db"] == 29.57
+    assert pd.read_csv(tmp_path / "mine.csv").row.tolist() == ["base", "fd"] and (tmp_path / "mine.json").exists()
+    assert "minus fd" in call("ablation", "svdn_table2", "--against", "fd").stdout
+    wrong = call("ablation", "svdn_table2", "--against", "fdd")
+    assert wrong.exit_code == 2 and "svdn_table2 has no row 'fdd': choose one of base, fd." in wrong.stderr
