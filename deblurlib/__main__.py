@@ -272,6 +272,8 @@ def ablation(
             shown, output, preset=chosen.name, seed=seed, data="rendered test scenes", source="measured; 'printed …' reported"
         )
     _print_json(_records(shown)) if as_json else typer.echo(shown.round(3).to_string(index=False, na_rep=""))
+    if found.seed.nunique() == 1:
+        typer.echo("With one seed the intervals speak of other pictures, not of other trainings.", err=True)
 
 
 @app.command(epilog="Example: deblurlib evaluate /data/GOPRO_Large --split test --variant blur --output svdn_gopro.csv")

@@ -218,6 +218,7 @@ def test_ablation_shows_ours_beside_theirs(monkeypatch, tmp_path):
     base, fd = json.loads(result.stdout, parse_constant=pytest.fail)
     assert base["minus base"] is None and fd["minus base"] == pytest.approx(0.5) and fd["printed psnr_db"] == 29.57
     assert pd.read_csv(tmp_path / "mine.csv").row.tolist() == ["base", "fd"] and (tmp_path / "mine.json").exists()
-    assert "minus fd" in call("ablation", "svdn_table2", "--against", "fd").stdout
+    words = call("ablation", "svdn_table2", "--against", "fd")
+    assert "minus fd" in words.stdout and "With one seed" in words.stderr
     wrong = call("ablation", "svdn_table2", "--against", "fdd")
     assert wrong.exit_code == 2 and "svdn_table2 has no row 'fdd': choose one of base, fd." in wrong.stderr
