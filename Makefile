@@ -52,8 +52,8 @@ lint: $(INSTALLED)  ## check code and notebooks with ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: $(INSTALLED)  ## time the operators on this machine against their peers, into results/
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m deblurlib.bench $(or $(strip $(RESULTS)),results)
+bench: $(INSTALLED)  ## time operators and networks on this machine against plain PyTorch, into results/
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m deblurlib bench $(call option,results,$(RESULTS))
 
 notebooks: $(INSTALLED)  ## execute the committed notebooks in place with the preset smoke (NOTEBOOKS="01 04" for some)
 	@$(BIN)/python -m deblurlib refresh $(call option,notebooks,$(NOTEBOOKS)) $(call option,jobs,$(JOBS))

@@ -119,7 +119,7 @@ def refresh(
     """Execute the committed notebooks in place with their own parameters and strip machine-made metadata."""
     from .reproduce import refresh_notebooks
 
-    raise typer.Exit(int(refresh_notebooks(notebooks, jobs) > 0))
+    raise typer.Exit(FAILED if refresh_notebooks(notebooks, jobs) else DONE)
 
 
 @app.command(epilog="Example: deblurlib check-data /data/GOPRO_Large --json")
@@ -129,7 +129,7 @@ def check_data(root: Annotated[Path, typer.Argument(help="Root of a data set.")]
 
     report = check(root)
     _print_json(report.as_dict()) if as_json else typer.echo(report.text)
-    raise typer.Exit(int(not report.ok))
+    raise typer.Exit(DONE if report.ok else FAILED if root.is_dir() else WRONG_CALL)
 
 
 @app.command(epilog="Example: deblurlib coverage")
@@ -143,7 +143,7 @@ def coverage(
 
     rows = book.coverage(notebooks or ROOT / "notebooks")
     typer.echo(rows.to_json(orient="records", indent=1) if as_json else book.summary(rows))
-    raise typer.Exit(int((rows.state != "shown").any()))
+    raise typer.Exit(FAILED if (rows.state != "shown").any() else DONE)
 
 
 @app.command(epilog="Example: deblurlib student-edition course/")
@@ -253,7 +253,43 @@ def sweep(
     changes |= {"real": real, "real_share": 1.0, "real_variant": real_variant} if real else {}
     table = run(tables or (), preset, scheduler=scheduler, jobs=jobs, device=device, results=results, seed=seed, **changes)
     _print_json(_records(table)) if as_json else typer.echo(table.to_string(index=False))
-    raise typer.Exit(int(table.state.str.startswith("failed").any()))
+    raise typer.Exit(FAILED if table.state.str.startswith("failed").any() else DONE)
+
+
+@app.command(epilog="Example: deblurlib ablation svdn_table2 --against base --preset smoke")
+def ablation(
+    table: Annotated[str, typer.Argument(help="Which table, e.g. svdn_table2.")],
+    against: Annotated[str, typer.Option(help="The row that the others are compared with; empty = the table's first.")] = "",
+    preset: Annotated[str, typer.Option(help="Size and length of the trainings, number and size of the scenes.")] = "quick",
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    device: Device = "auto",
+    results: Annotated[str, typer.Option(help="Runs are in its folder runs/; empty = results/ of this project.")] = "",
+    output: Annotated[Path | None, typer.Option(help="Write the table as CSV here.")] = None,
+    as_json: AsJson = False,
+):
+    """Show an ablation table, ours beside the paper's: rows measured on rendered test scenes, trained where they are not yet.
+
+    Differences are paired over images and seeds, with 95 % intervals; p is Holm's over the table.
+    """
+    from . import ablations
+    from .data import SceneDataset
+    from .inference import choose_device
+    from .presets import get_preset
+    from .results import results_folder, save_table
+
+    chosen, runs = get_preset(preset), results_folder(results) / "runs"
+    scenes = SceneDataset("test", chosen.test_scenes, chosen.scene_size, variant="blur")
+    found = ablations.measured(table, chosen, scenes, seed=seed, runs=runs, device=choose_device(device))
+    if (against := against or found.row[0]) not in set(found.row):
+        raise ValueError(f"{table} has no row {against!r}: choose one of {', '.join(found.row.unique())}.")
+    shown = ablations.beside_printed(table, ablations.summary(found, against))
+    if output:
+        save_table(
+            shown, output, preset=chosen.name, seed=seed, data="rendered test scenes", source="measured; 'printed …' reported"
+        )
+    _print_json(_records(shown)) if as_json else typer.echo(shown.round(3).to_string(index=False, na_rep=""))
+    if found.seed.nunique() == 1:
+        typer.echo("With one seed the intervals speak of other pictures, not of other trainings.", err=True)
 
 
 @app.command(epilog="Example: deblurlib evaluate /data/GOPRO_Large --split test --variant blur --output svdn_gopro.csv")
@@ -302,6 +338,43 @@ def evaluate(
     else:
         typer.echo(table.round(3).to_string(index=False))
         typer.echo("mean\n" + mean.round(3).to_string())
+
+
+@app.command(epilog="Example: deblurlib bench networks --size 360x640")
+def bench(
+    parts: Annotated[list[str] | None, typer.Argument(help="operators, networks; none = both.")] = None,
+    size: Annotated[str, typer.Option(help="Of the picture that whole networks are timed on: HEIGHTxWIDTH.")] = "720x1280",
+    repeats: Annotated[int, typer.Option(min=1, help="Runs that a median is taken of; slow ones are fewer.")] = 7,
+    quick: Annotated[bool, typer.Option("--quick", help="Small shapes only, to see that it works.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda, of the operators; whole networks are timed on the CPU.")] = "cpu",
+    backends: Annotated[str, typer.Option(help='Of our operators, e.g. "auto torch"; the first is the base of ratios.')] = "auto",
+    results: Annotated[str, typer.Option(help="Where tables and figures go; empty = results/ of this project.")] = "",
+    as_json: AsJson = False,
+):
+    """Time our operators and whole networks against plain PyTorch on this machine, into tables/operators.csv and inference.csv.
+
+    At 720x1280 the networks take a quarter of an hour and 12 GB on two cores. Keep the machine quiet meanwhile.
+    """
+    from contextlib import redirect_stdout
+
+    from .results import results_folder
+
+    if unknown := set(parts or ()) - {"operators", "networks"}:
+        raise ValueError(f"There is no part {unknown.pop()!r}: choose operators, networks, or none for both.")
+    if not re.fullmatch(r"\d+x\d+", size) or min(map(int, size.split("x"))) < 16:
+        raise ValueError(f"--size is {size!r}: give HEIGHTxWIDTH, such as 720x1280, each 16 or more.")
+    folder, tables = results_folder(results), {}
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):
+        if "operators" in (parts or ["operators"]):
+            from .bench import run
+
+            tables["operators"] = run(folder, quick, repeats, device, backends.split())
+        if "networks" in (parts or ["networks"]):
+            from .bench_networks import run
+
+            tables["networks"] = run(folder, (96, 160) if quick else tuple(map(int, size.split("x"))), repeats)
+    if as_json:
+        _print_json({name: _records(table) for name, table in tables.items()})
 
 
 def _print_json(content) -> None:

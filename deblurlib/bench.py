@@ -1,9 +1,8 @@
-"""Times the operators against their peers: `python -m deblurlib.bench [results] [--quick]`.
+"""Times the operators against their peers: `deblurlib bench operators`.
 
 Everything of one case runs in one process, in turns, so that a busy machine slows all alike; medians are compared.
 """
 
-import argparse
 import contextlib
 import ctypes
 import gc
@@ -12,18 +11,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-import torchvision
+from matplotlib.figure import Figure
 from torch.nn import functional as F
 
 from deblurlib import ops
 from deblurlib.ops.deform_conv import output_size
 from deblurlib.ops.spatial_rnn import DIRECTIONS, RESULT_ORDER
+from deblurlib.results import save_table
 
 SLOW = 0.5  # seconds; what takes longer is repeated three times only
 
@@ -109,6 +105,8 @@ def deform(operator, padding):
 
 
 def deform_cases(shapes, backends, device):
+    import torchvision  # takes seconds, and nobody else here needs it
+
     for batch, channels, height, width, kernel in shapes:
         size = output_size((height, width), *[(n, n) for n in (kernel, 1, kernel // 2, 1)])
         x = torch.randn(batch, channels, height, width, device=device)
@@ -247,15 +245,8 @@ def draw(table, path):
     table = table[(table.threads == table.threads.max()) & ~table.contestant.str.startswith("deblurlib")]
     operators = list(dict.fromkeys(table.operator))
     heights = [len(table[table.operator == operator]) for operator in operators]
-    figure, axes = plt.subplots(
-        len(operators),
-        1,
-        figsize=(9, 1.5 + 0.24 * sum(heights)),
-        height_ratios=heights,
-        squeeze=False,
-        sharex=True,
-        layout="constrained",
-    )
+    figure = Figure(figsize=(9, 1.5 + 0.24 * sum(heights)), layout="constrained")
+    axes = figure.subplots(len(operators), 1, height_ratios=heights, squeeze=False, sharex=True)
     peers = {name: f"C{i}" for i, name in enumerate(dict.fromkeys(table.contestant))}
     for axis, operator in zip(axes[:, 0], operators, strict=True):
         rows = table[table.operator == operator]
@@ -268,7 +259,6 @@ def draw(table, path):
         axis.set_title(operator, fontsize=10, loc="left")
     axes[-1, 0].set_xlabel("time of the peer / time of deblurlib (right of 1: deblurlib is faster)")
     figure.savefig(path, dpi=120)
-    plt.close(figure)
 
 
 def run(results="results", quick=False, repeats=7, device="cpu", backends=None):
@@ -278,8 +268,7 @@ def run(results="results", quick=False, repeats=7, device="cpu", backends=None):
     ("auto",). On a CPU the cases of the largest shapes run with one thread too, in rows of their own.
     """
     results, rows = Path(results), []
-    for folder in ("tables", "figures"):
-        (results / folder).mkdir(parents=True, exist_ok=True)
+    (results / "figures").mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     counts = sorted({1, torch.get_num_threads()}) if device == "cpu" else [torch.get_num_threads()]
     for case in cases(quick, backends or ("auto",), device):
@@ -289,22 +278,8 @@ def run(results="results", quick=False, repeats=7, device="cpu", backends=None):
             with thread_count(threads):
                 rows += measure(Case(case.operator, case.shape, case.phase, contestants), repeats, device)
         print(pd.DataFrame(rows[-len(case.contestants) :]).to_string(header=len(rows) < 9, index=False), flush=True)
-        pd.DataFrame(rows).to_csv(results / "tables" / "operators.csv", index=False, float_format="%.4g")
-    table = pd.DataFrame(rows)
+        table = save_table(
+            pd.DataFrame(rows), results / "tables" / "operators.csv", source="measured on this machine", device=device
+        )
     draw(table, results / "figures" / "operators.png")
     return table
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("results", nargs="?", default="results", help="folder for tables/ and figures/")
-    parser.add_argument("--quick", action="store_true", help="one small shape an operator")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--backends", nargs="+", default=["auto"], help="ours to compare; the first is the base")
-    arguments = parser.parse_args()
-    run(arguments.results, arguments.quick, arguments.repeats, arguments.device, arguments.backends)
-
-
-if __name__ == "__main__":
-    main()

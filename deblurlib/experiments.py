@@ -49,7 +49,9 @@ TABLES = {
     },
     "svdn_table2": _of("svdn", {
         "base": 0, "dilated": 1, "fd": 2, "fd_rigid": (None, "fd's parameters without its adaptive positions"),
-    }) | {"fd_og": Row({"model": "svdn", "variant": "fd_og", "position": 1e-4}, 3)},
+    }) | {
+        "fd_og": Row({"model": "svdn", "variant": "fd_og", "position": 1e-4}, 3),
+    },
     "radn_table1": _of("radn", {
         "radn1": 9, "radn3": 11, "radn4": 12, "final": 13,
         "radn4_wide": (None, "as many parameters as final, without its adaptive positions"),

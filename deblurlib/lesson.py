@@ -13,7 +13,7 @@ from . import figures, ledger
 from .data import PairedFolder, SceneDataset, crop, list_splits
 from .inference import choose_device
 from .presets import Preset, get_preset
-from .results import data_folder, results_folder, save_figure, save_table, whole_seed
+from .results import data_folder, results_folder, save_figure, save_picture, save_table, whole_seed
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class Lesson:
         """Save and show the figure of a `widgets.Explorer` as it stands; return it, so that JupyterLab shows its sliders."""
         self.figure(explorer.figure(), name)
         return explorer
+
+    def compare(self, before, after, name: str) -> None:
+        """Save two pictures as results/pictures/NN_name_before.png and …_after.png, which the report lays over each other."""
+        for picture, when in ((before, "before"), (after, "after")):
+            save_picture(figures.as_picture(picture), self.results / "pictures" / f"{self.name}_{name}_{when}.png")
 
     def claim(self, id: str, value, interval=None, p=None, **details) -> pd.DataFrame:
         """Record what was measured for a claim of papers/claims.csv and show the verdict; see `deblurlib.ledger.record`.

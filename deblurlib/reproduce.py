@@ -4,14 +4,11 @@ One process a notebook, in parallel where no notebook reads what another writes.
 data are unchanged and whose outputs are still there is not run again. A notebook that fails does not stop the others.
 """
 
-import csv
 import hashlib
-import html
 import json
 import os
 import re
 import signal
-import string
 import subprocess
 import sys
 import time
@@ -28,11 +25,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .presets import get_preset
+from .report import number, write_report
 from .results import ROOT, data_folder, environment, hash_files, results_folder, whole_seed, write_atomically
 
 # The notebooks whose records a notebook reads, by number; those that are not named here stand alone.
 READS = {"12": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11")}
-OUTPUTS = ("tables/{}_*.csv", "tables/{}_*.json", "figures/{}_*.png", "ledger/{}_*.json", "timings/{}_*")
+OUTPUTS = ("tables/{}_*.csv", "tables/{}_*.json", "figures/{}_*.png", "pictures/{}_*.png", "ledger/{}_*.json", "timings/{}_*")
 SECONDS_TO_DIE = 10  # what an interrupted notebook gets before it is killed
 DEAD_KERNEL = "the kernel was killed, most often for lack of memory: run fewer notebooks at a time or a smaller preset."
 PLAIN_METADATA = {
@@ -198,11 +196,6 @@ class Task:
         return int((re.findall(r"Executing Cell (\d+)-", text) or [0])[-1])
 
 
-def number(path: Path) -> str:
-    """The number of a notebook, "01" of 01_name.ipynb: the prefix of all that it writes."""
-    return path.stem.split("_")[0]
-
-
 def source_hash(path: Path) -> str:
     """sha256 over the cells' types, tags and sources: what a notebook does, whatever its stored outputs."""
     cells = nbformat.read(path, as_version=4).cells
@@ -305,13 +298,13 @@ def _line(task: Task, manifest: "Manifest") -> str:
 
 def _row(task: Task, manifest: "Manifest") -> dict:
     entry = manifest.notebooks[task.name]
-    suffixes = [Path(name).suffix for name in entry["outputs"]]
+    kinds = [f"{Path(name).parent}/*{Path(name).suffix}" for name in entry["outputs"]]
     return {
         "notebook": task.name,
         "state": entry["state"],
         "minutes": round(entry["seconds"] / 60, 1),
-        "tables": suffixes.count(".csv"),
-        "figures": suffixes.count(".png"),
+        "tables": kinds.count("tables/*.csv"),
+        "figures": kinds.count("figures/*.png"),
         "error": entry.get("error", ""),
     }
 
@@ -392,100 +385,9 @@ def data_hash(root: str) -> str:
 def _library_files() -> list[Path]:
     """Everything in the package that a notebook's numbers can depend on."""
     package = Path(__file__).parent
-    aside = {"reproduce.py", "report.html", "book.py", "page.html.j2", "__main__.py"}
+    aside = {"reproduce.py", "report.py", "report.html", "book.py", "page.html.j2", "__main__.py"}
     files = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return [path for path in files if path.name not in aside]
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The report
-
-
-def write_report(folder: Path, notebooks: Iterable[Path]) -> Path:
-    """Write results/index.html: every table with where it came from, every figure, below the title of its notebook.
-
-    It shows `notebooks`, and those beside them that an earlier run recorded in the manifest.
-    """
-    folder = Path(folder)
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-    except (OSError, ValueError):
-        manifest = {"notebooks": {}, "inputs": {}}
-    template = string.Template((Path(__file__).parent / "report.html").read_text())
-    neighbours = {neighbour for path in notebooks for neighbour in path.parent.glob("*.ipynb")}
-    shown = sorted({*notebooks, *(path for path in neighbours if path.stem in manifest["notebooks"])}, key=lambda path: path.name)
-    sections = [_section(folder, path, manifest["notebooks"].get(path.stem, {})) for path in shown]
-    links = [f'<a href="#{path.stem}">{html.escape(number(path))}</a>' for path in shown]
-    inputs = {name: value for name, value in manifest["inputs"].items() if value not in ("", "auto")}
-    page = template.substitute(
-        inputs=html.escape(" · ".join(f"{name} {value}" for name, value in inputs.items())),
-        commit=html.escape(manifest.get("git_commit", "unknown")),
-        links="\n".join(links),
-        sections="\n".join(sections),
-    )
-    return write_atomically(folder / "index.html", page)
-
-
-def _section(folder: Path, notebook: Path, entry: dict) -> str:
-    title, claim = title_of(notebook)
-    copies = [folder / "notebooks" / f"{notebook.stem}{suffix}" for suffix in (".html", ".ipynb")]
-    links = [f'<a href="notebooks/{p.name}">{"read" if p.suffix == ".html" else "notebook"}</a>' for p in copies if p.exists()]
-    state = entry.get("state", "not run")
-    parts = [f'<section id="{notebook.stem}"><h2><span class="number">{number(notebook)}</span> {html.escape(title)}</h2>']
-    parts += [f"<p>{html.escape(claim)}</p>", f'<p class="origin"><span class="{state}">{state}</span> {" · ".join(links)}</p>']
-    if entry.get("error"):
-        parts += [f"<pre>{html.escape(str(entry.get('cell')))}\n{html.escape(entry['error'])}</pre>"]
-    parts += [_table(path) for path in sorted(folder.glob(f"tables/{number(notebook)}_*.csv"))]
-    for path in sorted(folder.glob(f"figures/{number(notebook)}_*.png")):
-        image = f'<img loading="lazy" src="figures/{path.name}" alt="{_caption(path)}">'
-        parts += [f"<figure>{image}<figcaption>{_caption(path)}</figcaption></figure>"]
-    return "\n".join([*parts, "</section>"])
-
-
-def _table(path: Path) -> str:
-    with path.open(newline="") as file:
-        head, *rows = list(csv.reader(file)) or [[]]
-    columns = [_same_decimals(column) for column in zip(*rows, strict=True)]
-    cells = [[f'<td class="{kind}">{html.escape(text) or "–"}</td>' for text in texts] for kind, texts in columns]
-    body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in zip(*cells, strict=True))
-    kinds = [kind for kind, _ in columns] or ["text"] * len(head)
-    titles = "".join(f'<th class="{kind}">{html.escape(title)}</th>' for kind, title in zip(kinds, head, strict=True))
-    try:
-        origin = describe_origin(json.loads(path.with_suffix(".json").read_text()))
-    except (OSError, ValueError):
-        origin = "origin unknown: the file beside this table is missing"
-    caption = f'<h3>{_caption(path)}</h3><p class="origin">{html.escape(origin)} · <a href="tables/{path.name}">csv</a></p>'
-    return f'<div>{caption}<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>\n{body}</tbody></table></div></div>'
-
-
-def _same_decimals(texts: Iterable[str]) -> tuple[str, list[str]]:
-    """A column as ("number", texts with equally many decimals), or ("text", texts) if anything in it is no plain number."""
-    texts = list(texts)
-    if not all(re.fullmatch(r"-?\d+(\.\d+)?|", text) for text in texts):
-        return "text", texts
-    decimals = max(len(text.partition(".")[2]) for text in texts)
-    return "number", [f"{float(text):.{decimals}f}" if text else "" for text in texts]
-
-
-def describe_origin(sidecar: dict) -> str:
-    """One line that says where a table came from: measured or reported, preset, seed, device, data, commit."""
-    parts = [str(sidecar.get("source", "measured"))]
-    parts += [f"{name} {sidecar[name]}" for name in ("preset", "seed", "steps") if sidecar.get(name) not in (None, "")]
-    parts += [str(sidecar[name]) for name in ("device", "data") if sidecar.get(name)]
-    return " · ".join([*parts, f"commit {sidecar.get('git_commit', 'unknown')}"])
-
-
-def title_of(notebook: Path) -> tuple[str, str]:
-    """The first heading of a notebook and the first paragraph below it, without their markup."""
-    text = next((c.source for c in nbformat.read(notebook, as_version=4).cells if c.cell_type == "markdown"), "")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    title = lines[0].lstrip("# ") if lines and lines[0].startswith("#") else notebook.stem
-    claim = next((line.lstrip("> ") for line in lines[1:] if not line.startswith(("#", "|", "- ", "* "))), "")
-    return tuple(re.sub(r"[*`]|\b_|_\b", "", text) for text in (title, claim))
-
-
-def _caption(path: Path) -> str:
-    return html.escape(path.stem.split("_", 1)[-1].replace("_", " "))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Writing results so that each number says where it came from: tables as CSV with a JSON sidecar, figures as PNG."""
 
 import hashlib
+import io
 import json
 import os
 import platform
@@ -62,12 +63,35 @@ def save_table(table: pd.DataFrame, path: Path, **origin) -> pd.DataFrame:
 
 
 def save_figure(figure, path: Path) -> Path:
-    """Write a matplotlib figure as a 100 dpi PNG without a date, so that equal figures are equal files."""
+    """Write a matplotlib figure as a 100 dpi PNG without a date, so that equal figures are equal files.
+
+    The PNG's field "Description" says in words what the figure shows, for those who cannot see it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
-    figure.savefig(temporary, dpi=100, metadata={"Software": None})
+    figure.savefig(temporary, dpi=100, metadata={"Software": None, "Description": describe(figure)})
     os.replace(temporary, path)
     return path
+
+
+def save_picture(picture, path: Path) -> Path:
+    """Write an array (H, W, 3) in [0, 1] as an 8-bit PNG."""
+    from PIL import Image
+
+    Image.fromarray((255 * picture).round().astype("uint8")).save(buffer := io.BytesIO(), "PNG", optimize=True)
+    return write_atomically(path, buffer.getvalue())
+
+
+def describe(figure) -> str:
+    """The words of a figure, panel by panel: title, axes, legend."""
+    panels = []
+    for axes in figure.axes:
+        words = [title for place in ("left", "center", "right") if (title := axes.get_title(place))]
+        words += [f"{name}: {label}" for name, label in (("x", axes.get_xlabel()), ("y", axes.get_ylabel())) if label]
+        names = [name for name in axes.get_legend_handles_labels()[1] if axes.get_legend()]
+        panels += [", ".join([*words, *([f"shown: {', '.join(names)}"] if names else [])])]
+    title = figure.get_suptitle()
+    return "; ".join(" ".join(words.split()) for words in [title, *panels] if words)
 
 
 def environment() -> dict:

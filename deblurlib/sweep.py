@@ -11,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
-from .experiments import everything
+from .experiments import TABLES, everything
+from .experiments import rows as rows_of
+from .presets import get_preset
 from .results import results_folder
 from .training import Experiment, fit
 
@@ -32,14 +34,21 @@ def sweep(
 
     scheduler: address of a running Dask scheduler, such as "tcp://host:8786", whose workers see the same results folder;
     "" starts `jobs` local processes (default: one a core). changes: fields of Experiment, such as real="…", real_share=1.0.
-    State is "trained", "reused" or "failed: …"; nothing is raised for a training that fails.
+    Column "row" names it as TABLE:ROW, and is empty for what rows only start from. State is "trained", "reused" or "failed: …";
+    nothing is raised for a training that fails.
     """
     try:
         from distributed import Client, LocalCluster, as_completed
     except ImportError:
         raise ValueError("A sweep needs Dask: install it with `pip install distributed`.") from None
 
-    folder = results_folder(results) / "runs"
+    folder, preset = results_folder(results) / "runs", get_preset(preset)
+    labels = {
+        experiment.hash: f"{table}:{name}"
+        for s in range(seed, seed + preset.seeds)
+        for table in tables or TABLES
+        for name, experiment in rows_of(table, preset, s, **changes).items()
+    }
     local = {"n_workers": jobs or os.cpu_count(), "threads_per_worker": 1, "dashboard_address": None}
     with contextlib.nullcontext(scheduler) if scheduler else LocalCluster(**local) as cluster, Client(cluster) as client:
         tasks: dict[str, tuple] = {}
@@ -51,8 +60,8 @@ def sweep(
             experiment = names[future.key]
             error = future.exception()
             outcome = {"state": f"failed: {error}", "seconds": float("nan")} if error else future.result()
-            row = {"model": experiment.model, "variant": experiment.variant, "seed": experiment.seed, "hash": experiment.hash}
-            rows.append(row | outcome)
+            row = {"row": labels.get(experiment.hash, ""), "model": experiment.model, "variant": experiment.variant}
+            rows.append(row | {"seed": experiment.seed, "hash": experiment.hash} | outcome)
     return pd.DataFrame(rows).sort_values(["model", "variant", "seed", "hash"], ignore_index=True)
 
 

@@ -29,6 +29,9 @@ def test_help_lists_the_commands_without_importing_torch():
         (["reproduce", "--data", "no/where"], "The data folder no/where does not exist"),
         (["reproduce", "--notebooks", "99"], "There is no notebook 99"),
         (["reproduce", "--jobs", "-1"], "Invalid value for '--jobs'"),
+        (["bench", "speed"], "There is no part 'speed': choose operators, networks"),
+        (["bench", "networks", "--size", "720p"], "--size is '720p': give HEIGHTxWIDTH"),
+        (["bench", "networks", "--size", "8x1280"], "each 16 or more"),
     ],
 )
 def test_wrong_input_is_one_sentence_on_stderr_and_exit_code_2(arguments, sentence, monkeypatch):
@@ -45,6 +48,45 @@ COMMANDS = [command.name or command.callback.__name__.replace("_", "-") for comm
 def test_every_command_has_an_example_that_names_it(command):
     shown = call(command, "--help")
     assert shown.exit_code == 0 and f"Example: deblurlib {command}" in shown.output
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"refresh"}))
+def test_every_command_that_reports_does_it_for_programs_too(command):
+    assert "--json" in call(command, "--help").output
+
+
+@pytest.mark.parametrize(
+    "typed, completed",
+    [("deblurlib ev", "evaluate"), ("deblurlib check", "check-data"), ("deblurlib evaluate --sp", "--split")],
+)
+def test_the_shell_completes_commands_and_options(typed, completed):
+    shell = {"_DEBLURLIB_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    assert CliRunner().invoke(app, [], prog_name="deblurlib", env=shell).output.split() == [completed]
+
+
+@pytest.mark.parametrize(
+    "arguments, code",
+    [
+        (["models"], 0),
+        (["--help"], 0),
+        (["no-such-command"], 2),
+        (["deblur"], 2),
+        (["train", "no-such-network"], 2),
+        (["sweep", "no_such_table"], 2),
+        (["evaluate", "no/where"], 2),
+        (["evaluate", "--frames", "3"], 2),
+        (["coverage", "--notebooks", "no/where"], 2),
+    ],
+)
+def test_exit_codes_are_stable(arguments, code):
+    assert call(*arguments).exit_code == code
+
+
+def test_models_and_coverage_print_json():
+    models = json.loads(call("models", "--json").stdout)
+    assert {"model": "svdn", "variant": "paper", "parameters": 812019} in models
+    coverage = json.loads(call("coverage", "--json").stdout)
+    assert len(coverage) > 50 and {"paper", "item", "state"} <= set(coverage[0])
 
 
 def test_the_help_says_what_exit_codes_mean_and_offers_completion():
@@ -85,7 +127,9 @@ def test_a_fault_of_ours_is_not_dressed_up_as_a_sentence(monkeypatch):
 
 def test_check_data_says_that_a_folder_is_no_data_set(tmp_path):
     result = call("check-data", tmp_path / "nowhere")
-    assert result.exit_code == 1 and "does not exist" in result.output and "Traceback" not in result.output
+    assert result.exit_code == 2 and "does not exist" in result.output and "Traceback" not in result.output
+    assert "does not exist" in json.loads(call("check-data", tmp_path / "nowhere", "--json").stdout)["error"]
+    assert call("check-data", tmp_path).exit_code == 1  # it is there, and no data set
 
 
 def test_check_data_reports_in_words_and_in_json(tmp_path):
@@ -135,3 +179,46 @@ def test_sweep_and_train_print_json(monkeypatch, tmp_path):
     monkeypatch.setattr("deblurlib.training.fit", lambda *a, **k: run)
     report = json.loads(call("train", "svdn", "--json").stdout)
     assert report["weights"] == str(tmp_path / "model.safetensors") and report["reused"] and len(report["hash"]) == 12
+
+
+def test_bench_runs_its_parts_and_keeps_json_clean(monkeypatch, tmp_path):
+    import pandas as pd
+
+    def measure(part):
+        def run(folder, *arguments):
+            print("progress")
+            return pd.DataFrame([{"part": part, "arguments": str(arguments), "ms": float("nan")}])
+
+        return run
+
+    monkeypatch.setattr("deblurlib.bench.run", measure("operators"))
+    monkeypatch.setattr("deblurlib.bench_networks.run", measure("networks"))
+    both = call("bench", "--json", "--results", tmp_path, "--size", "32x48", "--repeats", 2)
+    assert both.exit_code == 0, both.output
+    report = json.loads(both.stdout, parse_constant=pytest.fail)
+    assert report["networks"] == [{"part": "networks", "arguments": "((32, 48), 2)", "ms": None}] and "operators" in report
+    assert both.stderr.splitlines() == ["progress"] * 2
+    assert list(json.loads(call("bench", "networks", "--json").stdout)) == ["networks"]
+
+
+def test_ablation_shows_ours_beside_theirs(monkeypatch, tmp_path):
+    import pandas as pd
+
+    def measured(table, preset, scenes, **options):
+        psnr = {"base": (25.0, 26.0, 27.0), "fd": (25.5, 26.4, 27.6)}
+        rows = [
+            {"table": table, "row": row, "seed": 0, "image": i, "rgb-psnr": value, "blurry rgb-psnr": 24.0, "parameters": 9}
+            for row, values in psnr.items()
+            for i, value in enumerate(values)
+        ]
+        return pd.DataFrame(rows)
+
+    monkeypatch.setattr("deblurlib.ablations.measured", measured)
+    result = call("ablation", "svdn_table2", "--preset", "smoke", "--json", "--output", tmp_path / "mine.csv")
+    base, fd = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert base["minus base"] is None and fd["minus base"] == pytest.approx(0.5) and fd["printed psnr_db"] == 29.57
+    assert pd.read_csv(tmp_path / "mine.csv").row.tolist() == ["base", "fd"] and (tmp_path / "mine.json").exists()
+    words = call("ablation", "svdn_table2", "--against", "fd")
+    assert "minus fd" in words.stdout and "With one seed" in words.stderr
+    wrong = call("ablation", "svdn_table2", "--against", "fdd")
+    assert wrong.exit_code == 2 and "svdn_table2 has no row 'fdd': choose one of base, fd." in wrong.stderr

@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from deblurlib import results
 
@@ -58,6 +60,25 @@ def test_equal_figures_are_equal_files(tmp_path):
         plt.close(figure)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+def test_a_figure_says_what_it_shows(tmp_path):
+    figure, (left, right) = plt.subplots(1, 2)
+    left.plot([0, 1], [1, 0], label="SVDN")
+    left.set(title="Cost\nand gain", xlabel="GMAC", ylabel="dB")
+    left.legend()
+    right.plot([0, 1], label="not in a legend")
+    figure.suptitle("Both")
+    assert Image.open(results.save_figure(figure, tmp_path / "a.png")).info["Description"] == (
+        "Both; Cost and gain, x: GMAC, y: dB, shown: SVDN"
+    )
+    plt.close(figure)
+
+
+def test_a_picture_is_written_as_it_is(tmp_path):
+    picture = np.linspace(0, 1, 24).reshape(2, 4, 3)
+    written = np.asarray(Image.open(results.save_picture(picture, tmp_path / "new" / "a.png")))
+    np.testing.assert_array_equal(written, np.rint(255 * picture))
 
 
 def test_results_folder_takes_the_argument_then_the_environment_then_the_project(monkeypatch, tmp_path):

@@ -35,9 +35,11 @@ def test_a_killed_worker_costs_no_row_and_nothing_is_trained_twice(tmp_path):
         assert client.run(os.getpid) and victim not in client.run(os.getpid).values()
         assert set(first.state) <= {"trained", "reused"}  # reused: it was finished, and the worker died before it could say so
         assert (first.state == "trained").sum() >= 4
+        named = {f"svdn_table2:{name}": each.hash for name, each in rows("svdn_table2", preset).items()}
+        assert dict(zip(first.row, first.hash, strict=True)) == named
         made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/model.safetensors")}
         again = sweep(["svdn_table2"], preset, scheduler=cluster.scheduler_address, results=tmp_path, progress=False)
-    assert list(again.state) == ["reused"] * 5
+    assert list(again.state) == ["reused"] * len(rows("svdn_table2", preset))
     assert made == {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/model.safetensors")}
     straight = training.fit(rows("svdn_table2", preset)["base"], folder=tmp_path / "straight", progress=False, device="cpu")
     swept = tmp_path / "runs" / straight.experiment.hash / "model.safetensors"
@@ -50,5 +52,7 @@ def test_what_a_row_starts_from_is_trained_first_and_failures_are_told(tmp_path)
     tuned = experiments.everything(preset, ["aspdc_table6"])
     assert set(table.hash) == {e.hash for e in tuned} | {tuned[0].start.hash, tuned[0].reblur.hash}
     assert set(table.state) == {"trained"}
+    assert set(table.row[table.hash.isin([e.hash for e in tuned])]) == {f"aspdc_table6:{r}" for r in rows("aspdc_table6", preset)}
+    assert table.row.eq("").sum() == 2
     broken = sweep(["svdn_table2"], preset, jobs=1, results=tmp_path, progress=False, patch=4096)
     assert broken.state.str.startswith("failed: ").all()
