@@ -353,7 +353,7 @@ def bench(
 ):
     """Time our operators and whole networks against plain PyTorch on this machine, into tables/operators.csv and inference.csv.
 
-    At 720x1280 the networks take a quarter of an hour and 12 GB on two cores. Keep the machine quiet meanwhile.
+    At 720x1280 the networks take about a quarter of an hour on two cores; keep the machine quiet meanwhile.
     """
     from contextlib import redirect_stdout
 

@@ -1,4 +1,6 @@
+import re
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +84,15 @@ def test_a_new_row_is_one_entry(monkeypatch):
     monkeypatch.setitem(TABLES["svdn_table2"], "far", Row({"model": "svdn", "variant": "fd_og", "position": 1e-4, "margin": 2.0}))
     assert rows("svdn_table2", "smoke")["far"].margin == 2.0
     assert row("svdn_table2", "far", "smoke") in everything("smoke", ["svdn_table2"])
+
+
+def test_the_row_that_the_readme_adds_is_one(monkeypatch):
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    name, entry = re.search(r'^ +"(fd_undilated)": (Row\(.+\)),$', readme, re.MULTILINE).groups()
+    monkeypatch.setitem(TABLES["svdn_table2"], name, eval(entry))
+    mine, fd = row("svdn_table2", name, "smoke"), row("svdn_table2", "fd", "smoke")
+    assert mine.hash != fd.hash and replace(mine, options=()) == fd
+    assert create_model("svdn", "fd", size="small", **dict(mine.options)).config.dilations == (1, 1, 1)
 
 
 def test_unknown_names_are_said():

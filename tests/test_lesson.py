@@ -29,8 +29,11 @@ def test_a_lesson_writes_tables_and_figures_under_its_number(tmp_path):
     assert lesson.table(table, "numbers", steps=40) is table
     figure, _ = plt.subplots()
     assert lesson.figure(figure, "curve") is None
+    lesson.compare(torch.zeros(3, 4, 4), torch.ones(3, 4, 4), "pair")
     names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
-    assert names == ["figures/01_curve.png", "tables/01_numbers.csv", "tables/01_numbers.json"]
+    tables = ["tables/01_numbers.csv", "tables/01_numbers.json"]
+    assert names == ["figures/01_curve.png", "pictures/01_pair_after.png", "pictures/01_pair_before.png", *tables]
+    assert Image.open(tmp_path / "pictures" / "01_pair_after.png").getpixel((0, 0)) == (255, 255, 255)
     assert not plt.fignum_exists(figure.number)
     origin = json.loads((tmp_path / "tables" / "01_numbers.json").read_text())
     expected = {"preset": "smoke", "seed": 3, "device": "cpu", "data": "bundled scenes", "steps": 40}

@@ -182,7 +182,7 @@ def test_a_figure_says_in_which_section_it_is_drawn(full, tmp_path):
     notebook.cells += [heading, nbformat.v4.new_code_cell('f()\nlesson.figure(plot("a"), "gain")')]
     nbformat.write(notebook, full[0])
     captions = [caption.text for caption in read(tmp_path, full)("figcaption")]
-    assert captions == ["restored drag to compare before and after", "gain in “The gain”"]
+    assert captions == ["restored · drag to compare before and after", "gain in “The gain”"]
 
 
 def test_a_phone_and_a_dark_room_are_provided_for(full, tmp_path):
