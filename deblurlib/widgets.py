@@ -4,24 +4,25 @@ Each function returns an `Explorer`. As the last line of a cell, `lesson.explore
 and in JupyterLab the sliders below. Notebooks are stored with the figure alone.
 """
 
+import threading
 from collections.abc import Callable
 
+import matplotlib.pyplot as plt
 import numpy as np
 from ipywidgets import FloatLogSlider, FloatSlider, Image, IntSlider, Layout, VBox
 
 from . import figures, probes, theory
 from .evaluation import psnr
 
+DRAWING = threading.RLock()
+
 
 class Explorer(VBox):
     """Sliders above the figure that `draw(**values)` makes of their values; it is drawn anew when one of them moves."""
 
     def __init__(self, draw: Callable, **sliders):
-        self.draw, self.sliders, self.picture = (
-            draw,
-            sliders,
-            Image(format="png", layout=Layout(max_width="100%", align_self="flex-start")),
-        )
+        self.draw, self.sliders = draw, sliders
+        self.picture = Image(format="png", layout=Layout(max_width="100%", align_self="flex-start"))
         for slider in sliders.values():
             slider.layout.width, slider.style.description_width = "32rem", "12rem"
             slider.observe(self.redraw, "value")
@@ -34,7 +35,10 @@ class Explorer(VBox):
 
     def redraw(self, change=None) -> None:
         """Draw the figure into the picture below the sliders."""
-        self.picture.value = figures.as_png(self.figure())
+        # JupyterLab moves sliders from two threads of the kernel: one at a time, and hidden from the inline backend, which
+        # would show and close the half-drawn figure of the other thread
+        with DRAWING, plt.ioff():
+            self.picture.value = figures.as_png(self.figure())
 
 
 def camera_path(length: int = 15, angle: int = 30, turn: int = 90, constant: float = 1e-2) -> Explorer:

@@ -152,6 +152,10 @@ def test_make_test_leaves_the_results_alone():
     assert f'DEBLURLIB_RESULTS="{ROOT}/build/nbval"' in shown and "--nbval-cell-timeout 300" in shown
 
 
+def test_make_site_replaces_the_old_site():
+    assert "rm -rf build/site .venv/bin/python -m deblurlib site build/site" in dry_run("site")
+
+
 def test_ci_runs_the_test_command_and_is_executable():
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111

@@ -1,12 +1,14 @@
 """Sliders: moving one changes the figure below it, and the figure that stands still is the same one."""
 
 import io
+import threading
+import time
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from ipywidgets import Image
+from ipywidgets import FloatSlider, Image
 from PIL import Image as Picture
 
 from deblurlib import figures, probes, theory, widgets
@@ -77,6 +79,36 @@ def test_every_slider_can_go_to_both_its_ends(name):
         base = getattr(slider, "base", None)
         for end in (slider.min, slider.max):
             slider.value = base**end if base else end
+
+
+def test_sliders_that_move_in_several_threads_draw_one_after_the_other():
+    at_work, most = [], []
+
+    def draw(value):
+        at_work.append(value)
+        most.append(len(at_work))
+        time.sleep(0.02)
+        at_work.remove(value)
+        return figures.before_and_after(PICTURE, PICTURE, value)
+
+    explorers = [widgets.Explorer(draw, value=FloatSlider(k / 10, max=1)) for k in range(4)]
+    threads = [threading.Thread(target=explorer.redraw) for explorer in explorers]
+    [thread.start() for thread in threads], [thread.join() for thread in threads]
+    assert len(most) == 8 and max(most) == 1
+
+
+def test_a_figure_below_sliders_is_none_that_the_inline_backend_shows_and_closes(monkeypatch):
+    from matplotlib_inline import backend_inline
+
+    before = plt.get_backend()
+    plt.switch_backend("module://matplotlib_inline.backend_inline")
+    monkeypatch.setattr(backend_inline.show, "_draw_called", False)
+    try:
+        with plt.ion():
+            widgets.before_after(PICTURE, PICTURE)
+            assert not backend_inline.show._draw_called and plt.isinteractive()
+    finally:
+        plt.switch_backend(before)
 
 
 def test_an_arc_is_a_line_without_a_turn_and_as_long_with_one():
