@@ -39,8 +39,8 @@ def full(tmp_path, write_notebook, lesson):
     results.save_figure(figure, tmp_path / "figures" / "07_gain.png")
     plt.close(figure)
     first.compare(torch.zeros(3, 8, 9), torch.ones(3, 8, 9), "restored")
-    second.claim("S1", 0.7, (0.5, 0.9), 0.001)
-    second.claim("S2", -0.02, (-0.1, 0.1), 0.7, note="a < b")
+    second.claim("S1", 0.7, (0.5, 0.9), 0.001, seeds=3)
+    second.claim("S2", -0.02, (-0.1, 0.1), 0.7, seeds=3, note="a < b")
     (tmp_path / "notebooks" / "08_second.html").write_text("executed")
     return notebooks
 
@@ -101,7 +101,7 @@ def test_a_claim_shows_numbers_interval_origin_and_the_notebook_that_measured_it
     assert where.text == "SVDN, Table 2" and (printed.text, printed["data-key"]) == ("0.67 dB", "0.67")
     assert ours.text == "0.7 [0.5, 0.9] dBpreset smoke · seed 0 · bundled scenes" and ours["data-key"] == "0.7"
     assert measured.a["href"] == "notebooks/08_second.html" and verdict["data-key"] == "0"
-    assert page.select_one("#claim-S2 small").text == "a < b"
+    assert page.select_one("#claim-S2 small").text == "a < b; 3 seeds"
     unmeasured = page.select_one("#claim-V1")("td")
     assert unmeasured[4].text == "–" and unmeasured[4]["data-key"] == "" and not unmeasured[6].a
 
