@@ -10,7 +10,8 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_markdown_cell, new_notebook
 
-from .reproduce import PLAIN_METADATA, find_notebooks, number, title_of
+from .report import number, title_of
+from .reproduce import PLAIN_METADATA, find_notebooks
 
 INDEX = """# deblurlib: the book
 

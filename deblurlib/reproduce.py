@@ -401,9 +401,9 @@ def refresh_notebooks(notebooks=None, jobs=None) -> int:
     """
     paths = find_notebooks(notebooks)
     jobs = int(jobs or _default_jobs("smoke", len(paths)))
-    os.environ |= {"OMP_NUM_THREADS": str(max(_cores() // jobs, 1)), "DEBLURLIB_RESULTS": str(ROOT / "build" / "refresh")}
+    settings = {"OMP_NUM_THREADS": str(max(_cores() // jobs, 1)), "DEBLURLIB_RESULTS": str(ROOT / "build" / "refresh")}
     console, failed = Console(stderr=True, highlight=False), 0
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=os.environ.update, initargs=(settings,)) as pool:
         for path, future in [(path, pool.submit(_refresh, path)) for path in paths]:
             try:
                 console.print(f"[green]✓ {path.name}[/green]  {future.result():.0f} s")

@@ -193,7 +193,9 @@ def test_refresh_executes_in_place_and_keeps_only_tags(tmp_path, write_notebook,
     nbformat.write(notebook, path)
     broken = write_notebook("02_broken", "1 / 0")
     before = broken.read_bytes()
+    environment = dict(os.environ)
     assert reproduce.refresh_notebooks(tmp_path / "notebooks", jobs=2) == 1
+    assert dict(os.environ) == environment
     after = nbformat.read(path, as_version=4)
     assert after.metadata == reproduce.PLAIN_METADATA
     assert [cell.metadata for cell in after.cells] == [{}, {"tags": ["parameters"]}, {"tags": ["item:svrnn:eq1"]}]
