@@ -165,6 +165,7 @@ int deform_conv_forward(const Shape *s, const REAL *input, const REAL *offset, c
     const i64 blocks_in_offset = p->blocks / s->offset_groups, out_row = s->groups * p->outs_padded;
     REAL *image = scratch(s->batch * p->image), *packed = scratch(p->weights);
     int failed = !image || !packed;
+    prefer_huge_pages(output, s->batch * s->out_channels * p->pixels);
     if (!failed) {
         pack_image(s, p, input, image);
         pack_weight(s, p, weight, packed, 1);
@@ -392,6 +393,8 @@ int deform_conv_backward(const Shape *s, const REAL *input, const REAL *offset, 
     int32_t *reach = bands > 1 ? malloc(s->batch * p->tiles * 2 * sizeof(int32_t)) : NULL;
     const Backward k = {s, p, image, offset, mask, grad_output, packed, grad_image, grad_offset, grad_mask};
     int failed = !image || !grad_image || !packed || !sums || (bands > 1 && !reach);
+    prefer_huge_pages(grad_input, s->batch * s->channels * s->height * s->width);
+    prefer_huge_pages(grad_offset, 2 * s->batch * s->offset_groups * p->taps * p->pixels);
     if (!failed) {
         pack_image(s, p, input, image);
         pack_weight(s, p, weight, packed, 0);
