@@ -12,7 +12,6 @@ directly in encoded values (R = identity) for "blur": the two variants of the Go
 """
 
 from dataclasses import dataclass
-from functools import cache
 
 import cv2
 import numpy as np
@@ -77,20 +76,20 @@ def render_scene(
 
     times = _subframe_times(layers, (height, width), exposure, min_subframes)
     total = np.zeros((height, width, 4), np.float32)
-    for t in times:
-        cv2.accumulate(_compose(layers, t, (height, width))[0], total)
-    (sharp, labels), (previous, labels_p), (following, labels_n) = (
-        _compose(layers, t, (height, width), with_labels=True) for t in (0.0, -1.0, 1.0)
-    )
+    for light in _compose(layers, times, (height, width)):
+        cv2.accumulate(light, total)
+    labels, labels_p, labels_n = np.zeros((3, height, width), np.uint8)
+    frames = _compose(layers, np.array([0.0, -1.0, 1.0]), (height, width), (labels, labels_p, labels_n))
+    sharp, previous, following = (_encode(light, gamma) for light in frames)
     sigma = rng.uniform(0, 0.01) if noise is None else noise
     grain = rng.standard_normal((height, width, 3), dtype=np.float32) * np.float32(sigma)
 
-    flow_previous, flow_next = (_flow(layers, t, labels) for t in (-1.0, 1.0))
+    flow_previous, flow_next = _flow(layers, -1.0, labels), _flow(layers, 1.0, labels)
     return Scene(
         blurry=_encode(total / len(times), gamma, grain),
-        sharp=_encode(sharp, gamma),
-        previous=_encode(previous, gamma),
-        next=_encode(following, gamma),
+        sharp=sharp,
+        previous=previous,
+        next=following,
         flow_previous=flow_previous,
         flow_next=flow_next,
         blur_extent=_path_length(layers, times, labels),
@@ -143,7 +142,7 @@ class SceneDataset(Dataset):
 class _Layer:
     texture: np.ndarray  # (h, w, 4) float32, linear in the light that is averaged, colour premultiplied by alpha
     view: np.ndarray  # 3x3, canvas pixel at t = 0 -> texture pixel
-    motion: object  # t -> 3x3, canvas pixel at t = 0 -> canvas pixel at t
+    motion: object  # times (T,) -> (T, 3, 3), canvas pixel at t = 0 -> canvas pixel at t
     border: int  # what lies outside the texture
 
 
@@ -158,7 +157,7 @@ def _draw_layers(rng, photo, textures, size, objects, severity, exposure, gamma)
     if rng.random() < 0.5:  # a nearer layer behind one wavy edge, with more parallax
         parallax = rng.uniform(1.3, 2.0)
         cut = _cut(rng, textures[0], (height + 48, width + 48))
-        layers.append(_layer(cut, _half_plane(rng, cut[0].shape[:2]), (-24, -24), cache(lambda t: camera(t, parallax)), gamma))
+        layers.append(_layer(cut, _half_plane(rng, cut[0].shape[:2]), (-24, -24), lambda t: camera(t, parallax), gamma))
 
     for _ in range(rng.integers(0, 5) if objects is None else objects):
         side = int(rng.uniform(0.2, 0.5) * min(size))
@@ -167,26 +166,27 @@ def _draw_layers(rng, photo, textures, size, objects, severity, exposure, gamma)
             _write_lines(rng, cut[0])
         corner = rng.uniform((-side / 3, -side / 3), (width - side / 1.5, height - side / 1.5))
         own = _random_path(rng, size, severity * rng.uniform(*OBJECT_BLUR), exposure, centre=corner + side / 2)
-        layers.append(_layer(cut, _blob(rng, cut[0].shape[:2]), corner, _compose_motions(camera, own), gamma))
+        layers.append(_layer(cut, _blob(rng, cut[0].shape[:2]), corner, _together(camera, own), gamma))
     return layers
 
 
 def _layer(cut, mask, corner, motion, gamma):
     texture, scale = cut
     response = (np.arange(256, dtype=np.float32) / 255) ** np.float32(gamma)
-    alpha = np.ones(texture.shape[:2], np.float32) if mask is None else mask
-    rgba = cv2.multiply(cv2.merge([cv2.LUT(texture, response), np.ones_like(alpha)]), cv2.merge([alpha] * 4))
+    rgba = cv2.LUT(cv2.cvtColor(texture, cv2.COLOR_RGB2RGBA), response)
+    if mask is not None:
+        cv2.multiply(rgba, cv2.merge([mask] * 4), rgba)
     half = (scale - 1) / 2  # pixel centres stay centres when the texture is finer than the canvas
     view = np.array([[scale, 0, half - scale * corner[0]], [0, scale, half - scale * corner[1]], [0, 0, 1]])
     return _Layer(rgba, view, motion, cv2.BORDER_REFLECT_101 if mask is None else cv2.BORDER_CONSTANT)
 
 
-def _compose_motions(camera, own):
-    return cache(lambda t: camera(t) @ own(t))
+def _together(camera, own):
+    return lambda t: camera(t) @ own(t)
 
 
 def _random_path(rng, size, blur, exposure, centre=None):
-    """A smooth random motion t -> 3x3 around `centre` whose mean path length over the exposure is about `blur` pixels."""
+    """A smooth random motion (T,) -> (T, 3, 3) around `centre` with a mean path length of about `blur` pixels."""
     height, width = size
     cx, cy = ((width - 1) / 2, (height - 1) / 2) if centre is None else centre
     radius = min(size) / 2
@@ -196,17 +196,20 @@ def _random_path(rng, size, blur, exposure, centre=None):
     amplitude = rng.standard_normal((3, 6)) / (frequency * [[1.0], [1.5], [3.0]])
     phase = rng.uniform(0, 2 * np.pi, (3, 6))
 
-    def motion(t, parallax=1.0, gain=1.0):
-        p = (amplitude * (np.sin(2 * np.pi * frequency * t + phase) - np.sin(phase))).sum(0) * unit * gain
-        c, s = np.exp(p[3]) * np.cos(p[2]), np.exp(p[3]) * np.sin(p[2])
-        tx, ty = parallax * p[:2]
-        around = np.array([[c, -s, tx], [s, c, ty], [p[4], p[5], 1]])
+    def motion(times, parallax=1.0, gain=1.0):
+        t = times[:, None, None]
+        p = (amplitude * (np.sin(2 * np.pi * frequency * t + phase) - np.sin(phase))).sum(1) * unit * gain
+        c, s = np.exp(p[:, 3]) * np.cos(p[:, 2]), np.exp(p[:, 3]) * np.sin(p[:, 2])
+        around = np.empty((len(times), 3, 3))
+        around[:, 0, 0], around[:, 0, 1], around[:, 0, 2] = c, -s, parallax * p[:, 0]
+        around[:, 1, 0], around[:, 1, 1], around[:, 1, 2] = s, c, parallax * p[:, 1]
+        around[:, 2, 0], around[:, 2, 1], around[:, 2, 2] = p[:, 4], p[:, 5], 1
         return _shift(cx, cy) @ around @ _shift(-cx, -cy)
 
     corners = np.array([(cx + i * radius, cy + j * radius) for i in (-1, 0, 1) for j in (-1, 0, 1)])
     times = np.linspace(-exposure / 2, exposure / 2, 9)
     gain = blur / max(_lengths(motion, corners, times, gain=1e-3).mean() * 1e3, 1e-9)
-    return cache(lambda t, parallax=1.0: motion(t, parallax, gain))
+    return lambda times, parallax=1.0: motion(times, parallax, gain)
 
 
 def _shift(x, y):
@@ -214,9 +217,9 @@ def _shift(x, y):
 
 
 def _lengths(motion, points, times, **options):
-    tracks = np.stack([_transform(points, motion(t, **options)) for t in times])
+    tracks = np.stack([_transform(points, matrix) for matrix in motion(times, **options)])
     step = np.diff(tracks, axis=0)
-    return np.sqrt(np.einsum("tpc,tpc->tp", step, step)).sum(0)
+    return np.sqrt(step[..., 0] ** 2 + step[..., 1] ** 2).sum(0)
 
 
 def _transform(points, matrix):
@@ -233,42 +236,60 @@ def _subframe_times(layers, size, exposure, minimum):
     return np.linspace(-exposure / 2, exposure / 2, count)
 
 
-def _compose(layers, t, size, with_labels=False):
-    """The layers over one another at time t, each only inside the box that it covers: (H, W, RGBA) and the top layer's number."""
-    labels = np.zeros(size, np.uint8) if with_labels else None
-    canvas = np.zeros((*size, 4), np.float32)
-    for k, layer in enumerate(layers):
-        y0, y1, x0, x1 = (0, size[0], 0, size[1]) if k == 0 else _covered(layer, t, size)
-        if y0 >= y1 or x0 >= x1:
-            continue
-        matrix = layer.view @ np.linalg.inv(layer.motion(t)) @ _shift(x0, y0)
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        seen = cv2.warpPerspective(layer.texture, matrix, (x1 - x0, y1 - y0), flags=flags, borderMode=layer.border)
-        box = np.s_[y0:y1, x0:x1]
-        through = 1 - seen[..., 3]
-        canvas[box] = cv2.add(seen, cv2.multiply(canvas[box], cv2.merge([through] * 4))) if k else seen
-        if with_labels and k:
-            labels[box][through < 0.5] = k
-    return canvas, labels
+_TRANSPARENCY = np.tile(np.float32([0, 0, 0, -1, 1]), (4, 1))  # RGBA -> 1 - A in each channel
 
 
-def _covered(layer, t, size):
-    height, width = layer.texture.shape[:2]
-    corners = np.array([(0, 0), (width, 0), (0, height), (width, height)], float) - 0.5
-    seen = _transform(corners, layer.motion(t) @ np.linalg.inv(layer.view))
-    (x0, y0), (x1, y1) = np.floor(seen.min(0)).astype(int), np.ceil(seen.max(0)).astype(int) + 1
-    return max(y0, 0), min(y1, size[0]), max(x0, 0), min(x1, size[1])
+def _compose(layers, times, size, labels=()):
+    """Yields C(t), (H, W, RGBA), the layers over one another at each time: one canvas, overwritten by the next.
+
+    labels: for each time (H, W) uint8 zeros, which get the number of the layer in front.
+    """
+    canvas = np.empty((*size, 4), np.float32)
+    scratch = np.empty((2, canvas.size), np.float32)  # a layer as seen, and the share of the light behind that it lets through
+    views = [_views(layer, times, size, everywhere=k == 0) for k, layer in enumerate(layers)]
+    for i in range(len(times)):
+        for k, (layer, (boxes, matrices)) in enumerate(zip(layers, views, strict=True)):
+            x0, y0, x1, y1 = boxes[i]
+            if y0 >= y1 or x0 >= x1:
+                continue
+            behind = canvas[y0:y1, x0:x1]
+            seen, through = scratch[:, : behind.size].reshape(2, *behind.shape)
+            flags, target = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, seen if k else canvas
+            cv2.warpPerspective(layer.texture, matrices[i], (x1 - x0, y1 - y0), target, flags, layer.border)
+            if k:
+                cv2.transform(seen, _TRANSPARENCY, through)
+                if labels:
+                    labels[i][y0:y1, x0:x1][through[..., 0] < 0.5] = k
+                cv2.add(seen, cv2.multiply(behind, through, through), behind)
+        yield canvas
+
+
+def _views(layer, times, size, everywhere):
+    """Where a layer is seen at each time: boxes (T, 4) as x0, y0, x1, y1, and (T, 3, 3), pixel of the box -> texture pixel."""
+    (height, width), (h, w) = size, layer.texture.shape[:2]
+    motion = layer.motion(times)
+    boxes = np.tile([0, 0, width, height], (len(times), 1))
+    if not everywhere:
+        corners = np.array([(0, 0), (w, 0), (0, h), (w, h)], float) - 0.5
+        seen = np.stack([_transform(corners, matrix) for matrix in motion @ np.linalg.inv(layer.view)])
+        first, last = np.floor(seen.min(1)).astype(int), np.ceil(seen.max(1)).astype(int) + 1
+        boxes = np.concatenate([np.maximum(first, 0), np.minimum(last, (width, height))], axis=1)
+    shifts = np.tile(np.eye(3), (len(times), 1, 1))
+    shifts[:, :2, 2] = boxes[:, :2]
+    return boxes, layer.view @ np.linalg.inv(motion) @ shifts
 
 
 def _flow(layers, t, labels):
     """Where the point seen at each pixel of the sharp frame stands at time t, minus where it stands now."""
     grid = _pixel_grid(labels.shape)
-    flow = cv2.perspectiveTransform(grid, layers[0].motion(t)) - grid
-    for k in range(1, labels.max() + 1):
-        here = labels == k
-        if here.any():
-            flow[here] = _transform(grid[here], layers[k].motion(t)) - grid[here]
-    return flow
+    there = np.empty_like(grid)
+    for k in range(labels.max() + 1):
+        mask = np.equal(labels, k).view(np.uint8)
+        x, y, w, h = cv2.boundingRect(mask)
+        if w and h:
+            box = np.s_[y : y + h, x : x + w]
+            cv2.copyTo(cv2.perspectiveTransform(grid[box], layers[k].motion(np.array([t]))[0]), mask[box], there[box])
+    return there - grid
 
 
 def _path_length(layers, times, labels, stride=4):
@@ -280,7 +301,7 @@ def _path_length(layers, times, labels, stride=4):
     for k in range(labels.max() + 1):
         coarse = _lengths(layers[k].motion, grid, times).reshape(len(ys), len(xs)).astype(np.float32)
         fine = cv2.resize(coarse, (len(xs) * stride, len(ys) * stride), interpolation=cv2.INTER_LINEAR)
-        extent[labels == k] = fine[:height, :width][labels == k]
+        cv2.copyTo(fine[:height, :width], np.equal(labels, k).view(np.uint8), extent)
     return extent
 
 
@@ -296,11 +317,14 @@ def _pixel_grid(size):
 
 
 def _encode(light, gamma, grain=None):
-    light = light[..., :3]
-    value = light if gamma == 1 else cv2.pow(np.maximum(light, 0), 1 / gamma)
+    value = cv2.cvtColor(light, cv2.COLOR_RGBA2RGB)
+    if gamma != 1:
+        cv2.pow(np.maximum(value, 0, out=value), 1 / gamma, value)
     if grain is not None:
-        value = value + grain
-    return np.rint(np.clip(value, 0, 1) * 255).astype(np.float32) / np.float32(255)
+        value += grain
+    np.clip(value, 0, 1, out=value)
+    value *= 255
+    return np.divide(np.rint(value, out=value), 255, out=value)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -316,10 +340,10 @@ def _cut(rng, photo, size):
     y, x = rng.integers(0, photo.shape[0] - h + 1), rng.integers(0, photo.shape[1] - w + 1)
     window = photo[y : y + h, x : x + w]
     if rng.random() < 0.5:
-        window = window[:, ::-1]
+        window = cv2.flip(window, 1)
     scale = min(step, 1.5)
     shape = (round(width * scale), round(height * scale))
-    return cv2.resize(np.ascontiguousarray(window), shape, interpolation=cv2.INTER_AREA), scale
+    return cv2.resize(window, shape, interpolation=cv2.INTER_AREA), scale
 
 
 def _write_lines(rng, texture):

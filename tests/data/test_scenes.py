@@ -1,9 +1,12 @@
 """The renderer: what it says about the motion is what it drew, and the same seed always draws the same."""
 
 import hashlib
+import json
 import subprocess
 import sys
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -12,6 +15,7 @@ from deblurlib.data import SceneDataset, list_photographs, load_photograph, rend
 from deblurlib.evaluation import psnr
 
 PICTURES = ("blurry", "sharp", "previous", "next")
+THUMBNAILS = Path(__file__).with_name("thumbnails.json")
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +27,12 @@ def fingerprint(scene):
     return hashlib.sha256(b"".join(np.ascontiguousarray(v).tobytes() for v in vars(scene).values())).hexdigest()
 
 
+def thumbnails(variant):
+    scene = SceneDataset("test", 3, 96, variant=variant).scene(2)
+    maps = {name: getattr(scene, name) for name in (*PICTURES, "flow_next", "blur_extent")}
+    return {name: np.round(cv2.resize(m, (6, 6), interpolation=cv2.INTER_AREA), 4).tolist() for name, m in maps.items()}
+
+
 def masked_psnr(picture, sharp, mask):
     return float(-10 * np.log10(np.mean((picture.astype(np.float64) - sharp)[mask] ** 2)))
 
@@ -32,7 +42,7 @@ def translation(monkeypatch):
     """Every motion becomes a shift by (8, 6) pixels a frame."""
 
     def path(rng, size, blur, exposure, centre=None):
-        return lambda t, parallax=1.0: np.array([[1, 0, 8 * t], [0, 1, 6 * t], [0, 0, 1.0]])
+        return lambda times, parallax=1.0: np.stack([np.array([[1, 0, 8 * t], [0, 1, 6 * t], [0, 0, 1.0]]) for t in times])
 
     monkeypatch.setattr(scenes, "_random_path", path)
 
@@ -56,6 +66,15 @@ def test_the_same_to_the_bit_in_another_process_and_any_order():
     assert forwards == backwards
     assert forwards[4] == elsewhere.strip()
     assert len(set(forwards)) == 6
+
+
+@pytest.mark.parametrize("variant", ["blur", "blur_gamma"])
+def test_this_version_of_the_renderer_still_draws_what_trainings_were_made_with(variant):
+    """Thumbnails, since another processor may round otherwise; to renew them: python -m tests.data.test_scenes."""
+    kept = json.loads(THUMBNAILS.read_text())
+    assert kept["version"] == scenes.RENDERER_VERSION
+    for name, thumbnail in thumbnails(variant).items():
+        assert_allclose(thumbnail, kept[variant][name], atol=2e-3, err_msg=name)
 
 
 def test_seed_split_and_variant_all_count():
@@ -151,8 +170,8 @@ def test_the_sharp_frame_is_the_middle_of_the_exposure(photo):
     times = scenes._subframe_times(layers, (96, 96), 1.0, 17)
     assert len(times) % 2 == 1 and times[len(times) // 2] == 0
     assert_allclose(times, -times[::-1])
-    middle = scenes._encode(scenes._compose(layers, times[len(times) // 2], (96, 96))[0], 2.2)
-    assert np.array_equal(middle, render_scene(photo, 9, 96, objects=2).sharp)
+    composed = [canvas.copy() for canvas in scenes._compose(layers, times, (96, 96))]
+    assert np.array_equal(scenes._encode(composed[len(times) // 2], 2.2), render_scene(photo, 9, 96, objects=2).sharp)
 
 
 def test_variants_differ_in_light_alone(photo):
@@ -200,3 +219,7 @@ def test_any_size(photo, size):
 def test_test_scenes_are_as_blurry_as_gopro(variant):
     dataset = SceneDataset("test", 100, 256, variant=variant)
     assert 25 < np.mean([psnr(s.blurry, s.sharp) for s in map(dataset.scene, range(100))]) < 27
+
+
+if __name__ == "__main__":
+    THUMBNAILS.write_text(json.dumps({"version": scenes.RENDERER_VERSION} | {v: thumbnails(v) for v in scenes.RESPONSE}))
