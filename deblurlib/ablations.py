@@ -110,7 +110,8 @@ def ship(preset: str = "reference", tables=(), runs: str | Path = "", seeds_with
     Weights go as fp16 for the first seeds, measurements of every seed that is finished for the whole table.
     """
     preset, runs = get_preset(preset), Path(runs) if runs else results_folder() / "runs"
-    scenes, found, seconds = SceneDataset("test", preset.test_scenes, preset.scene_size, variant="blur"), [], 0.0
+    scenes = list(SceneDataset("test", preset.test_scenes, preset.scene_size, variant="blur"))  # rendered once for all rows
+    found, seconds = [], 0.0
     for table in tables or TABLES:
         for seed in range(preset.seeds):
             made = rows(table, preset, seed)

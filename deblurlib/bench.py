@@ -1,6 +1,8 @@
 """Times the operators against their peers: `deblurlib bench operators`.
 
 Everything of one case runs in one process, in turns, so that a busy machine slows all alike; medians are compared.
+Every timed call follows an untimed one of the same contestant, as in a network or a training: else the first to need memory
+after another has given gigabytes back to the system would be charged for fetching it again.
 """
 
 import contextlib
@@ -17,6 +19,7 @@ from matplotlib.figure import Figure
 from torch.nn import functional as F
 
 from deblurlib import ops
+from deblurlib.figures.style import COLOURS
 from deblurlib.ops.deform_conv import output_size
 from deblurlib.ops.spatial_rnn import DIRECTIONS, RESULT_ORDER
 from deblurlib.results import save_table
@@ -210,13 +213,16 @@ def seconds(function, device):
 
 def measure(case, repeats, device):
     """One row for each contestant: medians of interleaved runs, and how many times ours goes into it."""
-    memory = {name: extra_memory(function, device) for name, function in case.contestants.items()}
-    times = {name: [seconds(function, device)] for name, function in case.contestants.items()}  # to warm up
-    slow = {name for name, runs in times.items() if runs[0][0] > SLOW}
-    times = {name: [] for name in times}
+    slow = {name for name, function in case.contestants.items() if seconds(function, device)[0] > SLOW}
+    memory = {
+        name: statistics.median(extra_memory(function, device) for _ in range(1 if name in slow else 3))
+        for name, function in case.contestants.items()
+    }
+    times = {name: [] for name in case.contestants}
     for turn in range(repeats):
         for name, function in case.contestants.items():
             if turn < 3 or name not in slow:
+                function()
                 times[name].append(seconds(function, device))
     walls = {name: [wall for wall, _ in runs] for name, runs in times.items()}
     processors = {name: statistics.median(processor for _, processor in runs) for name, runs in times.items()}
@@ -241,24 +247,30 @@ def thread_count(threads):
 
 
 def draw(table, path):
-    """Bars: how many times each peer's time holds ours, on the machine's whole threads."""
+    """One line a shape and pass, one marker a peer: how many times our time goes into the peer's, on all threads."""
     table = table[(table.threads == table.threads.max()) & ~table.contestant.str.startswith("deblurlib")]
-    operators = list(dict.fromkeys(table.operator))
-    heights = [len(table[table.operator == operator]) for operator in operators]
-    figure = Figure(figsize=(9, 1.5 + 0.24 * sum(heights)), layout="constrained")
-    axes = figure.subplots(len(operators), 1, height_ratios=heights, squeeze=False, sharex=True)
-    peers = {name: f"C{i}" for i, name in enumerate(dict.fromkeys(table.contestant))}
-    for axis, operator in zip(axes[:, 0], operators, strict=True):
-        rows = table[table.operator == operator]
-        labels = rows["shape"] + ", " + rows["pass"] + " / " + rows["contestant"]
-        axis.barh(range(len(rows)), rows.ratio, color=[peers[name] for name in rows.contestant])
-        axis.set_yticks(range(len(rows)), labels, fontsize=7)
-        axis.invert_yaxis()
+    table = table.assign(line=table["shape"] + ", " + table["pass"])
+    lines = {operator: list(dict.fromkeys(rows.line)) for operator, rows in table.groupby("operator", sort=False)}
+    figure = Figure(figsize=(8, 1.2 + 0.3 * sum(map(len, lines.values())) + 0.5 * len(lines)), layout="constrained")
+    panels = figure.subplots(
+        len(lines), 1, height_ratios=[len(names) + 1 for names in lines.values()], squeeze=False, sharex=True
+    )
+    peers = list(dict.fromkeys(table.contestant))
+    looks = dict(zip(peers, zip("osD^vP*", [c for name, c in COLOURS.items() if name != "yellow"], strict=False), strict=False))
+    for axis, (operator, names) in zip(panels[:, 0], lines.items(), strict=True):
+        for peer, rows in table[table.operator == operator].groupby("contestant", sort=False):
+            marker, colour = looks[peer]
+            axis.plot(rows.ratio, [names.index(line) for line in rows.line], marker, color=colour, label=peer)
+        axis.set(yticks=range(len(names)), xscale="log", ylim=(len(names) - 0.4, -0.6))
+        axis.set_yticklabels(names, fontsize=8)
         axis.axvline(1, color="black", linewidth=0.8)
-        axis.set_xscale("log")
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
         axis.set_title(operator, fontsize=10, loc="left")
-    axes[-1, 0].set_xlabel("time of the peer / time of deblurlib (right of 1: deblurlib is faster)")
-    figure.savefig(path, dpi=120)
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
+    panels[-1, 0].xaxis.set_major_formatter("{x:g} x")
+    panels[-1, 0].set_xlabel("time of the peer / time of deblurlib (right of the line: deblurlib is faster)")
+    figure.savefig(path, dpi=100)
 
 
 def run(results="results", quick=False, repeats=7, device="cpu", backends=None):
