@@ -1,23 +1,28 @@
-"""A student's first minutes, in a real browser: JupyterLab opens the tour, runs all cells, and a slider changes its figure.
+"""In a real browser: JupyterLab opens the tour, runs all cells, and a slider changes its figure; the report sorts, filters and
+compares, on a phone and on a projector.
 
 Skipped without playwright or its Chromium; CONTRIBUTING.md says how to get them.
 """
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 
 from deblurlib import book
+from deblurlib.report import write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser test wants playwright, see CONTRIBUTING.md")
 
+ROOT = Path(__file__).parents[1]
 CELLS = ".jp-Notebook .jp-CodeCell .jp-InputArea-prompt"
 MINUTE = 60_000  # milliseconds
 
@@ -81,3 +86,35 @@ def test_the_tour_runs_in_jupyterlab_and_its_slider_moves_the_line(lab, page):
             page.wait_for_timeout(500)
         page.wait_for_timeout(3000)  # whatever is still on its way
         assert (picture.screenshot() == first) == (key == "ArrowRight")
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1024, 768)], ids=["phone", "projector"])
+def test_the_report_sorts_filters_and_compares(page, tmp_path, width, height):
+    shutil.copytree(ROOT / "results", tmp_path / "results")
+    report = write_report(tmp_path / "results", sorted((ROOT / "notebooks").glob("*.ipynb")))
+    troubles = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("request", lambda request: troubles.append(request.url) if request.url.startswith("http") else None)
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(report.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than the screen"
+
+    numbers = "cells => cells.map(cell => cell.dataset.key).filter(key => key).map(Number)"
+    ours = page.locator("#claims td[data-label=ours]")
+    for direction in (1, -1):
+        page.locator("#claims th button", has_text="ours").evaluate("button => button.click()")  # the phone hides it
+        keys = ours.evaluate_all(numbers)
+        assert len(keys) > 20 and keys == sorted(keys, reverse=direction < 0)
+
+    contradicted = page.locator("#claims button", has_text="contradicted")
+    contradicted.click()
+    shown = page.locator("#claims tbody tr:visible")
+    assert 0 < shown.count() == int(contradicted.text_content().split()[-1])
+    assert set(shown.locator(".verdict").all_text_contents()) == {"contradicted"}
+
+    slider = page.locator(".slider input").first
+    place = "element => getComputedStyle(element.parentElement.querySelectorAll('img')[1]).clipPath"
+    before = slider.evaluate(place)
+    slider.fill("20")
+    assert "20%" in slider.evaluate(place) != before
+    assert not troubles
