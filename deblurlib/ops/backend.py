@@ -84,6 +84,16 @@ def resolve(kernel, tensor):
     return wanted if problem is None else "torch"
 
 
+def implementation(kernel, functions, tensor, step):
+    """What does a `step`, "forward" or "backward", of `kernel` on `tensor`: one of `functions`, by its backend, or triton's."""
+    chosen = resolve(kernel, tensor)
+    if chosen == "triton":
+        from .kernels import triton_kernels
+
+        return getattr(triton_kernels, f"{kernel}_{step}")
+    return functions[f"{step}_{chosen}"]
+
+
 def widen(*tensors):
     """The tensors in the dtype the kernels compute in: float64 if any is float64, else float32; None stays None."""
     present = [tensor for tensor in tensors if tensor is not None]

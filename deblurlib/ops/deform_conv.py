@@ -1,6 +1,7 @@
 """Deformable convolution: a convolution that samples its input at learned, fractional positions."""
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -227,13 +228,7 @@ def _empty_output(input, offset, weight):
     return torch.empty_like(out, memory_format=torch.channels_last) if _channels_last(input) else out
 
 
-def _implementation(tensor, name):
-    chosen = backend.resolve("deform_conv", tensor)
-    if chosen == "triton":
-        from .kernels import triton_kernels
-
-        return getattr(triton_kernels, f"deform_conv_{name}")
-    return globals()[f"{name}_{chosen}"]
+_implementation = partial(backend.implementation, "deform_conv", globals())
 
 
 @backend.operator

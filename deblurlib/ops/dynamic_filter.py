@@ -1,6 +1,7 @@
 """Dynamic filter: every pixel is filtered with a small kernel of its own."""
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -103,13 +104,7 @@ def backward_cpp(grad, x, logits, kernel_size):
 # ----------------------------------------------------------------------------------------------------- registration
 
 
-def _implementation(tensor, name):
-    chosen = backend.resolve("dynamic_filter", tensor)
-    if chosen == "triton":
-        from .kernels import triton_kernels
-
-        return getattr(triton_kernels, f"dynamic_filter_{name}")
-    return globals()[f"{name}_{chosen}"]
+_implementation = partial(backend.implementation, "dynamic_filter", globals())
 
 
 @backend.operator

@@ -1,5 +1,7 @@
 """Spatially variant recurrence: a first-order linear filter along image lines, with a weight at every pixel."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
@@ -146,13 +148,7 @@ def backward_cpp(grad, x, p, h, direction):
 # ----------------------------------------------------------------------------------------------------- registration
 
 
-def _implementation(tensor, name):
-    chosen = backend.resolve("spatial_rnn", tensor)
-    if chosen == "triton":
-        from .kernels import triton_kernels
-
-        return getattr(triton_kernels, f"spatial_rnn_{name}")
-    return globals()[f"{name}_{chosen}"]
+_implementation = partial(backend.implementation, "spatial_rnn", globals())
 
 
 @backend.operator
