@@ -87,7 +87,8 @@ def measured_network(table: str, name: str, run: Run) -> nn.Module:
         return run.model
     recipe = run.model.recipe
     other = create_model(recipe["name"], variant, size=recipe["size"], **recipe["overrides"])
-    other.load_state_dict(run.model.state_dict())
+    trained = run.model.state_dict()
+    other.load_state_dict({name: trained[name] for name in other.state_dict()})  # p = 0 needs no network that predicts p
     return other.eval().to(next(run.model.parameters()).device)
 
 

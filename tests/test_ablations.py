@@ -54,6 +54,16 @@ def test_a_row_may_be_measured_in_another_variant(runs):
         assert torch.allclose(plus(x.flip(3)).flip(3), plus(x), atol=1e-4) and turned.shape == x.shape
 
 
+def test_the_whole_svrnn_is_measured_with_its_recurrences_switched_off(runs):
+    run = training.fit(rows("svrnn_table4", TINY)["p_zero"], folder=runs, progress=False, device="cpu")
+    off, x = ablations.measured_network("svrnn_table4", "p_zero", run), torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        assert not torch.allclose(off(x), run.model(x), atol=1e-6)
+        for layer in run.model.weight_network.conv16.parameters():  # the last layer, tanh(0) = 0
+            layer.zero_()
+        assert torch.allclose(off(x), run.model(x), atol=1e-6)
+
+
 def test_finished_trainings_are_shipped_and_found_again(runs, found, tmp_path, monkeypatch):
     for module in (ablations, training):
         monkeypatch.setattr(module, "SHIPPED_RUNS", tmp_path / "shipped")
