@@ -24,8 +24,7 @@ executed last; to run and change them, install the project and open them in Jupy
 
 {others}
 
-Everything is in these pages but the program that draws formulas: your browser fetches MathJax from cdnjs.cloudflare.com.
-Without a network the formulas stand in their LaTeX form.
+The pages need nothing but themselves: copy the folder anywhere and read it without a network.
 """
 LINK = re.compile(r'\]\(([^)\s#:]+)|href="([^"#:]+)')  # relative ones, in Markdown and in HTML
 
@@ -94,8 +93,7 @@ def site(out: str | Path, notebooks=None) -> list[Path]:
 
     One page a notebook and a Markdown file beside them, and index.html. Returns the pages; raises as `student_edition` does.
     """
-    from jinja2 import FileSystemLoader
-    from nbconvert import HTMLExporter
+    from .pages import page
 
     paths = find_notebooks(notebooks)
     texts = sorted({file for path in paths for file in path.parent.glob("*.md")})
@@ -106,17 +104,12 @@ def site(out: str | Path, notebooks=None) -> list[Path]:
     index = INDEX.format(lessons="\n".join(lessons), others=" · ".join(f"[{_heading(path)}]({path.name})" for path in texts))
     contents = [_page_of(index), *(nbformat.read(path, as_version=4) for path in paths)]
     contents += [_page_of(path.read_text(encoding="utf-8")) for path in texts]
-    exporter = HTMLExporter(
-        template_file="page.html.j2", extra_loaders=[FileSystemLoader(Path(__file__).parent)],
-        exclude_input_prompt=True, exclude_output_prompt=True,
-    )  # fmt: skip
     names = {path.name for path in (*paths, *texts)}
     with _new_folder(out) as folder:
-        for page, content in zip(pages, contents, strict=True):
-            resources = {"pages": pages, "here": page, "metadata": {"name": page["title"]}}
-            html = exporter.from_notebook_node(content, resources)[0]
-            (folder / page["href"]).write_text(_to_pages(html, names), encoding="utf-8")
-    return [Path(out) / page["href"] for page in pages]
+        for here, content in zip(pages, contents, strict=True):
+            html = page(content, here["title"], here, pages)
+            (folder / here["href"]).write_text(_to_pages(html, names), encoding="utf-8")
+    return [Path(out) / each["href"] for each in pages]
 
 
 def _to_pages(html: str, names: set[str]) -> str:

@@ -25,7 +25,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .presets import get_preset
-from .report import number, write_report
+from .report import number, title_of, write_report
 from .results import ROOT, data_folder, environment, hash_files, results_folder, whole_seed, write_atomically
 
 # The notebooks whose records a notebook reads, by number; those that are not named here stand alone.
@@ -209,9 +209,9 @@ def file_hash(path: Path) -> str:
 
 def to_html(notebook: Path) -> str:
     """An executed notebook as one page that any browser shows."""
-    from nbconvert import HTMLExporter
+    from .pages import page
 
-    return HTMLExporter(exclude_input_prompt=True, exclude_output_prompt=True).from_filename(str(notebook))[0]
+    return page(nbformat.read(notebook, as_version=4), title_of(notebook)[0])
 
 
 def _first_line(cell) -> str:
