@@ -99,8 +99,9 @@ def test_a_claim_shows_numbers_interval_origin_and_the_notebook_that_measured_it
     page = read(tmp_path, full)
     _, claim, where, printed, ours, verdict, measured = page.select_one("#claim-S1")("td")
     assert where.text == "SVDN, Table 2" and (printed.text, printed["data-key"]) == ("0.67 dB", "0.67")
-    assert ours.text == "0.7 [0.5, 0.9] dBpreset smoke · seed 0 · bundled scenes" and ours["data-key"] == "0.7"
-    assert measured.a["href"] == "notebooks/08_second.html" and verdict["data-key"] == "0"
+    assert (ours.text, ours["data-key"]) == ("0.7 [0.5, 0.9] dB", "0.7") and verdict["data-key"] == "0"
+    assert measured.a["href"] == "notebooks/08_second.html"
+    assert measured.small.text == "preset smoke · seed 0 · bundled scenes"
     assert page.select_one("#claim-S2 small").text == "a < b; 3 seeds"
     unmeasured = page.select_one("#claim-V1")("td")
     assert unmeasured[4].text == "–" and unmeasured[4]["data-key"] == "" and not unmeasured[6].a
