@@ -223,6 +223,12 @@ def backward_cpp(grad, input, offset, weight, mask, stride, padding, dilation):
 # ----------------------------------------------------------------------------------------------------- registration
 
 
+def _like(input, result):
+    """The result in the dtype and memory format of the input."""
+    memory = torch.channels_last if _channels_last(input) else torch.contiguous_format
+    return result.to(input.dtype).contiguous(memory_format=memory)
+
+
 def _empty_output(input, offset, weight):
     out = input.new_empty(input.shape[0], weight.shape[0], *offset.shape[-2:])
     return torch.empty_like(out, memory_format=torch.channels_last) if _channels_last(input) else out
@@ -236,12 +242,10 @@ def _deform_conv2d(
     input: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None,
     stride: list[int], padding: list[int], dilation: list[int],
 ) -> Tensor:  # fmt: skip
-    out = _empty_output(input, offset, weight)
-    if out.numel() == 0:
-        return out
+    if 0 in (input.shape[0], *weight.shape):
+        return _empty_output(input, offset, weight)
     tensors = backend.widen(input, offset, weight, bias, mask)
-    result = _implementation(tensors[0], "forward")(*tensors, stride, padding, dilation)
-    return result.to(out.dtype) if result.stride() == out.stride() else out.copy_(result)
+    return _like(input, _implementation(tensors[0], "forward")(*tensors, stride, padding, dilation))
 
 
 @backend.operator
@@ -250,15 +254,14 @@ def _deform_conv2d_backward(
     stride: list[int], padding: list[int], dilation: list[int],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of input, offset, weight, bias and mask; those of an absent bias or mask are empty."""
-    empty = _empty_gradients(grad, input, offset, weight, bias, mask, stride, padding, dilation)
+    given = (input, offset, weight, bias, mask)
     if grad.numel() == 0:
-        return tuple(tensor.zero_() for tensor in empty)
+        return tuple(tensor.zero_() for tensor in _empty_gradients(grad, *given, stride, padding, dilation))
     tensors = backend.widen(grad, input, offset, weight, mask)
     grads = _implementation(tensors[1], "backward")(*tensors, stride, padding, dilation)
-    present = (True, True, True, bias is not None, mask is not None)
     return tuple(
-        target if not there else value.to(target.dtype) if value.stride() == target.stride() else target.copy_(value)
-        for value, target, there in zip(grads, empty, present, strict=True)
+        weight.new_empty(0) if tensor is None else _like(input, value) if tensor is input else value.to(tensor.dtype).contiguous()
+        for value, tensor in zip(grads, given, strict=True)
     )
 
 

@@ -192,4 +192,15 @@ static REAL *scratch(i64 count) {
     return memory;
 }
 
+/* Return the pages of memory whose contents do not matter, at once, even where malloc would keep them. */
+INLINE void return_pages(REAL *memory, i64 count) {
+#if defined(__linux__)
+    const uintptr_t page = 1 << 12, start = ((uintptr_t)memory + page - 1) / page * page;
+    const uintptr_t end = (uintptr_t)(memory + count) / page * page;
+    if (memory && end > start) madvise((void *)start, end - start, MADV_DONTNEED);
+#else
+    (void)memory, (void)count;
+#endif
+}
+
 #endif

@@ -393,6 +393,7 @@ int deform_conv_backward(const Shape *s, const REAL *input, const REAL *offset, 
     int32_t *reach = bands > 1 ? malloc(s->batch * p->tiles * 2 * sizeof(int32_t)) : NULL;
     const Backward k = {s, p, image, offset, mask, grad_output, packed, grad_image, grad_offset, grad_mask};
     int failed = !image || !grad_image || !packed || !sums || (bands > 1 && !reach);
+    return_pages(grad_input, s->batch * s->channels * s->height * s->width); /* needed last: until then others may have them */
     prefer_huge_pages(grad_input, s->batch * s->channels * s->height * s->width);
     prefer_huge_pages(grad_offset, 2 * s->batch * s->offset_groups * p->taps * p->pixels);
     if (!failed) {
@@ -434,7 +435,8 @@ int deform_conv_backward(const Shape *s, const REAL *input, const REAL *offset, 
         }
         free(w.column), free(w.grad_column), free(w.grad_out), free(w.dots), free(w.nowhere);
     }
-    free(image); /* before the memory of grad_input is touched for the first time */
+    return_pages(image, s->batch * p->image); /* before grad_input is touched */
+    free(image);
     if (!failed) {
         unpack_image(s, p, grad_image, grad_input);
         unpack_weight(s, p, sums, chunks, grad_weight, grad_bias);
