@@ -126,11 +126,23 @@ def backward_torch(grad, x, p, h, direction):
 # ------------------------------------------------------------------------------------------------------- compiled C
 
 
+def _by_pixels(tensor):
+    """Whether the channels of a pixel lie side by side, and the pixels line after line; they need not touch."""
+    batch, channels, height, width = tensor.shape
+    pixel = tensor.stride(3)
+    return channels > 1 and tensor.stride() == (height * width * pixel, 1, width * pixel, pixel)
+
+
 def _geometry(x, direction):
     return *x.shape, (*DIRECTIONS, "all").index(direction), torch.get_num_threads()
 
 
 def forward_cpp(x, p, direction):
+    if _by_pixels(x) and _by_pixels(p):
+        h, pixels = _empty_result(x, p), torch.tensor([x.stride(3), p.stride(3)])
+        library = loader.load("spatial_rnn", x.dtype)
+        loader.call(library, "spatial_rnn_forward_last", _geometry(x, direction), x, p, h, pixels)
+        return h
     x, p = x.contiguous(), p.contiguous()
     h = torch.empty_like(p)
     loader.call(loader.load("spatial_rnn", x.dtype), "spatial_rnn_forward", _geometry(x, direction), x, p, h)
@@ -151,12 +163,21 @@ def backward_cpp(grad, x, p, h, direction):
 _implementation = partial(backend.implementation, "spatial_rnn", globals())
 
 
+def _memory_of_result(x, p):
+    return torch.channels_last if _by_pixels(x) and _by_pixels(p) else torch.contiguous_format
+
+
+def _empty_result(x, p):
+    return torch.empty(p.shape, dtype=x.dtype, device=x.device, memory_format=_memory_of_result(x, p))
+
+
 @backend.operator
 def _spatial_rnn(x: Tensor, p: Tensor, direction: str) -> Tensor:
     if p.numel() == 0:
-        return x.new_empty(p.shape)
-    wide, *tensors = backend.widen(x, p)
-    return _implementation(wide, "forward")(wide, *tensors, direction).to(x.dtype).contiguous()
+        return _empty_result(x, p)
+    tensors = backend.widen(x, p)
+    h = _implementation(tensors[0], "forward")(*tensors, direction)
+    return h.to(x.dtype).contiguous(memory_format=_memory_of_result(x, p))
 
 
 @backend.operator
@@ -170,7 +191,7 @@ def _spatial_rnn_backward(grad: Tensor, x: Tensor, p: Tensor, h: Tensor, directi
 
 @torch.library.register_fake("deblurlib::spatial_rnn")
 def _(x, p, direction):
-    return x.new_empty(p.shape)
+    return _empty_result(x, p)
 
 
 @torch.library.register_fake("deblurlib::spatial_rnn_backward")

@@ -95,6 +95,24 @@ def test_non_contiguous_input(backend, turn):
     assert_close(run(lambda x, p: spatial_rnn_4way(turn(x), turn(p)), x, p), run(spatial_rnn_4way, x, p), 1e-12)
 
 
+@pytest.mark.parametrize("size", [(2, 3, 9, 8), (1, 16, 5, 70), (1, 19, 33, 1), (1, 2, 1, 40)])
+def test_channels_last_memory_gives_channels_last_memory(backend, size):
+    for scans, operator in [(4, spatial_rnn_4way), *((1, lambda x, p, way=way: spatial_rnn(x, p, way)) for way in DIRECTIONS)]:
+        x, p = make(size, scans)
+
+        def turned(x, p, operator=operator):  # p as one of two halves, whose pixels do not touch
+            both = torch.cat([torch.zeros_like(p), p], 1).to(memory_format=torch.channels_last)
+            return operator(x.to(memory_format=torch.channels_last), both.chunk(2, 1)[1])
+
+        assert turned(x, p).is_contiguous(memory_format=torch.channels_last)
+        assert_close(run(turned, x, p), run(operator, x, p), 1e-12)
+
+
+def test_opcheck_in_channels_last_memory(backend):
+    x, p = (t.detach().to(memory_format=torch.channels_last).requires_grad_() for t in make((1, 3, 4, 5), 4, torch.float32))
+    torch.library.opcheck(torch.ops.deblurlib.spatial_rnn, (x, p, "all"))
+
+
 def test_empty_batch(backend):
     x, p = make((0, 3, 4, 5), scans=4)
     assert [tensor.shape[0] for tensor in run(spatial_rnn_4way, x, p)] == [0, 0, 0]

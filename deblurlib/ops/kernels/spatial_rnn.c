@@ -1,8 +1,9 @@
 /* First-order linear recurrence along image lines: h[k] = x[k] + p[k] (h[k-1] - x[k]), and its reverse scan.
 
    Vertical scans run across columns, one vector at a time. Horizontal scans are associative scans within a vector, line after
-   line where they run the way that memory does, and of a few lines side by side where they run against it. All scans of one plane run on one thread, so that the plane of x is read from memory once
-   and from cache afterwards. */
+   line where they run the way that memory does, and of a few lines side by side where they run against it. All scans of one
+   plane run on one thread, so that the plane of x is read from memory once and from cache afterwards. In channels-last memory a
+   step of any scan is a run of channels, and lines or narrow strips of the image are the work of one thread. */
 #include "common.h"
 
 #define LINES 4 /* side by side: against the order of memory, one line at a time takes a third longer */
@@ -172,6 +173,39 @@ int spatial_rnn_forward(const Shape *s, const REAL *x, const REAL *p, REAL *h) {
             forward_plane(scans == 4 ? d : s->direction, s->height, s->width, x + item * plane,
                           p + ((n * scans + d) * s->channels + c) * plane,
                           h + ((n * scans + slot) * s->channels + c) * plane, zeros);
+        }
+    }
+    free(zeros);
+    return 0;
+}
+
+enum { STRIP = 32 }; /* pixels side by side that vertical scans in channels-last memory take together */
+
+/* x and p in channels-last memory, with x_pixel and p_pixel numbers from one pixel to the next; h is dense. */
+int spatial_rnn_forward_last(const Shape *s, const REAL *x, const REAL *p, REAL *h, const i64 *pixels) {
+    const i64 scans = s->direction == ALL ? 4 : 1, strips = (s->width + STRIP - 1) / STRIP, tasks = s->height + strips;
+    const i64 x_pixel = pixels[0], p_pixel = pixels[1], h_pixel = scans * s->channels;
+    REAL *zeros = scratch(s->channels);
+    if (!zeros) return 1;
+    memset(zeros, 0, s->channels * sizeof(REAL));
+    prefer_huge_pages(h, h_pixel * s->batch * s->height * s->width);
+#pragma omp parallel for num_threads(s->threads) schedule(dynamic, 4)
+    for (i64 item = 0; item < s->batch * tasks; item++) {
+        const i64 n = item / tasks, task = item % tasks, vertical = task >= s->height;
+        const i64 top = vertical ? 0 : task, left = vertical ? (task - s->height) * STRIP : 0;
+        const i64 bottom = vertical ? s->height : top + 1, right = vertical ? min_i64(left + STRIP, s->width) : s->width;
+        for (i64 d = 0; d < scans; d++) {
+            const i64 way = scans == 4 ? d : s->direction, slot = scans == 4 ? result_slot[d] : 0;
+            if ((way == DOWN || way == UP) != vertical) continue;
+            const i64 reverse = way == LEFT || way == UP, back = (reverse ? 1 : -1) * (vertical ? s->width : 1) * h_pixel;
+            for (i64 k = 0; k < bottom - top; k++)
+                for (i64 j = 0; j < right - left; j++) {
+                    const i64 row = reverse ? bottom - 1 - k : top + k, column = reverse ? right - 1 - j : left + j;
+                    const i64 at = (n * s->height + row) * s->width + column;
+                    REAL *to = h + at * h_pixel + slot * s->channels;
+                    const REAL *previous = (vertical ? k : j) ? to + back : zeros;
+                    forward_line(s->channels, x + at * x_pixel, p + at * p_pixel + d * s->channels, previous, to);
+                }
         }
     }
     free(zeros);
