@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from .style import COLOURS, SEQUENTIAL
 
@@ -17,10 +18,12 @@ def differences(rows, estimates, intervals, printed, against: str, width: float 
     axis.axvline(0, color="0.4", linewidth=1)
     error = np.abs([estimates - low, high - estimates])
     axis.errorbar(estimates, places, xerr=error, fmt="o", color=COLOURS["blue"], capsize=3, label="measured here, 95 % interval")
-    axis.plot(printed, places, "D", color=COLOURS["vermilion"], markerfacecolor="none", markersize=7, label="printed, on GoPro")
+    if np.isfinite(printed).any():
+        axis.plot(
+            printed, places, "D", color=COLOURS["vermilion"], markerfacecolor="none", markersize=7, label="printed, on GoPro"
+        )
     axis.set_yticks(places, rows)
-    axis.invert_yaxis()
-    axis.set(xlabel=f"PSNR minus that of {against}, in dB")
+    axis.set(xlabel=f"PSNR minus that of {against}, in dB", ylim=(len(rows) - 0.5, -0.5))
     axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
@@ -62,6 +65,7 @@ def stacked_counts(table, xlabel: str, width: float = 8.5):
         axis.bar_label(bars, labels, label_type="center", color="black" if np.mean(shade[:3]) > 0.5 else "white")
         left += values
     axis.invert_yaxis()
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(False)
     axis.set(xlabel=xlabel)
     axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))

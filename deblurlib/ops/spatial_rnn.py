@@ -133,19 +133,16 @@ def _by_pixels(tensor):
     return channels > 1 and tensor.stride() == (height * width * pixel, 1, width * pixel, pixel)
 
 
-def _geometry(x, direction):
-    return *x.shape, (*DIRECTIONS, "all").index(direction), torch.get_num_threads()
+def _geometry(x, p, direction):
+    return *x.shape, (*DIRECTIONS, "all").index(direction), torch.get_num_threads(), x.stride(3), p.stride(3)
 
 
 def forward_cpp(x, p, direction):
-    if _by_pixels(x) and _by_pixels(p):
-        h, pixels = _empty_result(x, p), torch.tensor([x.stride(3), p.stride(3)])
-        library = loader.load("spatial_rnn", x.dtype)
-        loader.call(library, "spatial_rnn_forward_last", _geometry(x, direction), x, p, h, pixels)
-        return h
-    x, p = x.contiguous(), p.contiguous()
-    h = torch.empty_like(p)
-    loader.call(loader.load("spatial_rnn", x.dtype), "spatial_rnn_forward", _geometry(x, direction), x, p, h)
+    name = "spatial_rnn_forward_last"
+    if not (_by_pixels(x) and _by_pixels(p)):
+        x, p, name = x.contiguous(), p.contiguous(), "spatial_rnn_forward"
+    h = _empty_result(x, p)
+    loader.call(loader.load("spatial_rnn", x.dtype), name, _geometry(x, p, direction), x, p, h)
     return h
 
 
@@ -153,7 +150,7 @@ def backward_cpp(grad, x, p, h, direction):
     tensors = [tensor.contiguous() for tensor in (grad, x, p, h)]
     grads = torch.empty_like(tensors[1]), torch.empty_like(tensors[2])
     library = loader.load("spatial_rnn", x.dtype)
-    loader.call(library, "spatial_rnn_backward", _geometry(x, direction), *tensors, *grads)
+    loader.call(library, "spatial_rnn_backward", _geometry(x, p, direction), *tensors, *grads)
     return grads
 
 

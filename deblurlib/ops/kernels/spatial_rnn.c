@@ -12,6 +12,7 @@ enum { RIGHT, DOWN, LEFT, UP, ALL };
 
 typedef struct {
     i64 batch, channels, height, width, direction, threads;
+    i64 x_pixel, p_pixel; /* channels-last memory: numbers from one pixel to the next */
 } Shape;
 
 /* The results of the four scans are concatenated as right, left, down, up; the weights come as right, down, left, up. */
@@ -181,10 +182,10 @@ int spatial_rnn_forward(const Shape *s, const REAL *x, const REAL *p, REAL *h) {
 
 enum { STRIP = 32 }; /* pixels side by side that vertical scans in channels-last memory take together */
 
-/* x and p in channels-last memory, with x_pixel and p_pixel numbers from one pixel to the next; h is dense. */
-int spatial_rnn_forward_last(const Shape *s, const REAL *x, const REAL *p, REAL *h, const i64 *pixels) {
+/* x and p in channels-last memory, in which pixels need not touch; h is dense. */
+int spatial_rnn_forward_last(const Shape *s, const REAL *x, const REAL *p, REAL *h) {
     const i64 scans = s->direction == ALL ? 4 : 1, strips = (s->width + STRIP - 1) / STRIP, tasks = s->height + strips;
-    const i64 x_pixel = pixels[0], p_pixel = pixels[1], h_pixel = scans * s->channels;
+    const i64 h_pixel = scans * s->channels;
     REAL *zeros = scratch(s->channels);
     if (!zeros) return 1;
     memset(zeros, 0, s->channels * sizeof(REAL));
@@ -204,7 +205,7 @@ int spatial_rnn_forward_last(const Shape *s, const REAL *x, const REAL *p, REAL 
                     const i64 at = (n * s->height + row) * s->width + column;
                     REAL *to = h + at * h_pixel + slot * s->channels;
                     const REAL *previous = (vertical ? k : j) ? to + back : zeros;
-                    forward_line(s->channels, x + at * x_pixel, p + at * p_pixel + d * s->channels, previous, to);
+                    forward_line(s->channels, x + at * s->x_pixel, p + at * s->p_pixel + d * s->channels, previous, to);
                 }
         }
     }
