@@ -9,9 +9,11 @@ import contextlib
 import ctypes
 import gc
 import statistics
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import pandas as pd
 import torch
@@ -163,17 +165,87 @@ def filter_cases(shapes, backends, device):
             yield Case("dynamic_filter", f"{batch}x{channels}x{height}x{width} k3", phase, contestants)
 
 
+def torchvision_deform(input, offset, weight, bias, mask, stride, padding, dilation):
+    """torchvision's operator with the arguments of ours."""
+    import torchvision
+
+    tensors = [None if tensor is None else tensor.float() for tensor in (input, offset, weight, bias, mask)]  # it takes no bf16
+    return torchvision.ops.deform_conv2d(*tensors[:4], stride, padding, dilation, tensors[4]).to(input.dtype)
+
+
+class NoOperator(torch.autograd.Function):
+    """Stands where a deformable convolution with as many outputs as inputs stood, and does nothing."""
+
+    @staticmethod
+    def forward(ctx, *arguments):
+        ctx.arguments = arguments
+        return arguments[0].detach()
+
+    @staticmethod
+    def backward(ctx, grad):
+        tensors = [torch.zeros_like(each) if isinstance(each, torch.Tensor) else None for each in ctx.arguments[1:]]
+        return grad, *tensors
+
+
+def with_deform(function, step):
+    """The step with another operator in the place of our deformable convolution."""
+
+    def call():
+        home = sys.modules["deblurlib.ops.deform_conv"]  # the package shows functions under the same names
+        with mock.patch.object(home, "_deform_conv2d", function):
+            return step()
+
+    return call
+
+
+def training_cases(shapes, backends, device):
+    """A whole step of training SVDN: with our operator, with torchvision's, and with none, which no operator can beat."""
+    from .data.samples import Sample
+
+    for batch, size, width in shapes:
+        pictures, flows = torch.rand(2, batch, 3, size, size), 8 * torch.randn(2, batch, 2, size, size)
+        sample = Sample(*pictures, flow_previous=flows[0], flow_next=flows[1]).to(device)
+        contestants = {}
+        for backend in backends:
+            contestants |= ours(training_step(width, sample), [backend])
+        for name, function in (("torchvision", torchvision_deform), ("no operator", NoOperator.apply)):
+            contestants[name] = with_deform(function, training_step(width, sample))
+        yield Case("svdn training step", f"{batch}x3x{size}x{size} {width}", "forward+backward+Adam", contestants)
+
+
+def training_step(width, sample):
+    """A function that takes a step of training SVDN on the sample and returns the gradients."""
+    from .training import Experiment, LossTerms, initial_model
+
+    experiment = Experiment(size=width, position=1e-4)
+    model = initial_model(experiment).to(sample.blurry.device, memory_format=torch.channels_last).train()
+    for layer in (model.neck.ow1, model.neck.ow2[-1]):
+        torch.nn.init.constant_(layer.bias, 0.3)  # points off the grid, as in a training
+    optimizer, loss_terms = torch.optim.Adam(model.parameters(), experiment.lr), LossTerms(experiment)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss, _ = loss_terms(model, sample)
+        loss.backward()
+        optimizer.step()
+        return tuple(parameter.grad for parameter in model.parameters())
+
+    return step
+
+
 def cases(quick, backends, device):
     """Every comparison; the tensors of a case are made when it is reached."""
     if quick:
         yield from deform_cases([(1, 32, 48, 48, 3)], backends, device)
         yield from rnn_cases([(1, 8, 48, 48)], backends, device)
         yield from filter_cases([(1, 4, 64, 64)], backends, device)
+        yield from training_cases([(1, 24, "small")], backends, device)
         return
     convolutions = [(1, c, h, w, 3) for c in (32, 64, 128) for h, w in ((360, 640), (180, 320))]
     yield from deform_cases([*convolutions, (1, 32, 360, 640, 5), (4, 32, 48, 48, 5)], backends, device)
     yield from rnn_cases([(1, 32, 360, 640), (4, 32, 64, 64), (20, 32, 64, 64)], backends, device)
     yield from filter_cases([(1, 16, 720, 1280)], backends, device)
+    yield from training_cases([(4, 96, "full"), (4, 96, "small")], backends, device)
 
 
 def extra_memory(function, device):
@@ -255,11 +327,10 @@ def draw(table, path):
     panels = figure.subplots(
         len(lines), 1, height_ratios=[len(names) + 1 for names in lines.values()], squeeze=False, sharex=True
     )
-    peers = list(dict.fromkeys(table.contestant))
-    looks = dict(zip(peers, zip("osD^vP*", [c for name, c in COLOURS.items() if name != "yellow"], strict=False), strict=False))
+    looks = list(zip("osD^vP", (colour for name, colour in COLOURS.items() if name != "yellow"), strict=False))
     for axis, (operator, names) in zip(panels[:, 0], lines.items(), strict=True):
-        for peer, rows in table[table.operator == operator].groupby("contestant", sort=False):
-            marker, colour = looks[peer]
+        peers = table[table.operator == operator].groupby("contestant", sort=False)
+        for (marker, colour), (peer, rows) in zip(looks, peers, strict=False):
             axis.plot(rows.ratio, [names.index(line) for line in rows.line], marker, color=colour, label=peer)
         axis.set(yticks=range(len(names)), xscale="log", ylim=(len(names) - 0.4, -0.6))
         axis.set_yticklabels(names, fontsize=8)

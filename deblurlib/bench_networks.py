@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 from . import papers
-from .bench import extra_memory, unbind_loop, unbind_loop_4way, unfold_einsum
+from .bench import extra_memory, torchvision_deform, unbind_loop, unbind_loop_4way, unfold_einsum
 from .models import count_macs, create_model, load_model
 from .results import save_table
 
@@ -220,13 +220,6 @@ def operators(plain: bool) -> Iterator[list[float]]:
         yield spent
 
 
-def _torchvision(input, offset, weight, bias, mask, stride, padding, dilation):
-    import torchvision
-
-    tensors = [None if tensor is None else tensor.float() for tensor in (input, offset, weight, bias, mask)]  # it takes no bf16
-    return torchvision.ops.deform_conv2d(*tensors[:4], stride, padding, dilation, tensors[4]).to(input.dtype)
-
-
 def _loop(x, p, direction):
     return unbind_loop_4way(x, p) if direction == "all" else unbind_loop(x, p, direction)
 
@@ -238,7 +231,7 @@ def _unfold(x, logits, kernel_size):
 
 # module of the operator -> its one entry, and what stands there in a network of plain PyTorch
 PLAIN = {
-    "deform_conv": ("_deform_conv2d", _torchvision),
+    "deform_conv": ("_deform_conv2d", torchvision_deform),
     "spatial_rnn": ("_spatial_rnn", _loop),
     "dynamic_filter": ("_dynamic_filter", _unfold),
 }

@@ -17,10 +17,10 @@
 /* The width is fixed by the flags of the compilation, which happens on the machine that runs the code. */
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
-#define ROWS 8 /* rows of the matrix product held in registers: 8 of 32 registers' worth, or 4 of 16 */
+#define ROWS 8 /* rows of the matrix product, twice as many sums in registers: an even divisor of the tile */
 #elif defined(__AVX__)
 #define VECTOR_BYTES 32
-#define ROWS 4
+#define ROWS 6
 #else
 #define VECTOR_BYTES 16
 #if defined(__aarch64__)
@@ -31,7 +31,6 @@
 #endif
 
 #define LANES (VECTOR_BYTES / REAL_BYTES)
-#define CHANNEL_UNIT (LANES > ROWS ? LANES : ROWS) /* channels are padded to a multiple of this */
 #define INLINE static inline __attribute__((always_inline))
 
 typedef int64_t i64;
@@ -127,25 +126,25 @@ static inline void transpose(const REAL *from, i64 from_row, REAL *to, i64 to_ro
         for (i64 j = i < full_rows ? full_columns : 0; j < columns; j++) to[j * to_row + i] = from[i * from_row + j];
 }
 
-/* ROWS rows x 1 or 2 vectors of c = (keep ? c : 0) + a b, summed over `depth`. */
-INLINE void product_block(const int vectors, const int keep, i64 depth, const REAL *a, i64 a_row, i64 a_step,
-                          const REAL *b, i64 b_step, REAL *c, i64 c_row) {
+/* `rows` x 1 or 2 vectors of c = (keep ? c : 0) + a b, summed over `depth`. */
+INLINE void product_block(const int rows, const int vectors, const int keep, i64 depth, const REAL *a, i64 a_row,
+                          i64 a_step, const REAL *b, i64 b_step, REAL *c, i64 c_row) {
     vec sum[ROWS][2];
-    for (int i = 0; i < ROWS; i++)
+    for (int i = 0; i < rows; i++)
         for (int j = 0; j < vectors; j++) sum[i][j] = keep ? load(c + i * c_row + j * LANES) : (vec){0};
     for (i64 k = 0; k < depth; k++, a += a_step, b += b_step) {
         vec first = load(b), second = vectors > 1 ? load(b + LANES) : first;
-        for (int i = 0; i < ROWS; i++) {
+        for (int i = 0; i < rows; i++) {
             REAL s = a[i * a_row];
             sum[i][0] += s * first;
             if (vectors > 1) sum[i][1] += s * second;
         }
     }
-    for (int i = 0; i < ROWS; i++)
+    for (int i = 0; i < rows; i++)
         for (int j = 0; j < vectors; j++) store(c + i * c_row + j * LANES, sum[i][j]);
 }
 
-/* c = (keep ? c : 0) + a b. `rows` is a multiple of ROWS, `columns` of LANES; a[i][k] lies at a + i a_row + k a_step.
+/* c = (keep ? c : 0) + a b. `rows` is even, `columns` a multiple of LANES; a[i][k] lies at a + i a_row + k a_step.
    b is either plain (b_step > 0: row k at b + k b_step) or packed (b_step = 0: panels of two vectors, each depth x 2 LANES). */
 INLINE void product(const int keep, i64 rows, i64 columns, i64 depth, const REAL *a, i64 a_row, i64 a_step,
                     const REAL *b, i64 b_step, REAL *c, i64 c_row) {
@@ -154,15 +153,24 @@ INLINE void product(const int keep, i64 rows, i64 columns, i64 depth, const REAL
         const REAL *panel = b + (b_step ? j : j * depth);
         i64 step = b_step ? b_step : (wide ? 2 * LANES : LANES);
         for (i64 k = 0; k < depth; k += 192) {
-            i64 some = min_i64(192, depth - k);
-            for (i64 i = 0; i < rows; i += ROWS) {
-                const REAL *a_here = a + i * a_row + k * a_step, *b_here = panel + k * step;
-                REAL *c_here = c + i * c_row + j;
-                if (wide && (keep || k)) product_block(2, 1, some, a_here, a_row, a_step, b_here, step, c_here, c_row);
-                else if (wide) product_block(2, 0, some, a_here, a_row, a_step, b_here, step, c_here, c_row);
-                else if (keep || k) product_block(1, 1, some, a_here, a_row, a_step, b_here, step, c_here, c_row);
-                else product_block(1, 0, some, a_here, a_row, a_step, b_here, step, c_here, c_row);
+            const i64 some = min_i64(192, depth - k);
+            const REAL *here = panel + k * step;
+            i64 i = 0;
+#define BLOCK(rows, vectors, keep) \
+    product_block(rows, vectors, keep, some, a + i * a_row + k * a_step, a_row, a_step, here, step, c + i * c_row + j, c_row)
+            for (; i + ROWS <= rows; i += ROWS) {
+                if (wide && (keep || k)) BLOCK(ROWS, 2, 1);
+                else if (wide) BLOCK(ROWS, 2, 0);
+                else if (keep || k) BLOCK(ROWS, 1, 1);
+                else BLOCK(ROWS, 1, 0);
             }
+            for (; i < rows; i += 2) {
+                if (wide && (keep || k)) BLOCK(2, 2, 1);
+                else if (wide) BLOCK(2, 2, 0);
+                else if (keep || k) BLOCK(2, 1, 1);
+                else BLOCK(2, 1, 0);
+            }
+#undef BLOCK
         }
     }
 }

@@ -38,7 +38,7 @@ static Plan make_plan(const Shape *s) {
     p.tiles = (p.pixels + TILE - 1) / TILE;
     p.blocks = s->groups / divisor(s->groups, s->offset_groups) * s->offset_groups;
     p.block = s->channels / p.blocks;
-    p.block_padded = round_up(p.block, CHANNEL_UNIT);
+    p.block_padded = round_up(p.block, LANES);
     p.depth = p.taps * (p.blocks / s->groups) * p.block_padded;
     p.outs = s->out_channels / s->groups;
     p.outs_padded = round_up(p.outs, LANES);
@@ -278,8 +278,7 @@ static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 
                 const int top = at.row[i] >= low && at.row[i] < high, bottom = at.row[i] + 1 >= low && at.row[i] + 1 < high;
                 if (!home && !top && !bottom) continue;
                 const REAL fy = at.fy[i], fx = at.fx[i], m = at.mask[i];
-                const REAL u00 = (1 - fy) * (1 - fx), u01 = (1 - fy) * fx, u10 = fy * (1 - fx), u11 = fy * fx;
-                const REAL w00 = m * u00, w01 = m * u01, w10 = m * u10, w11 = m * u11;
+                const REAL w00 = m * (1 - fy) * (1 - fx), w01 = m * (1 - fy) * fx, w10 = m * fy * (1 - fx), w11 = m * fy * fx;
                 vec dot = {0}, dot_y = {0}, dot_x = {0};
                 for (i64 b = og * blocks_in_offset; b < (og + 1) * blocks_in_offset; b++) {
                     const i64 here = at.base[i] * pixel + b * p->block_padded;
@@ -293,11 +292,13 @@ static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 
                         if (home) {
                             const vec v00 = load(v + c), v01 = load(v + pixel + c);
                             const vec v10 = load(v_below + c), v11 = load(v_below + pixel + c);
-                            const vec value = u00 * v00 + u01 * v01 + u10 * v10 + u11 * v11;
+                            const vec across = v01 - v00, across_below = v11 - v10;
+                            const vec above = v00 + fx * across, down = v10 + fx * across_below - above;
+                            const vec value = above + fy * down;
                             store(w->column + column_at + c, m * value);
                             dot += gc * value;
-                            dot_y += gc * ((1 - fx) * (v10 - v00) + fx * (v11 - v01));
-                            dot_x += gc * ((1 - fy) * (v01 - v00) + fy * (v11 - v10));
+                            dot_y += gc * down;
+                            dot_x += gc * (across + fy * (across_below - across));
                         }
                         store(to + c, load(to + c) + w00 * gc);
                         store(to + pixel + c, load(to + pixel + c) + w01 * gc);
