@@ -18,6 +18,7 @@ INSTALLED := .venv/.installed
 UV := .bootstrap/bin/uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
+unexport PYTHONDONTWRITEBYTECODE # many processes start here, and each would compile all that it imports
 option = $(if $(strip $(2)),--$(1) "$(strip $(2))")
 
 help:  ## list the commands

@@ -250,7 +250,6 @@ def cases(quick, backends, device):
 
 def extra_memory(function, device):
     """Megabytes that a call needs at its peak beyond what was there before; not a number where it cannot be known."""
-    gc.collect()
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -285,6 +284,7 @@ def seconds(function, device):
 
 def measure(case, repeats, device):
     """One row for each contestant: medians of interleaved runs, and how many times ours goes into it."""
+    gc.collect()
     slow = {name for name, function in case.contestants.items() if seconds(function, device)[0] > SLOW}
     memory = {
         name: statistics.median(extra_memory(function, device) for _ in range(1 if name in slow else 3))
