@@ -119,13 +119,13 @@ def test_gradcheck(backend, case):
 
 
 @pytest.mark.parametrize("case", ["svdn", "tall", "many images"])
-def test_results_do_not_depend_on_the_number_of_threads(case):
+@pytest.mark.parametrize("backend", ["cpp"], indirect=True)
+def test_results_do_not_depend_on_the_number_of_threads(backend, case):
     arguments, threads = make(CASES[case]), torch.get_num_threads()
     results = []
-    with ops.set_backend("cpp"):
-        for count in (1, 2, 2, 3, 5):
-            torch.set_num_threads(count)
-            results.append(run(deform_conv2d, arguments))
+    for count in (1, 2, 2, 3, 5):
+        torch.set_num_threads(count)
+        results.append(run(deform_conv2d, arguments))
     torch.set_num_threads(threads)
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))

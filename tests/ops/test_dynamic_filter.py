@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from deblurlib import ops
 from deblurlib.ops import dynamic_filter
 
 BOUND = {torch.float32: 1e-5, torch.float64: 1e-10}
@@ -74,13 +73,13 @@ def test_empty_batch(backend):
     assert [tensor.shape[0] for tensor in run(dynamic_filter, *make(0, 2, 4, 5, 3))] == [0, 0, 0]
 
 
-def test_results_do_not_depend_on_the_number_of_threads():
+@pytest.mark.parametrize("backend", ["cpp"], indirect=True)
+def test_results_do_not_depend_on_the_number_of_threads(backend):
     arguments, threads = make(2, 3, 70, 41, 3, torch.float32), torch.get_num_threads()
-    with ops.set_backend("cpp"):
-        torch.set_num_threads(1)
-        expected = run(dynamic_filter, *arguments)
-        torch.set_num_threads(3)
-        found = run(dynamic_filter, *arguments)
+    torch.set_num_threads(1)
+    expected = run(dynamic_filter, *arguments)
+    torch.set_num_threads(3)
+    found = run(dynamic_filter, *arguments)
     torch.set_num_threads(threads)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from deblurlib import ops
 from deblurlib.ops import spatial_rnn, spatial_rnn_4way, spatial_rnn_associative
 
 DIRECTIONS = ("right", "left", "down", "up")
@@ -118,14 +117,14 @@ def test_empty_batch(backend):
     assert [tensor.shape[0] for tensor in run(spatial_rnn_4way, x, p)] == [0, 0, 0]
 
 
-def test_results_do_not_depend_on_the_number_of_threads():
+@pytest.mark.parametrize("backend", ["cpp"], indirect=True)
+def test_results_do_not_depend_on_the_number_of_threads(backend):
     x, p = make((2, 3, 33, 18), scans=4, dtype=torch.float32)
     threads = torch.get_num_threads()
-    with ops.set_backend("cpp"):
-        torch.set_num_threads(1)
-        expected = run(spatial_rnn_4way, x, p)
-        torch.set_num_threads(3)
-        found = run(spatial_rnn_4way, x, p)
+    torch.set_num_threads(1)
+    expected = run(spatial_rnn_4way, x, p)
+    torch.set_num_threads(3)
+    found = run(spatial_rnn_4way, x, p)
     torch.set_num_threads(threads)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
