@@ -12,6 +12,8 @@ directly in encoded values (R = identity) for "blur": the two variants of the Go
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -21,7 +23,7 @@ from torch.utils.data import Dataset
 from .photographs import list_photographs, load_photograph
 from .samples import Sample, to_tensor
 
-RENDERER_VERSION = 1  # raise it whenever the same seed gives another picture: cached trainings are keyed by it
+RENDERER_VERSION = 1  # raise it when a seed gives another picture (by more than rounding): cached trainings are keyed by it
 RESPONSE = {"blur": 1.0, "blur_gamma": 2.2}
 CAMERA_BLUR = (1.0, 13.5)  # mean path length of a background pixel during the exposure, in pixels
 OBJECT_BLUR = (0.0, 14.0)  # the same for an object's own motion
@@ -75,11 +77,11 @@ def render_scene(
     layers = _draw_layers(rng, photo, textures or [photo], (height, width), objects, severity, exposure, gamma)
 
     times = _subframe_times(layers, (height, width), exposure, min_subframes)
-    total = np.zeros((height, width, 4), np.float32)
-    for light in _compose(layers, times, (height, width)):
-        cv2.accumulate(light, total)
     labels, labels_p, labels_n = np.zeros((3, height, width), np.uint8)
-    frames = _compose(layers, np.array([0.0, -1.0, 1.0]), (height, width), (labels, labels_p, labels_n))
+    frames = _compose(layers, np.r_[times, 0.0, -1.0, 1.0], (height, width), [None] * len(times) + [labels, labels_p, labels_n])
+    total = np.zeros((height, width, 4), np.float32)
+    for light in islice(frames, len(times)):
+        cv2.accumulate(light, total)
     sharp, previous, following = (_encode(light, gamma) for light in frames)
     sigma = rng.uniform(0, 0.01) if noise is None else noise
     grain = rng.standard_normal((height, width, 3), dtype=np.float32) * np.float32(sigma)
@@ -144,6 +146,7 @@ class _Layer:
     view: np.ndarray  # 3x3, canvas pixel at t = 0 -> texture pixel
     motion: object  # times (T,) -> (T, 3, 3), canvas pixel at t = 0 -> canvas pixel at t
     border: int  # what lies outside the texture
+    extent: tuple[int, int, int, int]  # x, y, width, height of what can be seen of it
 
 
 def _draw_layers(rng, photo, textures, size, objects, severity, exposure, gamma):
@@ -172,13 +175,16 @@ def _draw_layers(rng, photo, textures, size, objects, severity, exposure, gamma)
 
 def _layer(cut, mask, corner, motion, gamma):
     texture, scale = cut
-    response = (np.arange(256, dtype=np.float32) / 255) ** np.float32(gamma)
+    response = _STEPS ** np.float32(gamma)
     rgba = cv2.LUT(cv2.cvtColor(texture, cv2.COLOR_RGB2RGBA), response)
+    h, w = texture.shape[:2]
+    extent = (0, 0, w, h)
     if mask is not None:
         cv2.multiply(rgba, cv2.merge([mask] * 4), rgba)
+        extent = cv2.boundingRect(np.greater(mask, 0).view(np.uint8))
     half = (scale - 1) / 2  # pixel centres stay centres when the texture is finer than the canvas
     view = np.array([[scale, 0, half - scale * corner[0]], [0, scale, half - scale * corner[1]], [0, 0, 1]])
-    return _Layer(rgba, view, motion, cv2.BORDER_REFLECT_101 if mask is None else cv2.BORDER_CONSTANT)
+    return _Layer(rgba, view, motion, cv2.BORDER_REFLECT_101 if mask is None else cv2.BORDER_CONSTANT, extent)
 
 
 def _together(camera, own):
@@ -217,9 +223,13 @@ def _shift(x, y):
 
 
 def _lengths(motion, points, times, **options):
-    tracks = np.stack([_transform(points, matrix) for matrix in motion(times, **options)])
-    step = np.diff(tracks, axis=0)
-    return np.sqrt(step[..., 0] ** 2 + step[..., 1] ** 2).sum(0)
+    total = np.zeros(len(points))
+    here, *rest = (_transform(points, matrix) for matrix in motion(times, **options))
+    for there in rest:
+        step = (there - here) ** 2
+        total += np.sqrt(step[:, 0] + step[:, 1])
+        here = there
+    return total
 
 
 def _transform(points, matrix):
@@ -239,10 +249,10 @@ def _subframe_times(layers, size, exposure, minimum):
 _TRANSPARENCY = np.tile(np.float32([0, 0, 0, -1, 1]), (4, 1))  # RGBA -> 1 - A in each channel
 
 
-def _compose(layers, times, size, labels=()):
+def _compose(layers, times, size, labels):
     """Yields C(t), (H, W, RGBA), the layers over one another at each time: one canvas, overwritten by the next.
 
-    labels: for each time (H, W) uint8 zeros, which get the number of the layer in front.
+    labels: for each time None, or (H, W) uint8 zeros, which get the number of the layer in front.
     """
     canvas = np.empty((*size, 4), np.float32)
     scratch = np.empty((2, canvas.size), np.float32)  # a layer as seen, and the share of the light behind that it lets through
@@ -258,7 +268,7 @@ def _compose(layers, times, size, labels=()):
             cv2.warpPerspective(layer.texture, matrices[i], (x1 - x0, y1 - y0), target, flags, layer.border)
             if k:
                 cv2.transform(seen, _TRANSPARENCY, through)
-                if labels:
+                if labels[i] is not None:
                     labels[i][y0:y1, x0:x1][through[..., 0] < 0.5] = k
                 cv2.add(seen, cv2.multiply(behind, through, through), behind)
         yield canvas
@@ -266,11 +276,11 @@ def _compose(layers, times, size, labels=()):
 
 def _views(layer, times, size, everywhere):
     """Where a layer is seen at each time: boxes (T, 4) as x0, y0, x1, y1, and (T, 3, 3), pixel of the box -> texture pixel."""
-    (height, width), (h, w) = size, layer.texture.shape[:2]
+    (height, width), (x, y, w, h) = size, layer.extent
     motion = layer.motion(times)
     boxes = np.tile([0, 0, width, height], (len(times), 1))
     if not everywhere:
-        corners = np.array([(0, 0), (w, 0), (0, h), (w, h)], float) - 0.5
+        corners = np.array([(x + i * (w + 1), y + j * (h + 1)) for i in (0, 1) for j in (0, 1)], float) - 1
         seen = np.stack([_transform(corners, matrix) for matrix in motion @ np.linalg.inv(layer.view)])
         first, last = np.floor(seen.min(1)).astype(int), np.ceil(seen.max(1)).astype(int) + 1
         boxes = np.concatenate([np.maximum(first, 0), np.minimum(last, (width, height))], axis=1)
@@ -283,25 +293,34 @@ def _flow(layers, t, labels):
     """Where the point seen at each pixel of the sharp frame stands at time t, minus where it stands now."""
     grid = _pixel_grid(labels.shape)
     there = np.empty_like(grid)
+    for k, mask, box in _masks(labels):
+        cv2.copyTo(cv2.perspectiveTransform(grid[box], layers[k].motion(np.array([t]))[0]), mask[box], there[box])
+    return there - grid
+
+
+def _masks(labels):
+    """Yields each layer that is seen: its number, its mask, and the box around it."""
     for k in range(labels.max() + 1):
         mask = np.equal(labels, k).view(np.uint8)
         x, y, w, h = cv2.boundingRect(mask)
         if w and h:
-            box = np.s_[y : y + h, x : x + w]
-            cv2.copyTo(cv2.perspectiveTransform(grid[box], layers[k].motion(np.array([t]))[0]), mask[box], there[box])
-    return there - grid
+            yield k, mask, np.s_[y : y + h, x : x + w]
 
 
 def _path_length(layers, times, labels, stride=4):
     """Path length during the exposure: computed on every fourth pixel (homographies are smooth) and interpolated."""
-    height, width = labels.shape
-    xs, ys = (np.arange(-(-n // stride)) * stride + (stride - 1) / 2 for n in (width, height))
-    grid = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
-    extent = np.empty((height, width), np.float32)
-    for k in range(labels.max() + 1):
+    extent = np.empty(labels.shape, np.float32)
+    for k, mask, box in _masks(labels):
+        cells = [
+            range(max(side.start // stride - 1, 0), min(-(-side.stop // stride) + 1, -(-n // stride)))
+            for side, n in zip(box, labels.shape, strict=True)
+        ]
+        ys, xs = (np.array(cell) * stride + (stride - 1) / 2 for cell in cells)
+        grid = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
         coarse = _lengths(layers[k].motion, grid, times).reshape(len(ys), len(xs)).astype(np.float32)
         fine = cv2.resize(coarse, (len(xs) * stride, len(ys) * stride), interpolation=cv2.INTER_LINEAR)
-        cv2.copyTo(fine[:height, :width], np.equal(labels, k).view(np.uint8), extent)
+        top, left = (side.start - cell.start * stride for side, cell in zip(box, cells, strict=True))
+        cv2.copyTo(fine[top:, left:][: mask[box].shape[0], : mask[box].shape[1]], mask[box], extent[box])
     return extent
 
 
@@ -312,8 +331,14 @@ def _still_visible(labels, other, flow):
     return there == labels
 
 
+@lru_cache(maxsize=4)
 def _pixel_grid(size):
-    return np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in size[::-1])), -1)
+    grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in size[::-1])), -1)
+    grid.setflags(write=False)
+    return grid
+
+
+_STEPS = np.arange(256, dtype=np.float32) / 255
 
 
 def _encode(light, gamma, grain=None):
@@ -321,10 +346,9 @@ def _encode(light, gamma, grain=None):
     if gamma != 1:
         cv2.pow(np.maximum(value, 0, out=value), 1 / gamma, value)
     if grain is not None:
-        value += grain
-    np.clip(value, 0, 1, out=value)
-    value *= 255
-    return np.divide(np.rint(value, out=value), 255, out=value)
+        cv2.add(value, grain, value)
+    steps = cv2.convertScaleAbs(np.maximum(value, 0, out=value), alpha=255)
+    return cv2.LUT(steps, _STEPS)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ def test_the_sharp_frame_is_the_middle_of_the_exposure(photo):
     times = scenes._subframe_times(layers, (96, 96), 1.0, 17)
     assert len(times) % 2 == 1 and times[len(times) // 2] == 0
     assert_allclose(times, -times[::-1])
-    composed = [canvas.copy() for canvas in scenes._compose(layers, times, (96, 96))]
+    composed = [canvas.copy() for canvas in scenes._compose(layers, times, (96, 96), [None] * len(times))]
     assert np.array_equal(scenes._encode(composed[len(times) // 2], 2.2), render_scene(photo, 9, 96, objects=2).sharp)
 
 
