@@ -193,6 +193,7 @@ def train(
     real_share: Annotated[float, typer.Option(min=0, max=1, help="That share; 1 = nothing is rendered.")] = 1.0,
     real_variant: Annotated[str, typer.Option(help="blur or blur_gamma, where the real pairs have both.")] = "blur",
     position: Annotated[float, typer.Option(help="Weight of SVDN's position loss; 0 = no flow guidance.")] = 0.0,
+    perceptual: Annotated[float | None, typer.Option(min=0, help="Weight of the VGG-16 loss, instead of the preset's.")] = None,
     ema: Annotated[float, typer.Option(min=0, max=1, help="Decay of the average of the weights; 0 = none.")] = 0.0,
     precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
     device: Device = "auto",
@@ -215,6 +216,7 @@ def train(
     changes |= {"real": real, "real_share": real_share, "real_variant": real_variant} if real else {}
     changes = {name: value for name, value in changes.items() if value}
     changes |= {"accumulate": accumulate, "precision": precision}
+    changes |= {} if perceptual is None else {"perceptual": perceptual}
     table, _, name = model.partition(":")
     if name:
         experiment = experiments.row(table, name, preset, seed, **changes)

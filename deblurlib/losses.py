@@ -146,7 +146,7 @@ def vgg16_features(weights: str | Path = "cached") -> nn.Sequential:
     if not path.is_file():
         raise FileNotFoundError(
             f"The perceptual loss needs VGG-16's ImageNet weights, and {path.name} is not in torch's cache: fetch them once with "
-            "torchvision.models.vgg16(weights='IMAGENET1K_V1'), give a path, or set the perceptual weight to 0."
+            "torchvision.models.vgg16(weights='IMAGENET1K_V1'), give a path, or set the perceptual weight to 0 (--perceptual 0)."
         )
     network = vgg16(weights=None)
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))

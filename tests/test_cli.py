@@ -181,6 +181,14 @@ def test_sweep_and_train_print_json(monkeypatch, tmp_path):
     assert report["weights"] == str(tmp_path / "model.safetensors") and report["reused"] and len(report["hash"]) == 12
 
 
+def test_train_takes_the_perceptual_weight_of_the_preset_or_its_own(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("deblurlib.training.fit", lambda experiment, **options: seen.append(experiment.perceptual) or 1 / 0)
+    for options in ((), ("--perceptual", 0), ("--perceptual", 0.5)):
+        call("train", "svdn_table2:fd_og", "--preset", "paper", *options)
+    assert seen == [0.01, 0, 0.5]
+
+
 def test_bench_runs_its_parts_and_keeps_json_clean(monkeypatch, tmp_path):
     import pandas as pd
 
