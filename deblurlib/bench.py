@@ -130,6 +130,8 @@ def deform_cases(shapes, backends, device):
                 "torchvision": deform(torchvision.ops.deform_conv2d, kernel // 2),
             }
             contestants = {name: wrap(f, x, offset, weight, bias, mask) for name, f in functions.items()}
+            like_conv2d = plain[0], offset, weight, bias, mask
+            contestants["deblurlib, channels-last"] = wrap(deform(ops.deform_conv2d, kernel // 2), *like_conv2d)
             contestants["conv2d"] = wrap(lambda x, w, b, padding=kernel // 2: F.conv2d(x, w, b, padding=padding), *plain)
             yield Case("deform_conv2d", f"{batch}x{channels}x{height}x{width} k{kernel}", phase, contestants)
 

@@ -1,4 +1,5 @@
-/* Deformable convolution, tile by tile: sample TILE output pixels into a column that stays in cache, then multiply.
+/* Deformable convolution, tile by tile, some taps at a time: sample TILE output pixels into a column that stays in cache,
+   then multiply.
 
    The image is copied once into channels-last order with a border of one zero pixel, so that the four neighbours of
    a sampling point are four contiguous runs of channels. A point is clamped to [-1, height] x [-1, width] before it
@@ -7,7 +8,7 @@
    Channels are cut into `blocks`, each of which belongs to one weight group and one offset group. */
 #include "common.h"
 
-enum { TILE = 48, CHUNKS = 16 };
+enum { TILE = 48, SLICE = 192, CHUNKS = 16 };
 
 typedef struct {
     i64 batch, channels, height, width, out_channels, out_height, out_width, kernel_height, kernel_width;
@@ -18,7 +19,8 @@ typedef struct {
 typedef struct {
     i64 taps, pixels, tiles;
     i64 blocks, block, block_padded; /* blocks of channels; channels in one, and rounded up to whole vectors */
-    i64 depth;                       /* padded column length of one group */
+    i64 tap_depth, depth;            /* padded column length of one group: of one tap, of all */
+    i64 slice;                       /* taps that are sampled, then multiplied: columns of about SLICE numbers */
     i64 outs, outs_padded;           /* output channels of one group */
     i64 row, image;                  /* numbers in one bordered row, in one bordered image */
     i64 weights;                     /* numbers in the padded weight of all groups */
@@ -39,7 +41,9 @@ static Plan make_plan(const Shape *s) {
     p.blocks = s->groups / divisor(s->groups, s->offset_groups) * s->offset_groups;
     p.block = s->channels / p.blocks;
     p.block_padded = round_up(p.block, LANES);
-    p.depth = p.taps * (p.blocks / s->groups) * p.block_padded;
+    p.tap_depth = p.blocks / s->groups * p.block_padded;
+    p.depth = p.taps * p.tap_depth;
+    p.slice = min_i64(p.taps, max_i64(1, SLICE / p.tap_depth));
     p.outs = s->out_channels / s->groups;
     p.outs_padded = round_up(p.outs, LANES);
     p.row = (s->width + 2) * p.blocks * p.block_padded;
@@ -67,7 +71,9 @@ static void pack_image(const Shape *s, const Plan *p, const REAL *from, REAL *to
                     memcpy(target + x * pixel, source + x * s->channels, p->block * sizeof(REAL));
             } else {
                 const REAL *source = from + ((n * s->channels + b * p->block) * s->height + y) * s->width;
-                transpose(source, s->height * s->width, target, pixel, p->block, s->width);
+                const i64 plane = s->height * s->width;
+                for (i64 c = 0; c < p->block; c += LANES) /* a few planes at a time: all may fall into one set of the cache */
+                    transpose(source + c * plane, plane, target + c, pixel, min_i64(LANES, p->block - c), s->width);
             }
         }
     }
@@ -93,21 +99,22 @@ static void unpack_image(const Shape *s, const Plan *p, const REAL *from, REAL *
 }
 
 /* Row of the padded column that holds channel `c` of the group at `tap`. */
-INLINE i64 column_row(const Plan *p, i64 blocks_in_group, i64 tap, i64 c) {
-    return (tap * blocks_in_group + c / p->block) * p->block_padded + c % p->block;
+INLINE i64 column_row(const Plan *p, i64 tap, i64 c) {
+    return tap * p->tap_depth + c / p->block * p->block_padded + c % p->block;
 }
 
 /* Weight -> packed for column x weight (forward), or for grad x weight^T (otherwise). */
 static void pack_weight(const Shape *s, const Plan *p, const REAL *weight, REAL *to, int forward) {
-    i64 group_channels = s->channels / s->groups, blocks = p->blocks / s->groups;
+    i64 group_channels = s->channels / s->groups;
     memset(to, 0, p->weights * sizeof(REAL));
     for (i64 g = 0; g < s->groups; g++)
         for (i64 o = 0; o < p->outs; o++)
             for (i64 c = 0; c < group_channels; c++)
                 for (i64 tap = 0; tap < p->taps; tap++) {
-                    i64 k = column_row(p, blocks, tap, c);
-                    i64 at = forward ? packed_index(k, o, p->depth, p->outs_padded) : packed_index(o, k, p->outs, p->depth);
-                    to[g * p->depth * p->outs_padded + at] =
+                    i64 start = tap / p->slice * p->slice, depth = min_i64(p->slice, p->taps - start) * p->tap_depth;
+                    i64 k = column_row(p, tap - start, c);
+                    i64 at = forward ? packed_index(k, o, depth, p->outs_padded) : packed_index(o, k, p->outs, depth);
+                    to[(g * p->depth + start * p->tap_depth) * p->outs_padded + at] =
                         weight[((g * p->outs + o) * group_channels + c) * p->taps + tap];
                 }
 }
@@ -158,11 +165,24 @@ INLINE void tile_origins(const Shape *s, i64 first, i64 count, REAL *origin_y, R
     }
 }
 
+/* The masked bilinear samples of one block of channels at the tile's points. */
+INLINE void sample(const Plan *p, const REAL *block, const Points *at, REAL *to, i64 to_row) {
+    const i64 pixel = p->blocks * p->block_padded;
+    for (int i = 0; i < TILE; i++, to += to_row) {
+        const REAL fy = at->fy[i], fx = at->fx[i], m = at->mask[i];
+        const REAL w00 = m * (1 - fy) * (1 - fx), w01 = m * (1 - fy) * fx, w10 = m * fy * (1 - fx), w11 = m * fy * fx;
+        const REAL *v = block + at->base[i] * pixel, *below = v + p->row;
+        for (i64 c = 0; c < p->block_padded; c += LANES)
+            store(to + c,
+                  w00 * load(v + c) + w01 * load(v + pixel + c) + w10 * load(below + c) + w11 * load(below + pixel + c));
+    }
+}
+
 int deform_conv_forward(const Shape *s, const REAL *input, const REAL *offset, const REAL *mask, const REAL *weight,
                         const REAL *bias, REAL *output) {
     const Plan plan = make_plan(s), *p = &plan;
-    const i64 pixel = p->blocks * p->block_padded, blocks_in_group = p->blocks / s->groups;
-    const i64 blocks_in_offset = p->blocks / s->offset_groups, out_row = s->groups * p->outs_padded;
+    const i64 blocks_in_group = p->blocks / s->groups, blocks_in_offset = p->blocks / s->offset_groups;
+    const i64 out_row = s->groups * p->outs_padded;
     REAL *image = scratch(s->batch * p->image), *packed = scratch(p->weights);
     int failed = !image || !packed;
     prefer_huge_pages(output, s->batch * s->out_channels * p->pixels);
@@ -172,10 +192,9 @@ int deform_conv_forward(const Shape *s, const REAL *input, const REAL *offset, c
     }
 #pragma omp parallel num_threads(s->threads)
     if (!failed) {
-        REAL *column = scratch(s->groups * TILE * p->depth), *sum = scratch(TILE * out_row);
-        int usable = column && sum;
-        if (usable) memset(column, 0, s->groups * TILE * p->depth * sizeof(REAL));
-        else
+        REAL *column = scratch(s->groups * TILE * p->slice * p->tap_depth), *sum = scratch(TILE * out_row);
+        const int usable = column && sum;
+        if (!usable)
 #pragma omp atomic write
             failed = 1;
 #pragma omp for schedule(dynamic, 4)
@@ -185,32 +204,28 @@ int deform_conv_forward(const Shape *s, const REAL *input, const REAL *offset, c
             REAL origin_y[TILE], origin_x[TILE];
             Points at;
             tile_origins(s, first, count, origin_y, origin_x);
-            for (i64 og = 0; og < s->offset_groups; og++)
-                for (i64 tap = 0; tap < p->taps; tap++) {
-                    sample_points(s, p, offset, mask, n, og, tap, first, count, origin_y, origin_x, &at);
-                    for (i64 b = og * blocks_in_offset; b < (og + 1) * blocks_in_offset; b++) {
-                        const REAL *source = image + n * p->image + b * p->block_padded;
-                        REAL *target = column + b / blocks_in_group * TILE * p->depth +
-                                       (tap * blocks_in_group + b % blocks_in_group) * p->block_padded;
-                        for (int i = 0; i < TILE; i++) {
-                            const REAL fy = at.fy[i], fx = at.fx[i], m = at.mask[i];
-                            const REAL w00 = m * (1 - fy) * (1 - fx), w01 = m * (1 - fy) * fx;
-                            const REAL w10 = m * fy * (1 - fx), w11 = m * fy * fx;
-                            const REAL *v = source + at.base[i] * pixel, *below = v + p->row;
-                            REAL *t = target + i * p->depth;
-                            for (i64 c = 0; c < p->block_padded; c += LANES)
-                                store(t + c, w00 * load(v + c) + w01 * load(v + pixel + c) + w10 * load(below + c) +
-                                                 w11 * load(below + pixel + c));
-                        }
-                    }
-                }
-            for (i64 g = 0; g < s->groups; g++) {
-                REAL *group_sum = sum + g * TILE * p->outs_padded;
+            for (i64 g = 0; g < s->groups; g++)
                 for (i64 i = 0; i < TILE; i++)
                     for (i64 o = 0; o < p->outs; o++)
-                        group_sum[i * p->outs_padded + o] = bias ? bias[g * p->outs + o] : 0;
-                product(1, TILE, p->outs_padded, p->depth, column + g * TILE * p->depth, p->depth, 1,
-                        packed + g * p->depth * p->outs_padded, 0, group_sum, p->outs_padded);
+                        sum[(g * TILE + i) * p->outs_padded + o] = bias ? bias[g * p->outs + o] : 0;
+            for (i64 start = 0; start < p->taps; start += p->slice) {
+                const i64 end = min_i64(start + p->slice, p->taps), depth = (end - start) * p->tap_depth;
+                for (i64 og = 0; og < s->offset_groups; og++)
+                    for (i64 tap = start; tap < end; tap++) {
+                        sample_points(s, p, offset, mask, n, og, tap, first, count, origin_y, origin_x, &at);
+                        for (i64 b = og * blocks_in_offset; b < (og + 1) * blocks_in_offset; b++) {
+                            REAL *target = column + b / blocks_in_group * TILE * depth + (tap - start) * p->tap_depth +
+                                           b % blocks_in_group * p->block_padded;
+                            sample(p, image + n * p->image + b * p->block_padded, &at, target, depth);
+                        }
+                    }
+                for (i64 g = 0; g < s->groups; g++)
+                    product(1, TILE, p->outs_padded, depth, column + g * TILE * depth, depth, 1,
+                            packed + (g * p->depth + start * p->tap_depth) * p->outs_padded, 0,
+                            sum + g * TILE * p->outs_padded, p->outs_padded);
+            }
+            for (i64 g = 0; g < s->groups; g++) {
+                const REAL *group_sum = sum + g * TILE * p->outs_padded;
                 if (s->out_last)
                     for (i64 i = 0; i < count; i++)
                         memcpy(output + (n * p->pixels + first + i) * s->out_channels + g * p->outs,
@@ -267,70 +282,76 @@ static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 
             transpose(from + (n * s->out_channels + g * p->outs) * p->pixels + first, p->pixels, grad, p->outs_padded,
                       p->outs, count);
         memset(grad + count * p->outs_padded, 0, (TILE - count) * p->outs_padded * sizeof(REAL));
-        product(0, TILE, p->depth, p->outs, grad, p->outs_padded, 1, k->packed + g * p->depth * p->outs_padded, 0,
-                w->grad_column + g * TILE * p->depth, p->depth);
     }
-    for (i64 og = 0; og < s->offset_groups; og++)
-        for (i64 tap = 0; tap < p->taps; tap++) {
-            const i64 plane = (n * s->offset_groups + og) * p->taps + tap;
-            sample_points(s, p, k->offset, k->mask, n, og, tap, first, count, origin_y, origin_x, &at);
-            for (int i = 0; i < TILE; i++) {
-                const int top = at.row[i] >= low && at.row[i] < high, bottom = at.row[i] + 1 >= low && at.row[i] + 1 < high;
-                if (!home && !top && !bottom) continue;
-                const REAL fy = at.fy[i], fx = at.fx[i], m = at.mask[i];
-                const REAL w00 = m * (1 - fy) * (1 - fx), w01 = m * (1 - fy) * fx, w10 = m * fy * (1 - fx), w11 = m * fy * fx;
-                vec dot = {0}, dot_y = {0}, dot_x = {0};
-                for (i64 b = og * blocks_in_offset; b < (og + 1) * blocks_in_offset; b++) {
-                    const i64 here = at.base[i] * pixel + b * p->block_padded;
-                    const i64 column_at = b / blocks_in_group * TILE * p->depth + i * p->depth +
-                                          (tap * blocks_in_group + b % blocks_in_group) * p->block_padded;
-                    const REAL *g = w->grad_column + column_at, *v = k->image + n * p->image + here, *v_below = v + p->row;
-                    REAL *to = top ? k->grad_image + n * p->image + here : w->nowhere;
-                    REAL *to_below = bottom ? k->grad_image + n * p->image + here + p->row : w->nowhere;
-                    for (i64 c = 0; c < p->block_padded; c += LANES) {
-                        const vec gc = load(g + c);
-                        if (home) {
-                            const vec v00 = load(v + c), v01 = load(v + pixel + c);
-                            const vec v10 = load(v_below + c), v11 = load(v_below + pixel + c);
-                            const vec across = v01 - v00, across_below = v11 - v10;
-                            const vec above = v00 + fx * across, down = v10 + fx * across_below - above;
-                            const vec value = above + fy * down;
-                            store(w->column + column_at + c, m * value);
-                            dot += gc * value;
-                            dot_y += gc * down;
-                            dot_x += gc * (across + fy * (across_below - across));
+    for (i64 start = 0; start < p->taps; start += p->slice) {
+        const i64 end = min_i64(start + p->slice, p->taps), depth = (end - start) * p->tap_depth;
+        for (i64 g = 0; g < s->groups; g++)
+            product(0, TILE, depth, p->outs, w->grad_out + g * TILE * p->outs_padded, p->outs_padded, 1,
+                    k->packed + (g * p->depth + start * p->tap_depth) * p->outs_padded, 0,
+                    w->grad_column + g * TILE * depth, depth);
+        for (i64 og = 0; og < s->offset_groups; og++)
+            for (i64 tap = start; tap < end; tap++) {
+                const i64 plane = (n * s->offset_groups + og) * p->taps + tap;
+                sample_points(s, p, k->offset, k->mask, n, og, tap, first, count, origin_y, origin_x, &at);
+                for (int i = 0; i < TILE; i++) {
+                    const int top = at.row[i] >= low && at.row[i] < high, bottom = at.row[i] + 1 >= low && at.row[i] + 1 < high;
+                    if (!home && !top && !bottom) continue;
+                    const REAL fy = at.fy[i], fx = at.fx[i], m = at.mask[i];
+                    const REAL w00 = m * (1 - fy) * (1 - fx), w01 = m * (1 - fy) * fx, w10 = m * fy * (1 - fx), w11 = m * fy * fx;
+                    vec dot = {0}, dot_y = {0}, dot_x = {0};
+                    for (i64 b = og * blocks_in_offset; b < (og + 1) * blocks_in_offset; b++) {
+                        const i64 here = at.base[i] * pixel + b * p->block_padded;
+                        const i64 column_at = b / blocks_in_group * TILE * depth + i * depth +
+                                              (tap - start) * p->tap_depth + b % blocks_in_group * p->block_padded;
+                        const REAL *g = w->grad_column + column_at, *v = k->image + n * p->image + here, *v_below = v + p->row;
+                        REAL *to = top ? k->grad_image + n * p->image + here : w->nowhere;
+                        REAL *to_below = bottom ? k->grad_image + n * p->image + here + p->row : w->nowhere;
+                        for (i64 c = 0; c < p->block_padded; c += LANES) {
+                            const vec gc = load(g + c);
+                            if (home) {
+                                const vec v00 = load(v + c), v01 = load(v + pixel + c);
+                                const vec v10 = load(v_below + c), v11 = load(v_below + pixel + c);
+                                const vec across = v01 - v00, across_below = v11 - v10;
+                                const vec above = v00 + fx * across, down = v10 + fx * across_below - above;
+                                const vec value = above + fy * down;
+                                store(w->column + column_at + c, m * value);
+                                dot += gc * value;
+                                dot_y += gc * down;
+                                dot_x += gc * (across + fy * (across_below - across));
+                            }
+                            store(to + c, load(to + c) + w00 * gc);
+                            store(to + pixel + c, load(to + pixel + c) + w01 * gc);
+                            store(to_below + c, load(to_below + c) + w10 * gc);
+                            store(to_below + pixel + c, load(to_below + pixel + c) + w11 * gc);
                         }
-                        store(to + c, load(to + c) + w00 * gc);
-                        store(to + pixel + c, load(to + pixel + c) + w01 * gc);
-                        store(to_below + c, load(to_below + c) + w10 * gc);
-                        store(to_below + pixel + c, load(to_below + pixel + c) + w11 * gc);
                     }
+                    store(w->dots + i * LANES, dot);
+                    store(w->dots + (TILE + i) * LANES, dot_y);
+                    store(w->dots + (2 * TILE + i) * LANES, dot_x);
                 }
-                store(w->dots + i * LANES, dot);
-                store(w->dots + (TILE + i) * LANES, dot_y);
-                store(w->dots + (2 * TILE + i) * LANES, dot_x);
+                if (!home) continue;
+                REAL sums[3][TILE];
+                for (int d = 0; d < 3; d++)
+                    for (int i = 0; i < TILE; i += LANES)
+                        store(&sums[d][i], sum_lanes(w->dots + (d * TILE + i) * LANES));
+                REAL *grad_y = k->grad_offset + 2 * plane * p->pixels + first, *grad_x = grad_y + p->pixels;
+                for (int i = 0; i < count; i++) {
+                    grad_y[i] = at.mask[i] * at.inside_y[i] * sums[1][i];
+                    grad_x[i] = at.mask[i] * at.inside_x[i] * sums[2][i];
+                }
+                if (k->grad_mask) memcpy(k->grad_mask + plane * p->pixels + first, sums[0], count * sizeof(REAL));
             }
-            if (!home) continue;
-            REAL sums[3][TILE];
-            for (int d = 0; d < 3; d++)
-                for (int i = 0; i < TILE; i += LANES)
-                    store(&sums[d][i], sum_lanes(w->dots + (d * TILE + i) * LANES));
-            REAL *grad_y = k->grad_offset + 2 * plane * p->pixels + first, *grad_x = grad_y + p->pixels;
-            for (int i = 0; i < count; i++) {
-                grad_y[i] = at.mask[i] * at.inside_y[i] * sums[1][i];
-                grad_x[i] = at.mask[i] * at.inside_x[i] * sums[2][i];
-            }
-            if (k->grad_mask) memcpy(k->grad_mask + plane * p->pixels + first, sums[0], count * sizeof(REAL));
-        }
+        if (!home) continue;
+        for (i64 g = 0; g < s->groups; g++)
+            product(1, depth, p->outs_padded, TILE, w->column + g * TILE * depth, 1, depth, w->grad_out + g * TILE * p->outs_padded,
+                    p->outs_padded, grad_weight + (g * p->depth + start * p->tap_depth) * p->outs_padded, p->outs_padded);
+    }
     if (!home) return;
     REAL *grad_bias = grad_weight + p->weights;
-    for (i64 g = 0; g < s->groups; g++) {
-        REAL *grad = w->grad_out + g * TILE * p->outs_padded;
-        product(1, p->depth, p->outs_padded, TILE, w->column + g * TILE * p->depth, 1, p->depth, grad, p->outs_padded,
-                grad_weight + g * p->depth * p->outs_padded, p->outs_padded);
+    for (i64 g = 0; g < s->groups; g++)
         for (i64 i = 0; i < count; i++)
-            for (i64 o = 0; o < p->outs_padded; o++) grad_bias[g * p->outs_padded + o] += grad[i * p->outs_padded + o];
-    }
+            for (i64 o = 0; o < p->outs_padded; o++)
+                grad_bias[g * p->outs_padded + o] += w->grad_out[(g * TILE + i) * p->outs_padded + o];
 }
 
 /* First and last bordered image row that each tile touches. */
@@ -358,13 +379,13 @@ static void tile_reach(const Backward *k, int32_t *reach) {
 }
 
 static void unpack_weight(const Shape *s, const Plan *p, const REAL *sums, i64 chunks, REAL *grad_weight, REAL *grad_bias) {
-    const i64 group_channels = s->channels / s->groups, blocks = p->blocks / s->groups;
+    const i64 group_channels = s->channels / s->groups;
     const i64 stride = p->weights + s->groups * p->outs_padded;
 #pragma omp parallel for num_threads(s->threads) schedule(static)
     for (i64 item = 0; item < s->groups * group_channels; item++) {
         const i64 g = item / group_channels, c = item % group_channels;
         for (i64 tap = 0; tap < p->taps; tap++) {
-            const REAL *from = sums + (g * p->depth + column_row(p, blocks, tap, c)) * p->outs_padded;
+            const REAL *from = sums + (g * p->depth + column_row(p, tap, c)) * p->outs_padded;
             for (i64 o = 0; o < p->outs; o++) {
                 REAL total = 0;
                 for (i64 chunk = 0; chunk < chunks; chunk++) total += from[chunk * stride + o];
@@ -388,7 +409,7 @@ int deform_conv_backward(const Shape *s, const REAL *input, const REAL *offset, 
     const i64 images_in_chunk = (s->batch + CHUNKS - 1) / CHUNKS, sets = (s->batch + images_in_chunk - 1) / images_in_chunk;
     const i64 chunks_in_image = max_i64(1, min_i64(CHUNKS / s->batch, p->tiles / 8)), chunks = sets * chunks_in_image;
     const i64 bands = min_i64(chunks_in_image, s->threads / divisor(s->threads, sets));
-    const i64 chunk_size = p->weights + s->groups * p->outs_padded, column_size = s->groups * TILE * p->depth;
+    const i64 chunk_size = p->weights + s->groups * p->outs_padded, column_size = s->groups * TILE * p->slice * p->tap_depth;
     REAL *image = scratch(s->batch * p->image), *grad_image = scratch(s->batch * p->image);
     REAL *packed = scratch(p->weights), *sums = scratch(chunks * chunk_size);
     int32_t *reach = bands > 1 ? malloc(s->batch * p->tiles * 2 * sizeof(int32_t)) : NULL;
