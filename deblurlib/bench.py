@@ -1,8 +1,8 @@
 """Times the operators against their peers: `deblurlib bench operators`.
 
 Everything of one case runs in one process, in turns, so that a busy machine slows all alike; medians are compared.
-Every timed call follows an untimed one of the same contestant, as in a network or a training: else the first to need memory
-after another has given gigabytes back to the system would be charged for fetching it again.
+Every timed call of up to ten seconds follows an untimed one of the same contestant, as in a network or a training: else
+the first to need memory after another has given gigabytes back to the system would be charged for fetching it again.
 """
 
 import contextlib
