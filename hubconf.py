@@ -1,6 +1,17 @@
 """Entry points of torch.hub: `torch.hub.load("owner/name", "svdn")`, or `torch.hub.load(CHECKOUT, "svdn", source="local")`."""
 
-dependencies = ["torch", "torchvision", "safetensors", "numpy", "scipy", "pandas", "cv2", "skimage", "PIL", "tqdm"]
+dependencies = [
+    "torch",
+    "torchvision",
+    "safetensors",
+    "numpy",
+    "scipy",
+    "pandas",
+    "cv2",
+    "skimage",
+    "PIL",
+    "tqdm",
+]
 
 
 def _network(name, pretrained, variant, size, **overrides):

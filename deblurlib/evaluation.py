@@ -26,7 +26,11 @@ def psnr(output, sharp) -> float:
 
 def ssim(output, sharp, **settings) -> float:
     """Mean structural similarity by scikit-image (Wang et al., 2004), in [-1, 1], with its settings; data range 1."""
-    return float(structural_similarity(_clipped(output), _clipped(sharp), data_range=1.0, **{"channel_axis": -1, **settings}))
+    return float(
+        structural_similarity(
+            _clipped(output), _clipped(sharp), data_range=1.0, **{"channel_axis": -1, **settings}
+        )
+    )
 
 
 WANG_2004 = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
@@ -36,13 +40,19 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 METRICS = {
     "rgb-psnr": psnr,
     "ssim-skimage": ssim,  # 7x7 uniform window, sample covariance, mean over channels
-    "ssim-wang2004": lambda output, sharp: ssim(output, sharp, **WANG_2004),  # 11x11 Gaussian window, sigma 1.5
-    "ssim-grey": lambda output, sharp: ssim(_clipped(output) @ LUMA, _clipped(sharp) @ LUMA, channel_axis=None, **WANG_2004),
+    "ssim-wang2004": lambda output, sharp: ssim(
+        output, sharp, **WANG_2004
+    ),  # 11x11 Gaussian window, sigma 1.5
+    "ssim-grey": lambda output, sharp: ssim(
+        _clipped(output) @ LUMA, _clipped(sharp) @ LUMA, channel_axis=None, **WANG_2004
+    ),
 }
 DEFAULT_METRICS = ("rgb-psnr", "ssim-skimage")
 
 
-def predict(model: nn.Module, *pictures: torch.Tensor, device: torch.device | str | None = None) -> torch.Tensor:
+def predict(
+    model: nn.Module, *pictures: torch.Tensor, device: torch.device | str | None = None
+) -> torch.Tensor:
     """model(blurry) without gradients, in eval mode, clamped to [0, 1]: (3, H, W) or (B, 3, H, W) -> the same on the CPU.
 
     A reblurring network takes two pictures, the blurry and the sharp one.
@@ -52,7 +62,9 @@ def predict(model: nn.Module, *pictures: torch.Tensor, device: torch.device | st
     model.eval()
     try:
         with torch.inference_mode():
-            output = model(*(picture.to(device).reshape(-1, *picture.shape[-3:]) for picture in pictures))
+            output = model(
+                *(picture.to(device).reshape(-1, *picture.shape[-3:]) for picture in pictures)
+            )
     finally:
         model.train(training)
     return output.clamp(0, 1).reshape(pictures[0].shape).float().cpu()
@@ -81,14 +93,23 @@ def evaluate(
     """
     unknown = set(metrics) - set(METRICS)
     if unknown:
-        raise ValueError(f"There is no metric {sorted(unknown)[0]!r}: choose among {', '.join(METRICS)}.")
+        raise ValueError(
+            f"There is no metric {sorted(unknown)[0]!r}: choose among {', '.join(METRICS)}."
+        )
     rows = []
-    bar = tqdm(range(len(dataset)), desc="evaluate", disable=None if progress is None else not progress, leave=False)
+    bar = tqdm(
+        range(len(dataset)),
+        desc="evaluate",
+        disable=None if progress is None else not progress,
+        leave=False,
+    )
     with _on(device, model):
         for i in bar:
             sample = dataset[i]
             if sample.sharp is None:
-                raise ValueError(f"{sample.name} has no sharp picture to compare with: it can be deblurred, not measured.")
+                raise ValueError(
+                    f"{sample.name} has no sharp picture to compare with: it can be deblurred, not measured."
+                )
             output, target = None, sample.sharp
             if model is not None:
                 pictures, target = task(model, sample)

@@ -16,7 +16,9 @@ def pixel_loss(output: torch.Tensor, sharp: torch.Tensor) -> torch.Tensor:
     return F.mse_loss(output, sharp) / 2
 
 
-def point_segment_distance(points: torch.Tensor, ends: torch.Tensor, epsilon: float = 1e-6) -> torch.Tensor:
+def point_segment_distance(
+    points: torch.Tensor, ends: torch.Tensor, epsilon: float = 1e-6
+) -> torch.Tensor:
     """Distance of points P to the segments from the origin to D; the last axis of both is (x, y), the others broadcast.
 
         t = clamp(P.D / D.D, 0, 1),   d = sqrt(|P - t D|^2 + epsilon^2)
@@ -42,11 +44,15 @@ def printed_algorithm_1(points: torch.Tensor, ends: torch.Tensor) -> torch.Tenso
     foot = (u * v * y + v**2 * x) / (u**2 + v**2)  # line 1
     inside = (foot >= u.clamp(max=0)) & (foot <= u.clamp(min=0))  # line 2
     perpendicular = (u * x - v * y).abs() / (u**2 + v**2).sqrt()  # line 3
-    to_an_end = torch.minimum((x**2 + y**2).sqrt(), ((x - u) ** 2 + (y - v) ** 2).sqrt())  # lines 5 to 7
+    to_an_end = torch.minimum(
+        (x**2 + y**2).sqrt(), ((x - u) ** 2 + (y - v) ** 2).sqrt()
+    )  # lines 5 to 7
     return torch.where(inside, perpendicular, to_an_end)
 
 
-def position_distance(offsets: torch.Tensor, flow_previous: torch.Tensor, flow_next: torch.Tensor) -> torch.Tensor:
+def position_distance(
+    offsets: torch.Tensor, flow_previous: torch.Tensor, flow_next: torch.Tensor
+) -> torch.Tensor:
     """min(d_i1, d_i2) of eq. 6: how far each sampling point is from the nearer of the two flow segments.
 
     offsets (B, 2*K*K, h, w) as (dy, dx) of a K x K layer; flows (B, 2, h, w) as (u, v), all in feature pixels at the
@@ -58,7 +64,9 @@ def position_distance(offsets: torch.Tensor, flow_previous: torch.Tensor, flow_n
             "bring the flows to the layer's resolution with flow_to_features."
         )
     points = sampling_points(offsets).movedim(1, -1)  # (B, K*K, h, w, 2)
-    segments = [flow.detach().movedim(1, -1)[:, None] for flow in (flow_previous, flow_next)]  # (B, 1, h, w, 2)
+    segments = [
+        flow.detach().movedim(1, -1)[:, None] for flow in (flow_previous, flow_next)
+    ]  # (B, 1, h, w, 2)
     return torch.minimum(*(point_segment_distance(points, ends) for ends in segments))
 
 
@@ -88,7 +96,9 @@ def consistency_loss(
     released code means; that code divides [0, 1] pictures by ImageNet's deviations instead (`imagenet_scale`: 4.90 times).
     """
     unit = torch.tensor(IMAGENET_STD).view(3, 1, 1).to(sharp) if imagenet_scale else 0.5
-    return F.mse_loss(deblurred / unit, sharp / unit) + weight * F.mse_loss(reblurred / unit, blurry / unit)
+    return F.mse_loss(deblurred / unit, sharp / unit) + weight * F.mse_loss(
+        reblurred / unit, blurry / unit
+    )
 
 
 def flow_to_features(flow: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -100,7 +110,9 @@ def flow_to_features(flow: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     smooth = F.avg_pool2d(F.pad(flow, (1, 1, 1, 1), mode="replicate"), 3, stride=2)
     height, width = size
     if abs(smooth.shape[-2] - height) > 1 or abs(smooth.shape[-1] - width) > 1:
-        raise ValueError(f"A flow of size {tuple(flow.shape[-2:])} has no half-resolution map of size {tuple(size)}.")
+        raise ValueError(
+            f"A flow of size {tuple(flow.shape[-2:])} has no half-resolution map of size {tuple(size)}."
+        )
     return 0.5 * smooth[..., :height, :width]
 
 
@@ -142,7 +154,11 @@ def vgg16_features(weights: str | Path = "cached") -> nn.Sequential:
             return vgg16(weights=None).features
     path = Path(weights)
     if weights == "cached":
-        path = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(VGG16_Weights.IMAGENET1K_V1.url)
+        path = (
+            Path(torch.hub.get_dir())
+            / "checkpoints"
+            / os.path.basename(VGG16_Weights.IMAGENET1K_V1.url)
+        )
     if not path.is_file():
         raise FileNotFoundError(
             f"The perceptual loss needs VGG-16's ImageNet weights, and {path.name} is not in torch's cache: fetch them once with "

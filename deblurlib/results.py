@@ -12,7 +12,14 @@ from pathlib import Path
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORDED_VERSIONS = ("torch", "torchvision", "numpy", "opencv-contrib-python-headless", "scikit-image", "pandas")
+RECORDED_VERSIONS = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "opencv-contrib-python-headless",
+    "scikit-image",
+    "pandas",
+)
 
 
 def results_folder(folder: str | Path = "") -> Path:
@@ -78,7 +85,9 @@ def save_picture(picture, path: Path) -> Path:
     """Write an array (H, W, 3) in [0, 1] as an 8-bit PNG."""
     from PIL import Image
 
-    Image.fromarray((255 * picture).round().astype("uint8")).save(buffer := io.BytesIO(), "PNG", optimize=True)
+    Image.fromarray((255 * picture).round().astype("uint8")).save(
+        buffer := io.BytesIO(), "PNG", optimize=True
+    )
     return write_atomically(path, buffer.getvalue())
 
 
@@ -87,7 +96,11 @@ def describe(figure) -> str:
     panels = []
     for axes in figure.axes:
         words = [title for place in ("left", "center", "right") if (title := axes.get_title(place))]
-        words += [f"{name}: {label}" for name, label in (("x", axes.get_xlabel()), ("y", axes.get_ylabel())) if label]
+        words += [
+            f"{name}: {label}"
+            for name, label in (("x", axes.get_xlabel()), ("y", axes.get_ylabel()))
+            if label
+        ]
         names = [name for name in axes.get_legend_handles_labels()[1] if axes.get_legend()]
         panels += [", ".join([*words, *([f"shown: {', '.join(names)}"] if names else [])])]
     title = figure.get_suptitle()
@@ -109,8 +122,12 @@ def git_commit() -> str:
     try:
         return subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-            cwd=ROOT, capture_output=True, text=True, check=True, timeout=10,
-        ).stdout.strip()  # fmt: skip
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return "unknown"
 

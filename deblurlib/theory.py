@@ -46,14 +46,20 @@ def arc_kernel(length: float, angle: float = 0.0, turn: float = 0.0) -> np.ndarr
     """
     t = (np.arange(max(round(4 * length), 1)) + 0.5) / max(round(4 * length), 1) - 0.5
     heading = np.deg2rad(angle + turn * t)
-    down, right = (np.cumsum(step) * length / len(t) for step in (-np.sin(heading), np.cos(heading)))
-    return path_kernel(down - (down.max() + down.min()) / 2, right - (right.max() + right.min()) / 2)
+    down, right = (
+        np.cumsum(step) * length / len(t) for step in (-np.sin(heading), np.cos(heading))
+    )
+    return path_kernel(
+        down - (down.max() + down.min()) / 2, right - (right.max() + right.min()) / 2
+    )
 
 
 def curve_kernel(extent: int, rng: np.random.Generator) -> np.ndarray:
     """A random smooth camera path, as hand shake draws it, spanning `extent` pixels (odd) both ways; a square that sums to 1."""
     walk = rng.standard_normal((2, 401)).cumsum(1).cumsum(1)
-    walk -= np.linspace(0, 1, 401) * walk[:, -1:] * rng.uniform(0.3, 0.9, (2, 1))  # a path that drifts on is a straight one
+    walk -= (
+        np.linspace(0, 1, 401) * walk[:, -1:] * rng.uniform(0.3, 0.9, (2, 1))
+    )  # a path that drifts on is a straight one
     walk -= (walk.max(1, keepdims=True) + walk.min(1, keepdims=True)) / 2
     return path_kernel(*(walk / np.abs(walk).max(1, keepdims=True) * (extent - 1) / 2))
 
@@ -69,16 +75,22 @@ def gaussian_kernel(sigma: float) -> np.ndarray:
 # Zero boundary: convolution, recursion, expansion
 
 
-def convolve(image: np.ndarray, kernel: np.ndarray, anchor: tuple[int, ...] | int | None = None) -> np.ndarray:
+def convolve(
+    image: np.ndarray, kernel: np.ndarray, anchor: tuple[int, ...] | int | None = None
+) -> np.ndarray:
     """B[x] = sum_m K[m] I[x - m], zero outside: SVRNN eq. 1 (causal, anchor 0) and RADN eq. 1 with its index mended.
 
     image, kernel: 1-D or 2-D, of equal dimension. anchor: index of the tap K[0]; default the centre, an int for all axes.
     """
     image, kernel = np.asarray(image, dtype=np.float64), np.asarray(kernel, dtype=np.float64)
     if image.ndim != kernel.ndim:
-        raise ValueError(f"The image has {image.ndim} dimensions and the kernel {kernel.ndim}: give both the same.")
+        raise ValueError(
+            f"The image has {image.ndim} dimensions and the kernel {kernel.ndim}: give both the same."
+        )
     full = signal.convolve(image, kernel, method="direct")
-    return full[tuple(slice(a, a + n) for a, n in zip(_anchor(kernel, anchor), image.shape, strict=True))]
+    return full[
+        tuple(slice(a, a + n) for a, n in zip(_anchor(kernel, anchor), image.shape, strict=True))
+    ]
 
 
 def invert_recursively(blurred: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -89,7 +101,9 @@ def invert_recursively(blurred: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """
     kernel = np.asarray(kernel, dtype=np.float64)
     if kernel[0] == 0:
-        raise ValueError("The first tap k[0] is 0 and eq. 2 divides by it: drop the leading zeros of the kernel.")
+        raise ValueError(
+            "The first tap k[0] is 0 and eq. 2 divides by it: drop the leading zeros of the kernel."
+        )
     order = len(kernel) - 1
     x = np.zeros(order + len(blurred))  # `order` zeros in front are the signal before n = 0
     with np.errstate(over="ignore", invalid="ignore"):
@@ -117,7 +131,9 @@ def expansion_terms(
     return np.stack(found)
 
 
-def expansion_remainder(sharp: np.ndarray, kernel: np.ndarray, substitutions: int, anchor=None) -> np.ndarray:
+def expansion_remainder(
+    sharp: np.ndarray, kernel: np.ndarray, substitutions: int, anchor=None
+) -> np.ndarray:
     """What is still expressed by the sharp signal itself: (-1)^{J+1} K'^{*(J+1)} * I / k0^{J+1} after J substitutions."""
     k0, rest = split_kernel(kernel, anchor)
     for _ in range(substitutions + 1):
@@ -131,14 +147,18 @@ def split_kernel(kernel: np.ndarray, anchor=None) -> tuple[float, np.ndarray]:
     index = _anchor(rest, anchor)
     k0, rest[index] = rest[index], 0.0
     if k0 == 0:
-        raise ValueError(f"The tap at the anchor {index} is 0 and the expansion divides by it: move the anchor onto the kernel.")
+        raise ValueError(
+            f"The tap at the anchor {index} is 0 and the expansion divides by it: move the anchor onto the kernel."
+        )
     return float(k0), rest
 
 
 def expansion_ratio(kernel: np.ndarray, anchor=None) -> float:
     """max over frequencies of |F[K']| / |k0|: below 1 the expansion converges for every picture, of any size."""
     k0, rest = split_kernel(kernel, anchor)
-    return float(np.abs(np.fft.fftn(rest, [512] * rest.ndim, axes=range(rest.ndim))).max() / abs(k0))
+    return float(
+        np.abs(np.fft.fftn(rest, [512] * rest.ndim, axes=range(rest.ndim))).max() / abs(k0)
+    )
 
 
 def inverse_taps(kernel: np.ndarray, length: int) -> np.ndarray:
@@ -184,7 +204,9 @@ def two_tap_pole(a: float) -> float:
 def symmetric_pole(b: float) -> float:
     """The p with which a scan there and one back undo [b, 1 - 2b, b], b < 1/4: the root of b p² + (1-2b) p + b = 0 in (-1, 0]."""
     if not 0 <= b < 0.25:
-        raise ValueError(f"b is {b}: a symmetric three-tap blur has a two-sided scan as its inverse only for 0 <= b < 1/4.")
+        raise ValueError(
+            f"b is {b}: a symmetric three-tap blur has a two-sided scan as its inverse only for 0 <= b < 1/4."
+        )
     return 0.0 if b == 0 else (-(1 - 2 * b) + np.sqrt(1 - 4 * b)) / (2 * b)
 
 
@@ -199,8 +221,12 @@ def blur_matrix(kernel: np.ndarray, shape: tuple[int, ...], anchor=None) -> spar
     places = np.indices(shape)
     rows, columns, values = [], [], []
     for tap in np.ndindex(*size):
-        source = places - np.reshape(np.subtract(tap, _anchor(np.empty(size), anchor)), (-1,) + (1,) * len(shape))
-        inside = np.all((source >= 0) & (source < np.reshape(shape, (-1,) + (1,) * len(shape))), axis=0)
+        source = places - np.reshape(
+            np.subtract(tap, _anchor(np.empty(size), anchor)), (-1,) + (1,) * len(shape)
+        )
+        inside = np.all(
+            (source >= 0) & (source < np.reshape(shape, (-1,) + (1,) * len(shape))), axis=0
+        )
         rows.append(np.ravel_multi_index(tuple(places[:, inside]), shape))
         columns.append(np.ravel_multi_index(tuple(source[:, inside]), shape))
         values.append(kernels[(..., *tap)][inside])
@@ -218,7 +244,9 @@ def transfer_function(kernel: np.ndarray, shape: tuple[int, ...], anchor=None) -
     """F[K] on a grid of that shape, complex, with the anchor at index 0 so that the blur does not shift the picture."""
     kernel = np.asarray(kernel, dtype=np.float64)
     if any(k > n for k, n in zip(kernel.shape, shape, strict=True)):
-        raise ValueError(f"A kernel of {kernel.shape} does not fit into {tuple(shape)}: take a larger grid or a shorter kernel.")
+        raise ValueError(
+            f"A kernel of {kernel.shape} does not fit into {tuple(shape)}: take a larger grid or a shorter kernel."
+        )
     padded = np.zeros(shape)
     padded[tuple(slice(n) for n in kernel.shape)] = kernel
     return np.fft.fftn(np.roll(padded, [-a for a in _anchor(kernel, anchor)], range(kernel.ndim)))
@@ -236,7 +264,9 @@ def inverse_filter(transfer: np.ndarray, constant: float | np.ndarray = 0.0) -> 
     return np.conj(transfer) / (np.abs(transfer) ** 2 + constant)
 
 
-def split_inverse(transfer: np.ndarray, constant: float = 0.0, form: str = "matched") -> tuple[np.ndarray, np.ndarray]:
+def split_inverse(
+    transfer: np.ndarray, constant: float = 0.0, form: str = "matched"
+) -> tuple[np.ndarray, np.ndarray]:
     """The two factors of SVDN eq. 3, 1 / F[K] = F[K] * (1 / F[K]²): blur once more, then invert the double blur.
 
     form says what regularising means: "squared" = F[K] and inverse_filter², the printed split; "matched" = conj(F[K]) and
@@ -257,7 +287,9 @@ def wiener_constant(sharp_spectrum: np.ndarray, noise: float) -> np.ndarray:
     return noise**2 * sharp_spectrum.size / np.maximum(sharp_spectrum, 1e-12)
 
 
-def natural_spectrum(shape: tuple[int, ...], variance: float = 1.0, corner: float = 1 / 64) -> np.ndarray:
+def natural_spectrum(
+    shape: tuple[int, ...], variance: float = 1.0, corner: float = 1 / 64
+) -> np.ndarray:
     """|F|² ~ 1 / (frequency + corner)², the fall-off of photographs, scaled to the given variance.
 
     corner: cycles per pixel; contrast stops growing beyond 1 / corner pixels.
@@ -320,14 +352,18 @@ def principal_angle(taps: np.ndarray) -> tuple[float, float]:
     return float(angle % 180), float(np.hypot(rr - uu, 2 * ru) / (rr + uu))
 
 
-def receptive_field(function, shape: tuple[int, int], channels: int = 1, seed: int = 0) -> np.ndarray:
+def receptive_field(
+    function, shape: tuple[int, int], channels: int = 1, seed: int = 0
+) -> np.ndarray:
     """|d output centre / d input| summed over channels, (H, W): non-zero where the centre pixel looks.
 
     function: a torch module or function, (1, channels, H, W) -> (1, any, H, W), evaluated in float64 on noise.
     """
     import torch
 
-    image = torch.rand(1, channels, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).requires_grad_()
+    image = torch.rand(
+        1, channels, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    ).requires_grad_()
     output = function(image)
     centre = output[0, :, output.shape[2] // 2, output.shape[3] // 2].sum()
     (gradient,) = torch.autograd.grad(centre, image)
@@ -338,7 +374,9 @@ def receptive_field(function, shape: tuple[int, int], channels: int = 1, seed: i
 # The best filter of a given length
 
 
-def least_squares_fir(transfer: np.ndarray, radius: int, spectrum: np.ndarray, noise: float) -> tuple[np.ndarray, float]:
+def least_squares_fir(
+    transfer: np.ndarray, radius: int, spectrum: np.ndarray, noise: float
+) -> tuple[np.ndarray, float]:
     """The FIR filter with taps -radius … radius that restores best on average, and the error to expect.
 
     Minimises E (x - g * y)² for y = K x + noise, stationary x with |F[x]|² = spectrum: the normal equations
@@ -357,7 +395,9 @@ def split_fir(
 
 def _fir(transfer, first, radius, spectrum, noise):
     scale = spectrum.size**2  # from |F|² to a mean over samples
-    observed = np.abs(first) ** 2 * (np.abs(transfer) ** 2 * spectrum + noise**2 * spectrum.size) / scale
+    observed = (
+        np.abs(first) ** 2 * (np.abs(transfer) ** 2 * spectrum + noise**2 * spectrum.size) / scale
+    )
     auto = np.fft.fft(observed).real
     cross = np.fft.fft(first * transfer * spectrum / scale)  # r_xy[n] = E x[t] y[t - n], real
     lags = np.arange(-radius, radius + 1)

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from deblurlib.reproduce import PLAIN_METADATA
+from deblurlib.book.reproduce import PLAIN_METADATA
 
 PARAMETERS = 'preset = "smoke"\ndata = ""\nvariant = ""\nresults = ""\nseed = 0\ndevice = "auto"'
 
@@ -16,9 +16,17 @@ def write_notebook(tmp_path):
     def write(name, *code):
         path = tmp_path / "notebooks" / f"{name}.ipynb"
         path.parent.mkdir(exist_ok=True)
-        cells = [new_markdown_cell(f"# {name}\n\nA claim about *{name}*."), new_code_cell(PARAMETERS)]
+        cells = [
+            new_markdown_cell(f"# {name}\n\nA claim about *{name}*."),
+            new_code_cell(PARAMETERS),
+        ]
         cells[1].metadata.tags = ["parameters"]
-        nbformat.write(new_notebook(cells=cells + [new_code_cell(source) for source in code], metadata=PLAIN_METADATA), path)
+        nbformat.write(
+            new_notebook(
+                cells=cells + [new_code_cell(source) for source in code], metadata=PLAIN_METADATA
+            ),
+            path,
+        )
         return path
 
     return write
@@ -27,7 +35,9 @@ def write_notebook(tmp_path):
 def pytest_terminal_summary(terminalreporter):
     """Print the line that a test left as its property "summary", e.g. the measures of a notebook."""
     reports = terminalreporter.stats.get("passed", [])
-    lines = [value for report in reports for key, value in report.user_properties if key == "summary"]
+    lines = [
+        value for report in reports for key, value in report.user_properties if key == "summary"
+    ]
     if lines:
         terminalreporter.section("notebooks")
         for line in sorted(lines):

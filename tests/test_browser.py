@@ -17,10 +17,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from deblurlib import book
-from deblurlib.report import write_report
+from deblurlib.book import editions
+from deblurlib.book.report import write_report
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser test wants playwright, see CONTRIBUTING.md")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="the browser test wants playwright, see CONTRIBUTING.md"
+)
 
 ROOT = Path(__file__).parents[1]
 CELLS = ".jp-Notebook .jp-CodeCell .jp-InputArea-prompt"
@@ -31,16 +33,25 @@ MINUTE = 60_000  # milliseconds
 def lab(tmp_path_factory):
     """The address of a JupyterLab with settings of its own that serves the tour as students get it."""
     home = tmp_path_factory.mktemp("lab")
-    book.student_edition(home / "course", "00")
+    editions.student_edition(home / "course", "00")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = [f"--ServerApp.{name}" for name in (f"port={port}", "port_retries=0", "ip=127.0.0.1", "allow_root=True")]
-    options += ["--no-browser", "--IdentityProvider.token=", f"--ServerApp.root_dir={home / 'course'}"]
+    options = [
+        f"--ServerApp.{name}"
+        for name in (f"port={port}", "port_retries=0", "ip=127.0.0.1", "allow_root=True")
+    ]
+    options += [
+        "--no-browser",
+        "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={home / 'course'}",
+    ]
     folders = {"JUPYTER_CONFIG_DIR": home / "config", "DEBLURLIB_RESULTS": home / "results"}
     env = os.environ | {name: str(folder) for name, folder in folders.items()}
     with (home / "log").open("w") as log:
-        server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=env, stdout=log, stderr=log)
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options], env=env, stdout=log, stderr=log
+        )
     try:
         for _ in range(120):
             try:
@@ -61,20 +72,27 @@ def page():
         try:
             browser = started.chromium.launch()
         except playwright.Error as error:
-            pytest.skip(f"the browser test wants playwright's Chromium, see CONTRIBUTING.md: {str(error).splitlines()[0]}")
+            pytest.skip(
+                f"the browser test wants playwright's Chromium, see CONTRIBUTING.md: {str(error).splitlines()[0]}"
+            )
         yield browser.new_page(viewport={"width": 1400, "height": 1000})
         browser.close()
 
 
 def test_the_tour_runs_in_jupyterlab_and_its_slider_moves_the_line(lab, page):
     page.goto(f"{lab}/00_tour.ipynb?reset", timeout=2 * MINUTE)
-    page.locator("#jp-main-statusbar", has_text="| Idle").wait_for(timeout=2 * MINUTE)  # earlier, it would ask for a kernel
+    page.locator("#jp-main-statusbar", has_text="| Idle").wait_for(
+        timeout=2 * MINUTE
+    )  # earlier, it would ask for a kernel
     page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
     page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
     done = f"[...document.querySelectorAll('{CELLS}')].every(prompt => /^\\[\\d+\\]:$/.test(prompt.textContent.trim()))"
     page.wait_for_function(done, timeout=5 * MINUTE)
     assert page.locator('[data-mime-type="application/vnd.jupyter.error"]').count() == 0
-    picture, handle = page.locator("img.widget-image").first, page.locator(".widget-slider .noUi-handle").first
+    picture, handle = (
+        page.locator("img.widget-image").first,
+        page.locator(".widget-slider .noUi-handle").first,
+    )
     picture.scroll_into_view_if_needed()
     first = picture.screenshot()
     for key in ("ArrowLeft", "ArrowRight"):  # away and back
@@ -82,7 +100,9 @@ def test_the_tour_runs_in_jupyterlab_and_its_slider_moves_the_line(lab, page):
         for _ in range(20):
             handle.press(key)
         deadline = time.monotonic() + 60
-        while (picture.screenshot() == first) != (key == "ArrowRight") and time.monotonic() < deadline:
+        while (picture.screenshot() == first) != (
+            key == "ArrowRight"
+        ) and time.monotonic() < deadline:
             page.wait_for_timeout(500)
         page.wait_for_timeout(3000)  # whatever is still on its way
         assert (picture.screenshot() == first) == (key == "ArrowRight")
@@ -94,15 +114,22 @@ def test_the_report_sorts_filters_and_compares(page, tmp_path, width, height):
     report = write_report(tmp_path / "results", sorted((ROOT / "notebooks").glob("*.ipynb")))
     troubles = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("request", lambda request: troubles.append(request.url) if request.url.startswith("http") else None)
+    page.on(
+        "request",
+        lambda request: troubles.append(request.url) if request.url.startswith("http") else None,
+    )
     page.set_viewport_size({"width": width, "height": height})
     page.goto(report.as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than the screen"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+        "the page is wider than the screen"
+    )
 
     numbers = "cells => cells.map(cell => cell.dataset.key).filter(key => key).map(Number)"
     ours = page.locator("#claims td[data-label=ours]")
     for direction in (1, -1):
-        page.locator("#claims th button", has_text="ours").evaluate("button => button.click()")  # the phone hides it
+        page.locator("#claims th button", has_text="ours").evaluate(
+            "button => button.click()"
+        )  # the phone hides it
         keys = ours.evaluate_all(numbers)
         assert len(keys) > 20 and keys == sorted(keys, reverse=direction < 0)
 

@@ -15,11 +15,15 @@ def scene():
 
 def test_psnr_and_ssim_against_skimage(scene):
     blurry, sharp = scene.blurry, scene.sharp
-    assert METRICS["rgb-psnr"](blurry, sharp) == pytest.approx(peak_signal_noise_ratio(sharp, blurry, data_range=1), abs=1e-4)
+    assert METRICS["rgb-psnr"](blurry, sharp) == pytest.approx(
+        peak_signal_noise_ratio(sharp, blurry, data_range=1), abs=1e-4
+    )
     expected = structural_similarity(sharp, blurry, data_range=1, channel_axis=-1)
     assert METRICS["ssim-skimage"](blurry, sharp) == pytest.approx(expected)
     wang = [
-        structural_similarity(s, b, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+        structural_similarity(
+            s, b, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
         for s, b in zip(np.moveaxis(sharp, -1, 0), np.moveaxis(blurry, -1, 0), strict=True)
     ]
     assert METRICS["ssim-wang2004"](blurry, sharp) == pytest.approx(np.mean(wang), abs=1e-6)
@@ -28,7 +32,9 @@ def test_psnr_and_ssim_against_skimage(scene):
 
 def test_tensors_and_arrays_give_the_same(scene):
     for metric in METRICS.values():
-        assert metric(to_tensor(scene.blurry), to_tensor(scene.sharp)) == pytest.approx(metric(scene.blurry, scene.sharp))
+        assert metric(to_tensor(scene.blurry), to_tensor(scene.sharp)) == pytest.approx(
+            metric(scene.blurry, scene.sharp)
+        )
 
 
 def test_values_are_clipped_before_they_are_compared():
@@ -41,12 +47,21 @@ def test_evaluate_gives_one_row_an_image():
     torch.manual_seed(0)
     model = create_model("svdn", size="small")
     table = evaluate(model, data, progress=False)
-    assert list(table.columns) == ["image", "rgb-psnr", "ssim-skimage", "blurry rgb-psnr", "blurry ssim-skimage"]
+    assert list(table.columns) == [
+        "image",
+        "rgb-psnr",
+        "ssim-skimage",
+        "blurry rgb-psnr",
+        "blurry ssim-skimage",
+    ]
     assert list(table.image) == [data[i].name for i in range(3)]
     expected = METRICS["rgb-psnr"](predict(model, data[2].blurry), data[2].sharp)
     assert table["rgb-psnr"][2] == pytest.approx(expected)
     assert model.training  # left as it was found
-    assert list(evaluate(None, data, ["rgb-psnr"], progress=False).columns) == ["image", "blurry rgb-psnr"]
+    assert list(evaluate(None, data, ["rgb-psnr"], progress=False).columns) == [
+        "image",
+        "blurry rgb-psnr",
+    ]
 
 
 class Traveller(torch.nn.Module):
@@ -68,7 +83,10 @@ class Traveller(torch.nn.Module):
 
 def test_the_network_works_on_the_device_asked_for_and_returns():
     model, data = Traveller(), SceneDataset("validation", 2, 48)
-    assert len(evaluate(model, data, device="cpu:0", progress=False)) == 2 and model.moves == ["cpu:0", "cpu"]
+    assert len(evaluate(model, data, device="cpu:0", progress=False)) == 2 and model.moves == [
+        "cpu:0",
+        "cpu",
+    ]
     with pytest.raises(ValueError, match="has no sharp picture"):
         evaluate(model, [Sample(torch.rand(3, 16, 16))], device="cpu:0", progress=False)
     assert model.moves[2:] == ["cpu:0", "cpu"]
@@ -78,7 +96,11 @@ def test_predictions_stay_in_range_and_shape():
     model = create_model("svdn", size="small")
     torch.nn.init.constant_(model.head[-1].bias, 5.0)
     x = torch.rand(2, 3, 33, 20)
-    assert predict(model, x).shape == x.shape and predict(model, x).max() == 1 and predict(model, x[0]).shape == x[0].shape
+    assert (
+        predict(model, x).shape == x.shape
+        and predict(model, x).max() == 1
+        and predict(model, x[0]).shape == x[0].shape
+    )
 
 
 def test_errors_name_what_is_missing():

@@ -8,9 +8,15 @@ from deblurlib import losses
 
 # (x, y, u, v) -> (printed Algorithm 1, truth), worked out by hand
 VECTORS = [
-    ((1, 0, 4, 0), 1, 0), ((2, 1, 4, 0), 2, 1), ((2, 1, 4, 3), 1, 0.4), ((0, 2, 0, 3), 2, 0),
-    ((0, 5, 0, 3), 5, 2), ((5, 0, 4, 0), 5, 1), ((1, 5, 0, 3), 5**0.5, 5**0.5), ((3, 0, 0, 4), 3, 3),
-]  # fmt: skip
+    ((1, 0, 4, 0), 1, 0),
+    ((2, 1, 4, 0), 2, 1),
+    ((2, 1, 4, 3), 1, 0.4),
+    ((0, 2, 0, 3), 2, 0),
+    ((0, 5, 0, 3), 5, 2),
+    ((5, 0, 4, 0), 5, 1),
+    ((1, 5, 0, 3), 5**0.5, 5**0.5),
+    ((3, 0, 0, 4), 3, 3),
+]
 
 
 def brute_force(points, ends, samples=4001):
@@ -31,25 +37,39 @@ def test_distance_equals_brute_force(kind):
     generator = torch.Generator().manual_seed(1)
     points = torch.rand(500, 2, generator=generator, dtype=torch.float64) * 12 - 6
     ends = torch.rand(500, 2, generator=generator, dtype=torch.float64) * 16 - 8
-    ends = ends * torch.tensor({"general": [1, 1], "vertical": [0, 1], "horizontal": [1, 0], "zero": [0, 0]}[kind])
+    ends = ends * torch.tensor(
+        {"general": [1, 1], "vertical": [0, 1], "horizontal": [1, 0], "zero": [0, 0]}[kind]
+    )
     error = (losses.point_segment_distance(points, ends) - brute_force(points, ends)).abs()
-    assert error.max() < 1.5e-3 and error.mean() < 1e-5  # half a step of the samples where a point lies on the segment
+    assert (
+        error.max() < 1.5e-3 and error.mean() < 1e-5
+    )  # half a step of the samples where a point lies on the segment
 
 
 def test_printed_algorithm_is_wrong_as_often_as_stated():
     generator = torch.Generator().manual_seed(0)
     points = torch.rand(4000, 2, generator=generator) * 12 - 6
     ends = torch.rand(4000, 2, generator=generator) * 16 - 8
-    off = (losses.printed_algorithm_1(points, ends) - losses.point_segment_distance(points, ends)).abs() > 0.01
+    off = (
+        losses.printed_algorithm_1(points, ends) - losses.point_segment_distance(points, ends)
+    ).abs() > 0.01
     assert 0.45 < off.float().mean() < 0.53
 
 
 def test_gradient_is_finite_everywhere_and_right():
-    points = torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 1.0], [9.0, 9.0], [0.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    points = torch.tensor(
+        [[0.0, 0.0], [1.0, 0.0], [2.0, 1.0], [9.0, 9.0], [0.0, 2.0]],
+        dtype=torch.float64,
+        requires_grad=True,
+    )
     for end in ([0.0, 0.0], [4.0, 0.0], [0.0, 3.0], [-2.0, 5.0]):
-        losses.point_segment_distance(points, torch.tensor(end, dtype=torch.float64)).sum().backward()
+        losses.point_segment_distance(
+            points, torch.tensor(end, dtype=torch.float64)
+        ).sum().backward()
     assert torch.isfinite(points.grad).all()
-    away = torch.tensor([[2.0, 1.3], [-3.0, 0.5], [0.3, 7.0]], dtype=torch.float64, requires_grad=True)
+    away = torch.tensor(
+        [[2.0, 1.3], [-3.0, 0.5], [0.3, 7.0]], dtype=torch.float64, requires_grad=True
+    )
     end = torch.tensor([4.0, 1.0], dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda p: losses.point_segment_distance(p, end), away)
 
@@ -60,7 +80,9 @@ def test_unmoved_grid_has_the_mean_distance_of_a_5x5_grid_to_a_horizontal_line()
     distance = losses.position_distance(offsets, flow, -flow)
     assert distance.mean().item() == pytest.approx((2 + 1 + 0 + 1 + 2) / 5, abs=1e-4)
     zero = torch.zeros_like(flow)
-    assert losses.position_distance(offsets, zero, zero).amax().item() == pytest.approx(8**0.5, abs=1e-4)
+    assert losses.position_distance(offsets, zero, zero).amax().item() == pytest.approx(
+        8**0.5, abs=1e-4
+    )
 
 
 def test_offsets_are_dy_dx_and_flows_are_right_down():
@@ -68,9 +90,15 @@ def test_offsets_are_dy_dx_and_flows_are_right_down():
     flow[:, 0] = 30  # motion to the right
     centre = 12
     offsets[:, 2 * centre + 1] = 20  # the centre tap moves right: it stays on the segment
-    assert losses.position_distance(offsets, flow, -flow)[0, centre].item() == pytest.approx(0, abs=1e-4)
-    offsets[:, 2 * centre : 2 * centre + 2] = torch.tensor([20.0, 0.0]).view(1, 2, 1, 1)  # now down: 20 away
-    assert losses.position_distance(offsets, flow, -flow)[0, centre].item() == pytest.approx(20, abs=1e-4)
+    assert losses.position_distance(offsets, flow, -flow)[0, centre].item() == pytest.approx(
+        0, abs=1e-4
+    )
+    offsets[:, 2 * centre : 2 * centre + 2] = torch.tensor([20.0, 0.0]).view(
+        1, 2, 1, 1
+    )  # now down: 20 away
+    assert losses.position_distance(offsets, flow, -flow)[0, centre].item() == pytest.approx(
+        20, abs=1e-4
+    )
 
 
 def test_margin_is_a_floor_and_frees_the_points_within_it():
@@ -88,7 +116,9 @@ def test_margin_is_a_floor_and_frees_the_points_within_it():
 
 def test_wrong_resolution_is_one_sentence():
     with pytest.raises(ValueError, match="flow_to_features"):
-        losses.position_loss(torch.zeros(1, 50, 4, 4), torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 8, 8))
+        losses.position_loss(
+            torch.zeros(1, 50, 4, 4), torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 8, 8)
+        )
     with pytest.raises(ValueError, match="no half-resolution map"):
         losses.flow_to_features(torch.zeros(1, 2, 8, 8), (8, 8))
 
@@ -114,7 +144,9 @@ def test_perceptual_loss_against_torchvision_layers(tmp_path):
     loss = losses.PerceptualLoss(layer=12, weights=tmp_path / "vgg.pth")
     assert sum(p.numel() for p in loss.features.parameters()) == 1_145_408
     a, b = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
-    preprocess = torchvision.models.VGG16_Weights.IMAGENET1K_V1.transforms(crop_size=32, resize_size=32)
+    preprocess = torchvision.models.VGG16_Weights.IMAGENET1K_V1.transforms(
+        crop_size=32, resize_size=32
+    )
     with torch.no_grad():
         fa, fb = (network.features[:13](preprocess(x)) for x in (a, b))
         assert loss(a, b).item() == pytest.approx(((fa - fb) ** 2).mean().item() / 2, rel=1e-4)
@@ -128,7 +160,11 @@ def test_missing_vgg_weights_say_what_to_do(tmp_path, monkeypatch):
         losses.PerceptualLoss()
     first, second = losses.vgg16_features("random"), losses.vgg16_features("random")
     assert torch.equal(first[0].weight, second[0].weight)
-    assert math.isfinite(losses.PerceptualLoss(weights="random")(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)).item())
+    assert math.isfinite(
+        losses.PerceptualLoss(weights="random")(
+            torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+        ).item()
+    )
 
 
 def test_consistency_loss_by_hand_and_its_gradient():
@@ -136,12 +172,19 @@ def test_consistency_loss_by_hand_and_its_gradient():
     deblurred, sharp, blurry = torch.rand(3, 2, 3, 8, 8).unbind()
     deblurred.requires_grad_()
     reblurred = 0.5 * deblurred + 0.5 * blurry  # stands for R(I_b, I_d)
-    first, second = 4 * (deblurred - sharp).square().mean(), 4 * (reblurred - blurry).square().mean()  # in [-1, 1]
+    first, second = (
+        4 * (deblurred - sharp).square().mean(),
+        4 * (reblurred - blurry).square().mean(),
+    )  # in [-1, 1]
     loss = losses.consistency_loss(deblurred, sharp, reblurred, blurry, weight=0.3)
     assert loss.item() == pytest.approx((first + 0.3 * second).item())
-    assert losses.consistency_loss(deblurred, sharp, reblurred, blurry).item() == pytest.approx((first + 0.1 * second).item())
+    assert losses.consistency_loss(deblurred, sharp, reblurred, blurry).item() == pytest.approx(
+        (first + 0.1 * second).item()
+    )
     (found,) = torch.autograd.grad(loss, deblurred, retain_graph=True)
-    (expected,) = torch.autograd.grad(first + 0.3 * second, deblurred)  # both terms reach the deblurred picture
+    (expected,) = torch.autograd.grad(
+        first + 0.3 * second, deblurred
+    )  # both terms reach the deblurred picture
     assert torch.allclose(found, expected, atol=1e-7)
 
 
@@ -149,5 +192,8 @@ def test_imagenet_scale_of_the_consistency_loss():
     for channel, factor in ((0, 4.77), (1, 4.98), (2, 4.94), (slice(None), 4.90)):
         sharp, deblurred = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
         deblurred[:, channel] = 0.2
-        plain, scaled = (losses.consistency_loss(deblurred, sharp, sharp, sharp, imagenet_scale=s) for s in (False, True))
+        plain, scaled = (
+            losses.consistency_loss(deblurred, sharp, sharp, sharp, imagenet_scale=s)
+            for s in (False, True)
+        )
         assert scaled.item() / plain.item() == pytest.approx(factor, abs=0.005)

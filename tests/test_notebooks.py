@@ -14,12 +14,19 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import deblurlib
-from deblurlib.reproduce import PLAIN_METADATA
+from deblurlib.book.reproduce import PLAIN_METADATA
 
 BOOK = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 ITEMS = pd.read_csv(Path(deblurlib.__file__).parent / "papers" / "items.csv", dtype=str)
 ITEM_TAGS = set("item:" + ITEMS.paper + ":" + ITEMS["item"])
-PARAMETERS = {"preset": "smoke", "data": "", "variant": "", "results": "", "seed": 0, "device": "auto"}
+PARAMETERS = {
+    "preset": "smoke",
+    "data": "",
+    "variant": "",
+    "results": "",
+    "seed": 0,
+    "device": "auto",
+}
 MOST_BYTES, MOST_LINES, MOST_CELL_LINES, FEWEST_WORDS = 400_000, 400, 25, 3
 MACHINE_PATH = re.compile(
     r"(?<![\w.:/])/(?:home|root|tmp|work|workspace|content|Users|usr|opt|var|mnt|srv|private)/|[A-Z]:\\\\|site-packages"
@@ -48,7 +55,12 @@ def count_lines(cell):
 
 def count_words(notebook):
     """Words of prose, without formulas, links' addresses and markup."""
-    text = re.sub(r"\$\$.*?\$\$|\$[^$\n]+\$|\]\([^)]*\)|<[^>]+>|```.*?```", " ", "\n".join(markdown(notebook)), flags=re.S)
+    text = re.sub(
+        r"\$\$.*?\$\$|\$[^$\n]+\$|\]\([^)]*\)|<[^>]+>|```.*?```",
+        " ",
+        "\n".join(markdown(notebook)),
+        flags=re.S,
+    )
     return len(re.findall(r"[A-Za-zÀ-ÿ][\w'’-]*", text))
 
 
@@ -78,7 +90,11 @@ def was_executed_from_top_to_bottom(path, notebook):
 
 
 def shows_no_error(path, notebook):
-    yield from (f"{output.ename}: {output.evalue}" for output in outputs(notebook) if output.output_type == "error")
+    yield from (
+        f"{output.ename}: {output.evalue}"
+        for output in outputs(notebook)
+        if output.output_type == "error"
+    )
 
 
 def has_one_cell_of_literal_parameters(path, notebook):
@@ -129,7 +145,11 @@ def names_no_machine(path, notebook):
     for cell in notebook.cells:
         shown = [output.get("text", "") for output in cell.get("outputs", [])]
         for output in cell.get("outputs", []):
-            shown += [json.dumps(data) for kind, data in output.get("data", {}).items() if not kind.startswith("image/")]
+            shown += [
+                json.dumps(data)
+                for kind, data in output.get("data", {}).items()
+                if not kind.startswith("image/")
+            ]
         for text in (cell.source, *shown):
             if match := MACHINE_PATH.search(text):
                 yield f"a path of this machine: {text[max(match.start() - 20, 0) : match.end() + 20]!r}"
@@ -145,7 +165,9 @@ def has_one_title_on_top(path, notebook):
 def checks_and_solves_each_exercise(path, notebook):
     """Between one skeleton and the next: a check that fails it, the solution, and a check that passes it, in this order."""
     cells = notebook.cells
-    starts = [i for i, cell in enumerate(cells) if "exercise" in cell.metadata.get("tags", [])] + [len(cells)]
+    starts = [i for i, cell in enumerate(cells) if "exercise" in cell.metadata.get("tags", [])] + [
+        len(cells)
+    ]
     for start, end in zip(starts, starts[1:], strict=False):
         kinds = ""
         for cell in cells[start:end]:
@@ -159,7 +181,10 @@ def verdict(cell):
     """The mark that a cell with a check shows, "?" if it shows none, "" for other cells."""
     if cell.cell_type != "code" or not re.search(r"(?<!\w)check\(", cell.source):
         return ""
-    shown = " ".join(str(output.get("data", {}).get("text/plain", "")) + output.get("text", "") for output in cell.outputs)
+    shown = " ".join(
+        str(output.get("data", {}).get("text/plain", "")) + output.get("text", "")
+        for output in cell.outputs
+    )
     return (re.findall("[✓✗]", shown) or ["?"])[-1]
 
 
@@ -169,8 +194,14 @@ def has_no_vector_graphics(path, notebook):
 
 
 def has_only_tags_as_metadata(path, notebook):
-    kernel = {**PLAIN_METADATA["kernelspec"], "display_name": notebook.metadata.get("kernelspec", {}).get("display_name")}
-    if notebook.metadata != {**PLAIN_METADATA, "kernelspec": kernel}:  # front ends differ in the name they show
+    kernel = {
+        **PLAIN_METADATA["kernelspec"],
+        "display_name": notebook.metadata.get("kernelspec", {}).get("display_name"),
+    }
+    if notebook.metadata != {
+        **PLAIN_METADATA,
+        "kernelspec": kernel,
+    }:  # front ends differ in the name they show
         yield f"metadata {dict(notebook.metadata)}: run `make notebooks`"
     for cell in notebook.cells:
         if set(cell.metadata) - {"tags"}:
@@ -178,10 +209,22 @@ def has_only_tags_as_metadata(path, notebook):
 
 
 RULES = [
-    is_named_by_number, is_valid, was_executed_from_top_to_bottom, shows_no_error, has_one_cell_of_literal_parameters, is_small,
-    has_short_cells, has_little_code, has_prose, tags_items_that_exist, names_no_machine, has_one_title_on_top,
-    checks_and_solves_each_exercise, has_no_vector_graphics, has_only_tags_as_metadata,
-]  # fmt: skip
+    is_named_by_number,
+    is_valid,
+    was_executed_from_top_to_bottom,
+    shows_no_error,
+    has_one_cell_of_literal_parameters,
+    is_small,
+    has_short_cells,
+    has_little_code,
+    has_prose,
+    tags_items_that_exist,
+    names_no_machine,
+    has_one_title_on_top,
+    checks_and_solves_each_exercise,
+    has_no_vector_graphics,
+    has_only_tags_as_metadata,
+]
 by_name = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 
 
@@ -220,11 +263,25 @@ def good_notebook():
     cells = [
         new_markdown_cell("# A title\n\n" + "Prose that says what the code does, and why. " * 20),
         code(parameters, ["parameters"]),
-        code("1 + 1", ["item:svrnn:eq1"], output_type="execute_result", data={"text/plain": "2"}, execution_count=1),
+        code(
+            "1 + 1",
+            ["item:svrnn:eq1"],
+            output_type="execute_result",
+            data={"text/plain": "2"},
+            execution_count=1,
+        ),
         code("def answer(x): ...", ["exercise"]),
-        code('teaching.check("01.1", answer)', output_type="execute_result", data={"text/plain": "✗ not yet"}),
+        code(
+            'teaching.check("01.1", answer)',
+            output_type="execute_result",
+            data={"text/plain": "✗ not yet"},
+        ),
         code("def answer(x): return x", ["solution"]),
-        code('teaching.check("01.1", answer)', output_type="execute_result", data={"text/plain": "✓ so it is"}),
+        code(
+            'teaching.check("01.1", answer)',
+            output_type="execute_result",
+            data={"text/plain": "✓ so it is"},
+        ),
     ]
     for count, cell in enumerate(cells[1:], 1):
         cell.execution_count = count
@@ -259,29 +316,61 @@ BREAKAGES = [
     (is_valid, edit(lambda nb: nb.cells[1].pop("outputs"))),
     (was_executed_from_top_to_bottom, edit(lambda nb: nb.cells[3].update(execution_count=None))),
     (was_executed_from_top_to_bottom, edit(lambda nb: nb.cells[3].update(execution_count=7))),
-    (shows_no_error, edit(lambda nb: output_of(nb, output_type="error", ename="E", evalue="bad", traceback=[]))),
+    (
+        shows_no_error,
+        edit(lambda nb: output_of(nb, output_type="error", ename="E", evalue="bad", traceback=[])),
+    ),
     (has_one_cell_of_literal_parameters, edit(lambda nb: nb.cells[1].metadata.clear())),
     (has_one_cell_of_literal_parameters, edit(lambda nb: replace_in(nb.cells[1], "0", "int(0)"))),
-    (has_one_cell_of_literal_parameters, edit(lambda nb: replace_in(nb.cells[1], "smoke", "quick"))),
-    (has_one_cell_of_literal_parameters, edit(lambda nb: nb.cells[2].metadata.tags.append("parameters"))),
+    (
+        has_one_cell_of_literal_parameters,
+        edit(lambda nb: replace_in(nb.cells[1], "smoke", "quick")),
+    ),
+    (
+        has_one_cell_of_literal_parameters,
+        edit(lambda nb: nb.cells[2].metadata.tags.append("parameters")),
+    ),
     (is_small, edit(lambda nb: output_of(nb, output_type="stream", text="x" * MOST_BYTES))),
     (has_short_cells, edit(lambda nb: nb.cells[2].update(source="x = 1\n" * 26))),
     (has_little_code, edit(lambda nb: nb.cells.extend([new_code_cell("x = 1\n" * 20)] * 20))),
-    (has_prose, edit(lambda nb: nb.cells[0].update(source="# A title\n\n$$a$$ and [a](b c d e f g h i j k l m n o p)"))),
+    (
+        has_prose,
+        edit(
+            lambda nb: nb.cells[0].update(
+                source="# A title\n\n$$a$$ and [a](b c d e f g h i j k l m n o p)"
+            )
+        ),
+    ),
     (tags_items_that_exist, edit(lambda nb: nb.cells[2].metadata.update(tags=["item:svrnn:eq99"]))),
     (tags_items_that_exist, edit(lambda nb: nb.cells[0].metadata.update(tags=["item:svrnn:eq1"]))),
     (names_no_machine, edit(lambda nb: nb.cells[2].update(source="open('/home/me/x')"))),
-    (names_no_machine, edit(lambda nb: output_of(nb, output_type="stream", text="saved /tmp/x/y.png"))),
-    (names_no_machine, edit(lambda nb: output_of(nb, output_type="display_data", data={"text/plain": "'/root/x'"}))),
+    (
+        names_no_machine,
+        edit(lambda nb: output_of(nb, output_type="stream", text="saved /tmp/x/y.png")),
+    ),
+    (
+        names_no_machine,
+        edit(
+            lambda nb: output_of(nb, output_type="display_data", data={"text/plain": "'/root/x'"})
+        ),
+    ),
     (has_one_title_on_top, edit(lambda nb: nb.cells[0].update(source="no title"))),
     (has_one_title_on_top, edit(lambda nb: nb.cells[0].update(source="# # A title"))),
     (has_one_title_on_top, edit(lambda nb: nb.cells.append(new_markdown_cell("text\n# Another")))),
     (checks_and_solves_each_exercise, edit(lambda nb: nb.cells.pop(6))),
     (checks_and_solves_each_exercise, edit(lambda nb: nb.cells.pop(5))),
     (checks_and_solves_each_exercise, edit(lambda nb: nb.cells.pop(4))),
-    (checks_and_solves_each_exercise, edit(lambda nb: nb.cells[6].outputs[0].data.update({"text/plain": "✗ no"}))),
+    (
+        checks_and_solves_each_exercise,
+        edit(lambda nb: nb.cells[6].outputs[0].data.update({"text/plain": "✗ no"})),
+    ),
     (checks_and_solves_each_exercise, edit(lambda nb: nb.cells[4].outputs.clear())),
-    (has_no_vector_graphics, edit(lambda nb: output_of(nb, output_type="display_data", data={"image/svg+xml": "<svg/>"}))),
+    (
+        has_no_vector_graphics,
+        edit(
+            lambda nb: output_of(nb, output_type="display_data", data={"image/svg+xml": "<svg/>"})
+        ),
+    ),
     (has_only_tags_as_metadata, edit(lambda nb: nb.metadata.update(papermill={}))),
     (has_only_tags_as_metadata, edit(lambda nb: nb.cells[2].metadata.update(collapsed=True))),
 ]
@@ -293,7 +382,11 @@ def test_a_good_notebook_keeps_the_rule(rule, tmp_path):
     assert list(rule(path, nbformat.read(path, as_version=4))) == []
 
 
-@pytest.mark.parametrize("rule, breakage", BREAKAGES, ids=[f"{rule.__name__}-{i}" for i, (rule, _) in enumerate(BREAKAGES)])
+@pytest.mark.parametrize(
+    "rule, breakage",
+    BREAKAGES,
+    ids=[f"{rule.__name__}-{i}" for i, (rule, _) in enumerate(BREAKAGES)],
+)
 def test_the_rule_notices_a_broken_notebook(rule, breakage, tmp_path):
     notebook = good_notebook()
     path = breakage(notebook, tmp_path / "01_bad.ipynb")

@@ -18,7 +18,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def lines(name):
-    return [line for line in (ROOT / name).read_text().splitlines() if line.strip() and not line.startswith("#")]
+    return [
+        line
+        for line in (ROOT / name).read_text().splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
 
 
 def package(requirement):
@@ -30,7 +34,9 @@ PINS = {package(line): line.split(";")[0].strip() for line in lines("requirement
 
 def tracked(*paths):
     """The files that git follows."""
-    listed = subprocess.run(["git", "ls-files", *paths], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", *paths], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     return [name for name in listed.splitlines() if (ROOT / name).is_file()]
 
 
@@ -48,7 +54,9 @@ def test_every_requirement_is_pinned(requirement):
     assert PINS[package(requirement)].startswith(requirement)
 
 
-@pytest.mark.parametrize("requirement", PROJECT["dependencies"] + PROJECT["optional-dependencies"]["notebooks"])
+@pytest.mark.parametrize(
+    "requirement", PROJECT["dependencies"] + PROJECT["optional-dependencies"]["notebooks"]
+)
 def test_every_dependency_of_the_package_is_a_requirement(requirement):
     assert package(requirement) in {package(line) for line in lines("requirements.in")}
 
@@ -64,7 +72,9 @@ def test_conda_takes_the_pins_from_the_one_file_that_has_them():
 
 
 def test_every_data_file_of_the_package_is_packaged():
-    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["deblurlib"]
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "package-data"
+    ]["deblurlib"]
     home = ROOT / "deblurlib"
     packaged = {path for pattern in patterns for path in home.glob(pattern)}
     data = {ROOT / name for name in tracked("deblurlib") if not name.endswith(".py")}
@@ -80,7 +90,14 @@ def unpacked_wheel(tmp_path_factory):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, source / name)
     build = f"from setuptools import build_meta; print(build_meta.build_wheel({str(built)!r}))"
-    subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, text=True, check=True, timeout=300)
+    subprocess.run(
+        [sys.executable, "-c", build],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(built / "unpacked")
@@ -88,13 +105,23 @@ def unpacked_wheel(tmp_path_factory):
 
 
 def test_a_wheel_holds_every_file_of_the_package_and_the_licence(unpacked_wheel):
-    held = {path.relative_to(unpacked_wheel).as_posix() for path in unpacked_wheel.rglob("*") if path.is_file()}
+    held = {
+        path.relative_to(unpacked_wheel).as_posix()
+        for path in unpacked_wheel.rglob("*")
+        if path.is_file()
+    }
     assert set(tracked("deblurlib")) <= held
-    for kind in ("weights/*.safetensors", "data/photos/*.jpg", "ops/kernels/*.c", "papers/tables/*.csv", "py.typed"):
+    for kind in (
+        "weights/*.safetensors",
+        "data/photos/*.jpg",
+        "ops/backends/csrc/*.c",
+        "papers/tables/*.csv",
+        "py.typed",
+    ):
         assert list((unpacked_wheel / "deblurlib").glob(kind)), kind
     (metadata,) = unpacked_wheel.glob("*.dist-info")
     assert (metadata / "licenses" / "LICENSE").is_file()
-    assert "deblurlib = deblurlib.__main__:app" in (metadata / "entry_points.txt").read_text()
+    assert "deblurlib = deblurlib.cli.app:app" in (metadata / "entry_points.txt").read_text()
 
 
 def test_a_wheel_works_without_the_repository(unpacked_wheel, tmp_path):
@@ -107,13 +134,22 @@ def test_a_wheel_works_without_the_repository(unpacked_wheel, tmp_path):
         print(deblurlib.results.results_folder())
     """
     env = {**os.environ, "PYTHONPATH": str(unpacked_wheel)}
-    shown = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
+    shown = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert shown.returncode == 0, shown.stderr
     assert Path(shown.stdout.strip().splitlines()[-1]) == tmp_path / "results"
 
 
 def test_torch_hub_finds_the_networks():
-    model = torch.hub.load(str(ROOT), "svdn", source="local", pretrained=False, size="small", variant="fd")
+    model = torch.hub.load(
+        str(ROOT), "svdn", source="local", pretrained=False, size="small", variant="fd"
+    )
     assert model.recipe["variant"] == "fd"
     for name in ("svrnn", "radn", "aspdc"):
         torch.hub.load(str(ROOT), name, source="local", size="small")
@@ -126,7 +162,9 @@ def test_the_change_log_ends_at_this_version():
 
 def test_citation_names_the_version_and_the_four_papers():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert str(citation["version"]) == PROJECT["version"] and citation["license"] == PROJECT["license"]
+    assert (
+        str(citation["version"]) == PROJECT["version"] and citation["license"] == PROJECT["license"]
+    )
     assert [reference["year"] for reference in citation["references"]] == [2018, 2020, 2020, 2022]
 
 
@@ -136,20 +174,39 @@ OPTIONS = ("PRESET", "DATA", "VARIANT", "RESULTS", "NOTEBOOKS", "JOBS", "FORCE")
 def dry_run(*arguments):
     """What make would do, in one line."""
     command = ["make", "--no-print-directory", "-n", "-o", ".venv/.installed", *arguments]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name not in OPTIONS}
-    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=clean).stdout
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MAKE") and name not in OPTIONS
+    }
+    shown = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, env=clean
+    ).stdout
     return " ".join(shown.replace("\\\n", " ").split())
 
 
 def test_make_passes_its_variables_to_the_runner():
-    shown = dry_run("reproduce", "PRESET=smoke", "DATA=/my data", "VARIANT=blur", "NOTEBOOKS=01 04", "JOBS=3", "FORCE=1")
-    assert '--preset smoke --data "/my data" --variant "blur" --notebooks "01 04" --jobs "3" --force' in shown
+    shown = dry_run(
+        "reproduce",
+        "PRESET=smoke",
+        "DATA=/my data",
+        "VARIANT=blur",
+        "NOTEBOOKS=01 04",
+        "JOBS=3",
+        "FORCE=1",
+    )
+    assert (
+        '--preset smoke --data "/my data" --variant "blur" --notebooks "01 04" --jobs "3" --force'
+        in shown
+    )
     assert dry_run("reproduce").endswith("reproduce --preset quick")
 
 
 def test_make_test_leaves_the_results_alone():
     shown = dry_run("test")
-    assert f'DEBLURLIB_RESULTS="{ROOT}/build/nbval"' in shown and "--nbval-cell-timeout 300" in shown
+    assert (
+        f'DEBLURLIB_RESULTS="{ROOT}/build/nbval"' in shown and "--nbval-cell-timeout 300" in shown
+    )
 
 
 def test_make_site_replaces_the_old_site():
@@ -159,4 +216,7 @@ def test_make_site_replaces_the_old_site():
 def test_ci_runs_the_test_command_and_is_executable():
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
-    assert script.read_text().splitlines()[0] == "#!/usr/bin/env bash" and "make test" in script.read_text()
+    assert (
+        script.read_text().splitlines()[0] == "#!/usr/bin/env bash"
+        and "make test" in script.read_text()
+    )

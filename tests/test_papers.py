@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 import deblurlib
-from deblurlib import papers, statistics
+from deblurlib import papers
+from deblurlib.analysis import significance
 
 PAPERS = Path(deblurlib.__file__).parent / "papers"
 ITEMS = pd.read_csv(PAPERS / "items.csv", dtype=str)
@@ -27,7 +28,11 @@ def printed_table(paper, number):
 @pytest.mark.parametrize("paper", PRINTED)
 def test_every_numbered_item_is_listed_once(paper):
     items = ITEMS[ITEMS.paper == paper]
-    wanted = {f"{PREFIX[kind]}{n}" for kind, count in zip(PREFIX, PRINTED[paper], strict=True) for n in range(1, count + 1)}
+    wanted = {
+        f"{PREFIX[kind]}{n}"
+        for kind, count in zip(PREFIX, PRINTED[paper], strict=True)
+        for n in range(1, count + 1)
+    }
     assert sorted(items["item"]) == sorted(wanted)
 
 
@@ -40,11 +45,15 @@ def test_items_are_well_formed():
 
 
 def test_every_printed_table_is_there_and_no_other():
-    wanted = {f"{row.paper}_{row['item']}.csv" for _, row in ITEMS[ITEMS.kind == "table"].iterrows()}
+    wanted = {
+        f"{row.paper}_{row['item']}.csv" for _, row in ITEMS[ITEMS.kind == "table"].iterrows()
+    }
     assert {path.name for path in (PAPERS / "tables").iterdir()} == wanted
 
 
-@pytest.mark.parametrize("path", sorted((PAPERS / "tables").glob("*.csv")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((PAPERS / "tables").glob("*.csv")), ids=lambda path: path.stem
+)
 def test_printed_tables_hold_plausible_numbers(path):
     table = pd.read_csv(path)
     assert len(table) and table.columns.is_unique
@@ -80,9 +89,15 @@ def test_key_values_as_printed(paper, number, row, column, value):
 
 
 def test_what_the_papers_say_in_words_agrees_with_their_tables():
-    aspdc, radn = printed_table("aspdc", 1).set_index("method").psnr, printed_table("radn", 1).set_index("model").psnr_db
+    aspdc, radn = (
+        printed_table("aspdc", 1).set_index("method").psnr,
+        printed_table("radn", 1).set_index("model").psnr_db,
+    )
     assert aspdc.idxmax() == "Ours+" and round(aspdc["Ours+"] - aspdc["Suin [48]"], 2) == 0.07
-    assert radn.idxmax() == "RADN(Final)+" and round(radn["RADN(Final)"] - radn["Stack(4)-DMPHN"], 2) == 0.56
+    assert (
+        radn.idxmax() == "RADN(Final)+"
+        and round(radn["RADN(Final)"] - radn["Stack(4)-DMPHN"], 2) == 0.56
+    )
     ablation, comparison = printed_table("svdn", 2), printed_table("svdn", 1).set_index("method")
     assert list(ablation.psnr_db[2:]) == list(comparison.psnr_db[["Ours(A)", "Ours(B)"]])
     layers = printed_table("svrnn", 1).layer
@@ -98,23 +113,49 @@ CLAIMS = papers.claims()
 
 
 def test_every_claim_is_listed_once():
-    wanted = [(paper, f"{letter}{n}") for paper, (letter, count) in LEDGER.items() for n in range(1, count + 1)]
+    wanted = [
+        (paper, f"{letter}{n}")
+        for paper, (letter, count) in LEDGER.items()
+        for n in range(1, count + 1)
+    ]
     assert list(zip(CLAIMS.paper, CLAIMS.id, strict=True)) == wanted and len(wanted) == 73
 
 
 def test_claims_are_well_formed():
     assert list(CLAIMS) == [
-        "id", "paper", "claim", "where", "test", "printed", "unit", "rule", "direction", "notebook", "margin", "trainings",
-    ]  # fmt: skip
-    assert set(CLAIMS.rule) == set(statistics.RULES)
+        "id",
+        "paper",
+        "claim",
+        "where",
+        "test",
+        "printed",
+        "unit",
+        "rule",
+        "direction",
+        "notebook",
+        "margin",
+        "trainings",
+    ]
+    assert set(CLAIMS.rule) == set(significance.RULES)
     assert set(CLAIMS.notebook) <= set(LESSONS[1:])
     signed = CLAIMS.rule.isin(["difference", "correlation"])
-    assert CLAIMS.direction[signed].isin(["+", "-"]).all() and (CLAIMS.direction[~signed] == "").all()
-    assert (CLAIMS.rule[CLAIMS.margin.notna()] == "difference").all() and (CLAIMS.unit[CLAIMS.margin.notna()] == "dB").all()
+    assert (
+        CLAIMS.direction[signed].isin(["+", "-"]).all() and (CLAIMS.direction[~signed] == "").all()
+    )
+    assert (CLAIMS.rule[CLAIMS.margin.notna()] == "difference").all() and (
+        CLAIMS.unit[CLAIMS.margin.notna()] == "dB"
+    ).all()
     for column in ("claim", "where", "test"):
         assert CLAIMS[column].str.len().min() > 3 and not CLAIMS[column].str.contains("\n").any()
-    assert CLAIMS.trainings[CLAIMS.notebook == "08"].all() and not CLAIMS.trainings[CLAIMS.rule == "correlation"].any()
-    assert CLAIMS.claim.str.endswith(".").all() and CLAIMS.test.str.endswith(".").all() and CLAIMS.claim.is_unique
+    assert (
+        CLAIMS.trainings[CLAIMS.notebook == "08"].all()
+        and not CLAIMS.trainings[CLAIMS.rule == "correlation"].any()
+    )
+    assert (
+        CLAIMS.claim.str.endswith(".").all()
+        and CLAIMS.test.str.endswith(".").all()
+        and CLAIMS.claim.is_unique
+    )
 
 
 def test_margins_are_the_printed_ones():
@@ -124,16 +165,30 @@ def test_margins_are_the_printed_ones():
     v, s = values("svrnn", 4, "network", "psnr"), values("svdn", 2, "column", "psnr_db")
     r = values("radn", 1, "model", "psnr_db")
     plain, attention, three, six, both = printed_table("radn", 2).psnr_db
-    a, c, w = values("aspdc", 1, "method", "psnr"), values("aspdc", 5, "version", "psnr"), values("aspdc", 6, "lambda", "psnr")
+    a, c, w = (
+        values("aspdc", 1, "method", "psnr"),
+        values("aspdc", 5, "version", "psnr"),
+        values("aspdc", 6, "lambda", "psnr"),
+    )
     wanted = {
         "V13": v["proposed"] - v.drop("proposed").max(),
-        "S1": s[2] - s[1], "S2": s[3] - s[2], "S3": s[4] - s[3],
-        "R2": r["RADN(Final)+"] - r["RADN(Final)"], "R3": r["RADN(Final)"] - r["RADN4"], "R4": r["RADN4"] - r["RADN3"],
-        "R5": r["RADN3"] - r["RADN2"], "R6": r["RADN2"] - r["RADN1"],
-        "R7": min(three - plain, six - three), "R8": min(attention - plain, three - attention), "R9": both - max(six, attention),
-        "C2": a["Ours+"] - a["Ours"], "C3": c[12] - c[[8, 9, 10]].max(), "C4": c[[2, 3, 4]].min() - c[1], "C5": c[12] - c[11],
+        "S1": s[2] - s[1],
+        "S2": s[3] - s[2],
+        "S3": s[4] - s[3],
+        "R2": r["RADN(Final)+"] - r["RADN(Final)"],
+        "R3": r["RADN(Final)"] - r["RADN4"],
+        "R4": r["RADN4"] - r["RADN3"],
+        "R5": r["RADN3"] - r["RADN2"],
+        "R6": r["RADN2"] - r["RADN1"],
+        "R7": min(three - plain, six - three),
+        "R8": min(attention - plain, three - attention),
+        "R9": both - max(six, attention),
+        "C2": a["Ours+"] - a["Ours"],
+        "C3": c[12] - c[[8, 9, 10]].max(),
+        "C4": c[[2, 3, 4]].min() - c[1],
+        "C5": c[12] - c[11],
         "C12": w[0.1] - w[[0.01, 1]].max(),
-    }  # fmt: skip
+    }
     margins = CLAIMS.set_index("id").margin.dropna()
     assert margins.to_dict() == pytest.approx(wanted)
     printed = CLAIMS.set_index("id").printed[margins.index].astype(float)
@@ -143,24 +198,34 @@ def test_margins_are_the_printed_ones():
 @pytest.mark.parametrize(
     "id, paper, number, row, column",
     [
-        ("V7", "svrnn", 3, -1, "size_MB"), ("V8", "svrnn", 3, -1, "time_s"), ("V9", "svrnn", 2, -1, "psnr"),
-        ("S7", "svdn", 1, -1, "model_size"), ("S8", "svdn", 1, -1, "runtime"), ("S15", "svdn", 1, -1, "psnr_db"),
-        ("R1", "radn", 1, 13, "psnr_db"), ("R12", "radn", 1, 13, "runtime_ms"),
-        ("C1", "aspdc", 1, -2, "psnr"), ("C11", "aspdc", 4, 0, "psnr"), ("C13", "aspdc", 3, -1, "time_s"),
+        ("V7", "svrnn", 3, -1, "size_MB"),
+        ("V8", "svrnn", 3, -1, "time_s"),
+        ("V9", "svrnn", 2, -1, "psnr"),
+        ("S7", "svdn", 1, -1, "model_size"),
+        ("S8", "svdn", 1, -1, "runtime"),
+        ("S15", "svdn", 1, -1, "psnr_db"),
+        ("R1", "radn", 1, 13, "psnr_db"),
+        ("R12", "radn", 1, 13, "runtime_ms"),
+        ("C1", "aspdc", 1, -2, "psnr"),
+        ("C11", "aspdc", 4, 0, "psnr"),
+        ("C13", "aspdc", 3, -1, "time_s"),
     ],
-)  # fmt: skip
+)
 def test_printed_values_of_claims_are_those_of_the_tables(id, paper, number, row, column):
     claim = CLAIMS.set_index("id").loc[id]
     value = str(printed_table(paper, number)[column].iloc[row])
-    assert (float(claim.printed), claim.unit) == (float(value.split()[0]), value.split()[1] if " " in value else claim.unit)
+    assert (float(claim.printed), claim.unit) == (
+        float(value.split()[0]),
+        value.split()[1] if " " in value else claim.unit,
+    )
 
 
 def test_claims_that_share_a_table_name_it_alike():
     tables = CLAIMS[CLAIMS["where"].str.fullmatch(r"Table \d")]
     listed = ITEMS[ITEMS.kind == "table"]
-    assert set(zip(tables.paper, tables["where"].str.lower().str.replace(" ", ""), strict=True)) <= set(
-        zip(listed.paper, listed["item"], strict=True)
-    )
+    assert set(
+        zip(tables.paper, tables["where"].str.lower().str.replace(" ", ""), strict=True)
+    ) <= set(zip(listed.paper, listed["item"], strict=True))
     assert not CLAIMS["where"].str.contains(r"Tab\.|table|Tables \d$|Fig \d|Figure").any()
 
 
@@ -168,8 +233,15 @@ def test_errata_parse_and_name_lessons():
     errata = papers.errata()
     assert set(errata.paper) == set(PRINTED) and (errata.paper.value_counts() >= 17).all()
     assert set(errata.notebook) <= set(LESSONS)
-    assert not (errata == "").any(axis=None) and not errata.duplicated(["paper", "where", "printed"]).any()
-    table_lines = [line for line in (PAPERS / "errata.md").read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    assert (
+        not (errata == "").any(axis=None)
+        and not errata.duplicated(["paper", "where", "printed"]).any()
+    )
+    table_lines = [
+        line
+        for line in (PAPERS / "errata.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("|")
+    ]
     assert all(line.count("|") == 5 for line in table_lines)
     assert len(table_lines) == len(errata) + 2 * len(PRINTED)  # a head and a rule each
 

@@ -40,15 +40,29 @@ def test_a_reader_never_sees_half_a_file(tmp_path, monkeypatch):
 
 
 def test_tables_are_equal_to_the_byte_and_carry_their_origin(tmp_path):
-    table = pd.DataFrame({"model": ["svdn", "radn"], "rgb-psnr": [1 / 3, 29.8100001], "steps": [40, 400]})
-    returned = results.save_table(table, tmp_path / "a" / "01_x.csv", preset="smoke", seed=0, folder=tmp_path)
+    table = pd.DataFrame(
+        {"model": ["svdn", "radn"], "rgb-psnr": [1 / 3, 29.8100001], "steps": [40, 400]}
+    )
+    returned = results.save_table(
+        table, tmp_path / "a" / "01_x.csv", preset="smoke", seed=0, folder=tmp_path
+    )
     results.save_table(table.copy(), tmp_path / "b" / "01_x.csv", preset="quick", seed=1)
     text = (tmp_path / "a" / "01_x.csv").read_bytes()
     assert returned is table
-    assert text == (tmp_path / "b" / "01_x.csv").read_bytes() == b"model,rgb-psnr,steps\nsvdn,0.333333,40\nradn,29.81,400\n"
+    assert (
+        text
+        == (tmp_path / "b" / "01_x.csv").read_bytes()
+        == b"model,rgb-psnr,steps\nsvdn,0.333333,40\nradn,29.81,400\n"
+    )
     origin = json.loads((tmp_path / "a" / "01_x.json").read_text())
-    assert (origin["preset"], origin["seed"], origin["sha256"]) == ("smoke", 0, hashlib.sha256(text).hexdigest())
-    assert {"git_commit", "python", "machine"} <= set(origin) and set(origin["versions"]) == set(results.RECORDED_VERSIONS)
+    assert (origin["preset"], origin["seed"], origin["sha256"]) == (
+        "smoke",
+        0,
+        hashlib.sha256(text).hexdigest(),
+    )
+    assert {"git_commit", "python", "machine"} <= set(origin) and set(origin["versions"]) == set(
+        results.RECORDED_VERSIONS
+    )
     assert "absent" not in origin["versions"].values()
 
 
@@ -81,7 +95,9 @@ def test_a_picture_is_written_as_it_is(tmp_path):
     np.testing.assert_array_equal(written, np.rint(255 * picture))
 
 
-def test_results_folder_takes_the_argument_then_the_environment_then_the_project(monkeypatch, tmp_path):
+def test_results_folder_takes_the_argument_then_the_environment_then_the_project(
+    monkeypatch, tmp_path
+):
     monkeypatch.setenv("DEBLURLIB_RESULTS", str(tmp_path / "environment"))
     assert results.results_folder(tmp_path / "argument") == tmp_path / "argument"
     assert results.results_folder() == tmp_path / "environment"

@@ -24,14 +24,14 @@ from safetensors.torch import save
 from torch import nn
 from typer.testing import CliRunner
 
-from deblurlib import files, reproduce
-from deblurlib.__main__ import app
+from deblurlib.book import reproduce
+from deblurlib.book.lesson import open_lesson
+from deblurlib.cli.app import app
 from deblurlib.data import PairedFolder, check_data
-from deblurlib.files import deblur_files
-from deblurlib.inference import deblur
-from deblurlib.lesson import open_lesson
+from deblurlib.experiments.presets import get_preset
+from deblurlib.inference import deblur, files
+from deblurlib.inference.files import deblur_files
 from deblurlib.models import create_model, load_model
-from deblurlib.presets import get_preset
 
 # how many of the thousand are of each kind
 PICTURES, ARRAYS, FOLDERS, CHECKPOINTS, RECORDS, PARAMETERS, CALLS = 400, 200, 100, 140, 60, 60, 40
@@ -43,19 +43,25 @@ def test_they_are_a_thousand():
 
 def check_sentence(error, *names):
     """One sentence of a plain ValueError or OSError, which names the file."""
-    assert type(error) is ValueError or isinstance(error, OSError), f"{type(error).__name__}: {error}"
+    assert type(error) is ValueError or isinstance(error, OSError), (
+        f"{type(error).__name__}: {error}"
+    )
     check_text(str(error), *names)
 
 
 def check_text(text, *names):
-    assert text.strip() and "\n" not in text.strip() and "Traceback" not in text and len(text) < 700, text
+    assert (
+        text.strip() and "\n" not in text.strip() and "Traceback" not in text and len(text) < 700
+    ), text
     assert all(name in text for name in names), text
 
 
 def call(*arguments):
     """The command line in this process: an exit code, one sentence a line on stderr, and no exception that gets through."""
     result = CliRunner().invoke(app, list(map(str, arguments)))
-    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(
+        result.exception
+    )
     assert "Traceback" not in result.output
     return result
 
@@ -63,7 +69,9 @@ def call(*arguments):
 def snapshot(folder):
     """Contents and times of all files, and what links point to."""
     return {
-        path: os.readlink(path) if path.is_symlink() else (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).digest())
+        path: os.readlink(path)
+        if path.is_symlink()
+        else (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).digest())
         for path in sorted(folder.rglob("*"))
         if path.is_symlink() or path.is_file()
     }
@@ -76,20 +84,34 @@ def snapshot(folder):
 def good_pictures():
     """Contents of small good files, by suffix."""
     rng = np.random.default_rng(0)
-    pixels, deep = rng.integers(0, 256, (20, 28, 4), dtype=np.uint8), rng.integers(0, 65536, (20, 28, 3), dtype=np.uint16)
+    pixels, deep = (
+        rng.integers(0, 256, (20, 28, 4), dtype=np.uint8),
+        rng.integers(0, 65536, (20, 28, 3), dtype=np.uint16),
+    )
     rgb, found = Image.fromarray(pixels[..., :3]), []
     exif = Image.Exif()
     exif[274], exif[271] = 6, "Maker"
     for suffix, image, options in (
-        (".png", rgb, {"exif": exif}), (".jpg", rgb, {"exif": exif}), (".webp", rgb, {}), (".tif", rgb, {}), (".bmp", rgb, {}),
-        (".png", Image.fromarray(pixels), {}), (".png", rgb.convert("1"), {}), (".png", rgb.convert("P"), {}),
-        (".jpg", rgb.convert("CMYK"), {}), (".jpg", rgb, {"progressive": True}), (".tif", rgb, {"compression": "tiff_lzw"}),
-        (".gif", rgb, {}), (".png", rgb, {"save_all": True, "append_images": [rgb.rotate(90)]}),
+        (".png", rgb, {"exif": exif}),
+        (".jpg", rgb, {"exif": exif}),
+        (".webp", rgb, {}),
+        (".tif", rgb, {}),
+        (".bmp", rgb, {}),
+        (".png", Image.fromarray(pixels), {}),
+        (".png", rgb.convert("1"), {}),
+        (".png", rgb.convert("P"), {}),
+        (".jpg", rgb.convert("CMYK"), {}),
+        (".jpg", rgb, {"progressive": True}),
+        (".tif", rgb, {"compression": "tiff_lzw"}),
+        (".gif", rgb, {}),
+        (".png", rgb, {"save_all": True, "append_images": [rgb.rotate(90)]}),
         (".webp", rgb, {"save_all": True, "append_images": [rgb.rotate(90)]}),
         (".tif", rgb, {"save_all": True, "append_images": [rgb.rotate(90)]}),
-    ):  # fmt: skip
+    ):
         file = io.BytesIO()
-        image.save(file, {".jpg": "JPEG", ".tif": "TIFF"}.get(suffix, suffix[1:].upper()), **options)
+        image.save(
+            file, {".jpg": "JPEG", ".tif": "TIFF"}.get(suffix, suffix[1:].upper()), **options
+        )
         found.append((suffix, file.getvalue()))
     for suffix in (".png", ".tif"):
         found.append((suffix, cv2.imencode(suffix, deep)[1].tobytes()))
@@ -100,9 +122,17 @@ def huge(rng):
     """Files that say they are enormous."""
     width, height = rng.choice([(10**5, 10**5), (2**31 - 1, 1), (1, 2**31 - 1), (60000, 60000)])
     header = struct.pack(">IIBBBBB", width, height, rng.choice([8, 16]), 2, 0, 0, 0)
-    png = b"\x89PNG\r\n\x1a\n" + files._chunk(b"IHDR", header) + files._chunk(b"IDAT", zlib.compress(b"\0" * 999))
+    png = (
+        b"\x89PNG\r\n\x1a\n"
+        + files._chunk(b"IHDR", header)
+        + files._chunk(b"IDAT", zlib.compress(b"\0" * 999))
+    )
     png += files._chunk(b"IEND", b"")
-    bmp = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 200, 0, 0, 54, 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0) + b"\0" * 100
+    bmp = (
+        b"BM"
+        + struct.pack("<IHHIIiiHHIIiiII", 200, 0, 0, 54, 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+        + b"\0" * 100
+    )
     return rng.choice([(".png", png), (".bmp", bmp)])
 
 
@@ -121,7 +151,15 @@ def break_picture(rng, good):
         start = rng.randrange(len(content))
         content[start : start + rng.randrange(1, 200)] = b""
     elif kind == 4:
-        content = rng.choice([b"", b"\0" * 500, rng.randbytes(500), b"no picture", b"<svg xmlns='http://www.w3.org/2000/svg'/>"])
+        content = rng.choice(
+            [
+                b"",
+                b"\0" * 500,
+                rng.randbytes(500),
+                b"no picture",
+                b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+            ]
+        )
     elif kind == 5:
         suffix, content = huge(rng)
     elif kind == 6:
@@ -153,7 +191,9 @@ def test_pictures(tmp_path):
         assert source.read_bytes() == content
         source.unlink()
     assert PICTURES / 2 < refused < PICTURES
-    assert all(path.suffix == ".png" for path in (tmp_path / "out").iterdir())  # no temporary file is left
+    assert all(
+        path.suffix == ".png" for path in (tmp_path / "out").iterdir()
+    )  # no temporary file is left
 
 
 def test_things_that_are_no_files(tmp_path):
@@ -163,8 +203,10 @@ def test_things_that_are_no_files(tmp_path):
     Image.new("RGB", (20, 20)).save(tmp_path / "in" / "good.png")
     rows = deblur_files(tmp_path / "in", tmp_path / "out", nn.Identity())
     assert {Path(row["input"]).name: row["state"] for row in rows} == {
-        "pipe.png": "failed", "dangling.png": "failed", "good.png": "done",
-    }  # fmt: skip
+        "pipe.png": "failed",
+        "dangling.png": "failed",
+        "good.png": "done",
+    }
     check_text(rows[0]["error"], "dangling.png")
     report = check_data(tmp_path / "in")
     assert sorted(report.splits[0].unreadable) == ["dangling.png", "folder.png", "pipe.png"]
@@ -181,7 +223,26 @@ def random_array(rng):
     if rank == 3 and rng.random() < 0.7:
         shape[2] = rng.choice([1, 2, 3, 4])
     dtype = rng.choice(
-        ["u1", "u2", ">u2", "f2", "f4", "f8", "i1", "i2", "i8", "u4", "u8", "?", "c8", "O", "U3", "S4", "M8[s]", "V7"]
+        [
+            "u1",
+            "u2",
+            ">u2",
+            "f2",
+            "f4",
+            "f8",
+            "i1",
+            "i2",
+            "i8",
+            "u4",
+            "u8",
+            "?",
+            "c8",
+            "O",
+            "U3",
+            "S4",
+            "M8[s]",
+            "V7",
+        ]
     )
     array = np.zeros(shape, dtype)
     if array.dtype.kind == "f" and array.size:
@@ -194,7 +255,11 @@ def random_array(rng):
 def is_picture(array):
     shape_fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 2, 3, 4))
     dtype_fits = array.dtype in (np.uint8, np.uint16) or (
-        array.dtype.kind == "f" and np.isfinite(array).all() and array.size and array.min() > -1e-3 and array.max() < 1.001
+        array.dtype.kind == "f"
+        and np.isfinite(array).all()
+        and array.size
+        and array.min() > -1e-3
+        and array.max() < 1.001
     )
     return shape_fits and array.size > 0 and bool(dtype_fits)
 
@@ -218,9 +283,23 @@ def test_arrays():
 # Folders
 
 NAMES = [
-    "blur", "sharp", "blur_gamma", "input", "target", "GT", "train", "test", "val", "train_blur", "train_sharp", "a b", "写真 é",
-    "x" * 200, "line\nbreak", "GOPR0001_00_00",
-]  # fmt: skip
+    "blur",
+    "sharp",
+    "blur_gamma",
+    "input",
+    "target",
+    "GT",
+    "train",
+    "test",
+    "val",
+    "train_blur",
+    "train_sharp",
+    "a b",
+    "写真 é",
+    "x" * 200,
+    "line\nbreak",
+    "GOPR0001_00_00",
+]
 
 
 def random_tree(rng, root):
@@ -239,7 +318,10 @@ def random_tree(rng, root):
             elif kind == 4:
                 path.symlink_to(rng.choice([root, place, "nowhere", path.name]))
             else:
-                picture = place / f"{rng.choice(['000001', '1', 'é', 'a b'])}.{rng.choice(['png', 'jpg', 'PNG'])}"
+                picture = (
+                    place
+                    / f"{rng.choice(['000001', '1', 'é', 'a b'])}.{rng.choice(['png', 'jpg', 'PNG'])}"
+                )
                 if rng.random() < 0.5:
                     picture.write_bytes(rng.randbytes(30))
                 else:
@@ -256,7 +338,9 @@ def test_folders(tmp_path):
             assert not report.error or str(root) in report.error
             with contextlib.suppress(OSError, ValueError):
                 splits = {split.split for split in report.splits}
-                pairs = PairedFolder(root, "all" if len(splits) > 1 else None, rng.choice([None, "blur"]))
+                pairs = PairedFolder(
+                    root, "all" if len(splits) > 1 else None, rng.choice([None, "blur"])
+                )
                 pairs[0]
             deblur_files(root, tmp_path / "out" / str(seed), nn.Identity())
         except (OSError, ValueError) as error:
@@ -273,7 +357,11 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path))
 
     monkeypatch.setattr(os, "scandir", refuse)
-    for command in (["check-data", tmp_path], ["evaluate", tmp_path], ["deblur", tmp_path, "-o", tmp_path / "out"]):
+    for command in (
+        ["check-data", tmp_path],
+        ["evaluate", tmp_path],
+        ["deblur", tmp_path, "-o", tmp_path / "out"],
+    ):
         result = call(*command)
         assert result.exit_code == 1 and "Permission denied" in result.output
 
@@ -300,21 +388,35 @@ def weights(tmp_path_factory):
     buffer, arrays = io.BytesIO(), io.BytesIO()
     torch.save(state, buffer)
     np.savez(arrays, **{key: value.numpy() for key, value in state.items()})
-    return state, {".safetensors": save(state), ".pth": buffer.getvalue(), ".npz": arrays.getvalue()}
+    return state, {
+        ".safetensors": save(state),
+        ".pth": buffer.getvalue(),
+        ".npz": arrays.getvalue(),
+    }
 
 
-RECIPE = {"name": "svdn", "variant": "dilated", "size": "small", "overrides": {"width": 4, "blocks": 1}}
+RECIPE = {
+    "name": "svdn",
+    "variant": "dilated",
+    "size": "small",
+    "overrides": {"width": 4, "blocks": 1},
+}
 
 
 def lying_header(rng, content):
     """A safetensors file whose header does not say what is there."""
     length = struct.unpack("<Q", content[:8])[0]
     header, data = json.loads(content[8 : 8 + length]), content[8 + length :]
-    entry, kind = header[rng.choice([name for name in header if name != "__metadata__"])], rng.randrange(8)
+    entry, kind = (
+        header[rng.choice([name for name in header if name != "__metadata__"])],
+        rng.randrange(8),
+    )
     if kind == 0:
         return struct.pack("<Q", rng.choice([0, 1, length - 1, 2**31, 2**40, 2**63])) + content[8:]
     if kind == 1:
-        entry["data_offsets"] = rng.choice([[0, 10**9], [10**12, 10**12 + 4], [8, 0], [-4, 0], [0, 4], [0.5, 1], "all", None])
+        entry["data_offsets"] = rng.choice(
+            [[0, 10**9], [10**12, 10**12 + 4], [8, 0], [-4, 0], [0, 4], [0.5, 1], "all", None]
+        )
     elif kind == 2:
         entry["shape"] = rng.choice([[10**9, 10**9], [-1], [0], [], "x", None, [2**63]])
     elif kind == 3:
@@ -333,13 +435,29 @@ def lying_header(rng, content):
 def other_states(rng, state, bomb):
     """The content of a .pth that is no state of this network."""
     key = rng.choice(list(state))
-    holds = rng.choice([
-        {**state, key: torch.full_like(state[key], float("nan"))}, {**state, key: state[key].flatten()[:1]},
-        {**state, key: state[key].to(torch.int8)}, {**state, key: 5}, {**state, key: None}, {**state, "extra": torch.zeros(1)},
-        {}, [1, 2], 5, None, "text", {"state_dict": 5}, {"state_dict": {"a": 1}}, {1: torch.zeros(1)},
-        {"deblurring_state_dict": 7}, {"conve1_1.0": torch.zeros(1)}, {**state, key: state[key].to_sparse()},
-        create_model("aspdc", size="small").state_dict(), {**state, key: torch.full_like(state[key], float("inf"))},
-    ])  # fmt: skip
+    holds = rng.choice(
+        [
+            {**state, key: torch.full_like(state[key], float("nan"))},
+            {**state, key: state[key].flatten()[:1]},
+            {**state, key: state[key].to(torch.int8)},
+            {**state, key: 5},
+            {**state, key: None},
+            {**state, "extra": torch.zeros(1)},
+            {},
+            [1, 2],
+            5,
+            None,
+            "text",
+            {"state_dict": 5},
+            {"state_dict": {"a": 1}},
+            {1: torch.zeros(1)},
+            {"deblurring_state_dict": 7},
+            {"conve1_1.0": torch.zeros(1)},
+            {**state, key: state[key].to_sparse()},
+            create_model("aspdc", size="small").state_dict(),
+            {**state, key: torch.full_like(state[key], float("inf"))},
+        ]
+    )
     buffer = io.BytesIO()
     if rng.random() < 0.2:
         return pickle.dumps(Bomb(bomb))
@@ -362,7 +480,10 @@ def break_weights(rng, state, contents, bomb):
     elif kind == 4:
         suffix, content = ".pth", other_states(rng, state, bomb)
     else:
-        suffix, content = rng.choice(list(contents)), rng.choice([b"", b"text", rng.randbytes(300), contents[".npz"]])
+        suffix, content = (
+            rng.choice(list(contents)),
+            rng.choice([b"", b"text", rng.randbytes(300), contents[".npz"]]),
+        )
     return suffix, bytes(content)
 
 
@@ -548,8 +669,12 @@ def two_pictures(tmp_path):
 
 
 @pytest.mark.parametrize("where", ["write_bytes", "replace"])
-def test_a_full_disk_leaves_what_was_finished_and_no_part_of_the_rest(two_pictures, where, monkeypatch):
-    owner, real, calls = (Path, Path.write_bytes, []) if where == "write_bytes" else (os, os.replace, [])
+def test_a_full_disk_leaves_what_was_finished_and_no_part_of_the_rest(
+    two_pictures, where, monkeypatch
+):
+    owner, real, calls = (
+        (Path, Path.write_bytes, []) if where == "write_bytes" else (os, os.replace, [])
+    )
 
     def fill(*arguments):
         calls.append(arguments)
@@ -574,19 +699,23 @@ def test_ctrl_c_leaves_what_was_finished_and_no_part_of_the_rest(two_pictures, m
             signal.raise_signal(signal.SIGINT)
         return np.zeros((*window.shape[:2], 3), np.float32)
 
-    monkeypatch.setattr("deblurlib.inference._run", interrupt)
+    monkeypatch.setattr("deblurlib.inference.deblurring._run", interrupt)
     result = call("deblur", two_pictures / "in", "-o", two_pictures / "out")
     assert result.exit_code == 130 and "what was finished is kept" in result.stderr
     assert [path.name for path in (two_pictures / "out").iterdir()] == ["a.png"]
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit of the address space")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="needs a limit of the address space"
+)
 def test_too_little_memory_is_one_sentence_and_auto_does_with_what_there_is(tmp_path):
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (1200, 1200, 3), dtype=np.uint8)).save(tmp_path / "in.png")
+    Image.fromarray(
+        np.random.default_rng(0).integers(0, 256, (1200, 1200, 3), dtype=np.uint8)
+    ).save(tmp_path / "in.png")
     script = f"""if True:
         import resource, torch
         from pathlib import Path
-        from deblurlib.files import deblur_files
+        from deblurlib.inference.files import deblur_files
         torch.set_num_threads(1)
         network = torch.nn.Sequential(torch.nn.Conv2d(3, 256, 1), torch.nn.ReLU(), torch.nn.Conv2d(256, 3, 1))
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -595,9 +724,13 @@ def test_too_little_memory_is_one_sentence_and_auto_does_with_what_there_is(tmp_
             (row,) = deblur_files("{tmp_path}/in.png", f"{tmp_path}/{{tile}}.png", network, tile=tile)
             print(row["state"], row["error"])
     """
-    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=500)
+    shown = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=500
+    )
     assert shown.returncode == 0, shown.stderr[-2000:]
     whole, auto = shown.stdout.strip().splitlines()
-    assert whole.startswith("failed Deblurring 1200 x 1200 pixels in pieces of 1200 takes more memory than there is")
+    assert whole.startswith(
+        "failed Deblurring 1200 x 1200 pixels in pieces of 1200 takes more memory than there is"
+    )
     assert auto == "done None"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["auto.png", "in.png"]

@@ -47,7 +47,9 @@ def test_a_path_is_splatted_at_its_centre_of_mass(rng):
     down, right = rng.uniform(-3, 3, (2, 50))
     kernel = theory.path_kernel(down, right)
     rows, columns = np.indices(kernel.shape) - kernel.shape[0] // 2
-    assert (kernel * rows).sum() == pytest.approx(down.mean()) and (kernel * columns).sum() == pytest.approx(right.mean())
+    assert (kernel * rows).sum() == pytest.approx(down.mean()) and (
+        kernel * columns
+    ).sum() == pytest.approx(right.mean())
 
 
 def test_a_curve_fills_its_extent_and_repeats(rng):
@@ -86,7 +88,10 @@ def test_the_recursion_inverts_and_agrees_with_lfilter(rng):
     assert np.abs(theory.invert_recursively(y, GEOMETRIC) - x).max() < 1e-14
     noisy = y + rng.standard_normal(200)
     np.testing.assert_allclose(
-        theory.invert_recursively(noisy, GEOMETRIC), lfilter([1], GEOMETRIC, noisy), rtol=1e-12, atol=1e-12
+        theory.invert_recursively(noisy, GEOMETRIC),
+        lfilter([1], GEOMETRIC, noisy),
+        rtol=1e-12,
+        atol=1e-12,
     )
 
 
@@ -95,9 +100,13 @@ def test_the_expansion_and_its_remainder_add_up_to_the_sharp_signal(rng):
     y = theory.convolve(x, k, anchor=0)
     for substitutions in (0, 1, 2, 5):
         known = theory.expansion_terms(y, k, substitutions + 1, anchor=0).sum(0)
-        np.testing.assert_allclose(known + theory.expansion_remainder(x, k, substitutions, anchor=0), x, atol=1e-13)
+        np.testing.assert_allclose(
+            known + theory.expansion_remainder(x, k, substitutions, anchor=0), x, atol=1e-13
+        )
     printed = y / 0.5 - sum(k[m] * np.r_[np.zeros(m), y[:-m]] for m in range(1, 5)) / 0.5**2
-    np.testing.assert_allclose(theory.expansion_terms(y, k, 2, anchor=0).sum(0), printed, atol=1e-14)
+    np.testing.assert_allclose(
+        theory.expansion_terms(y, k, 2, anchor=0).sum(0), printed, atol=1e-14
+    )
 
 
 def test_after_j_substitutions_the_taps_0_to_j_are_exact():
@@ -112,10 +121,19 @@ def test_radn_equation_2_needs_the_centre_left_out(rng):
     kernel, image = rng.random((3, 3)), rng.random((24, 24))
     kernel[1, 1] = 2.0
     blurred, k0 = theory.convolve(image, kernel), kernel[1, 1]
-    included = blurred / k0 - (theory.convolve(blurred, kernel) - theory.convolve(theory.convolve(image, kernel), kernel)) / k0**2
+    included = (
+        blurred / k0
+        - (
+            theory.convolve(blurred, kernel)
+            - theory.convolve(theory.convolve(image, kernel), kernel)
+        )
+        / k0**2
+    )
     np.testing.assert_allclose(included, blurred / k0, atol=1e-14)  # the printed sums cancel
     assert np.abs(included - image).max() > 0.3
-    mended = theory.expansion_terms(blurred, kernel, 2).sum(0) + theory.expansion_remainder(image, kernel, 1)
+    mended = theory.expansion_terms(blurred, kernel, 2).sum(0) + theory.expansion_remainder(
+        image, kernel, 1
+    )
     np.testing.assert_allclose(mended, image, atol=1e-13)
 
 
@@ -131,13 +149,17 @@ def test_the_quadrant_expansion_ends_after_46_terms_on_24_by_24(rng):
 def test_a_causal_box_needs_exactly_n_minus_1_substitutions(taps, rng):
     x = rng.random(24) + 1
     error = (
-        theory.expansion_terms(theory.convolve(x, np.ones(taps) / taps, anchor=0), np.ones(taps) / taps, 24, anchor=0).cumsum(0)
+        theory.expansion_terms(
+            theory.convolve(x, np.ones(taps) / taps, anchor=0), np.ones(taps) / taps, 24, anchor=0
+        ).cumsum(0)
         - x
     )
     assert np.abs(error[23]).max() < 1e-7 and np.abs(error[22]).max() > 0.5
 
 
-@pytest.mark.parametrize(("kernel", "ratio"), [([0.15, 0.6, 0.25], 2 / 3), ([0.3, 0.4, 0.3], 1.5), ([1 / 3] * 3, 2.0)])
+@pytest.mark.parametrize(
+    ("kernel", "ratio"), [([0.15, 0.6, 0.25], 2 / 3), ([0.3, 0.4, 0.3], 1.5), ([1 / 3] * 3, 2.0)]
+)
 def test_the_centred_expansion_converges_below_ratio_1(kernel, ratio, rng):
     assert theory.expansion_ratio(np.array(kernel)) == pytest.approx(ratio)
     x = rng.random(24)
@@ -153,7 +175,10 @@ def test_zeros_are_numpys_roots_and_predict_stability():
     assert np.abs(theory.kernel_zeros(GEOMETRIC[::-1])[0]) == pytest.approx(1 / 0.6)
     np.testing.assert_allclose(np.poly(zeros) * GEOMETRIC[0], GEOMETRIC, atol=1e-12)
     reverse = np.abs(theory.inverse_taps((0.8 ** np.arange(9))[::-1], 500))
-    assert reverse.max() > 1e30 and np.abs(theory.inverse_taps(0.8 ** np.arange(9), 500)[-9:]).max() < 1e-12
+    assert (
+        reverse.max() > 1e30
+        and np.abs(theory.inverse_taps(0.8 ** np.arange(9), 500)[-9:]).max() < 1e-12
+    )
 
 
 def test_the_inverse_of_a_causal_box_is_an_endless_comb():
@@ -161,7 +186,9 @@ def test_the_inverse_of_a_causal_box_is_an_endless_comb():
     comb = np.where(np.arange(50) % 5 == 0, 5.0, np.where(np.arange(50) % 5 == 1, -5.0, 0.0))
     np.testing.assert_allclose(taps, comb, atol=1e-11)
     for length in (3, 5, 9):
-        assert (np.abs(theory.transfer_function(np.ones(length) / length, (180,), 0)) < 1e-12).sum() == length - 1
+        assert (
+            np.abs(theory.transfer_function(np.ones(length) / length, (180,), 0)) < 1e-12
+        ).sum() == length - 1
 
 
 @pytest.mark.parametrize(("ratio", "count"), [(0.3, 4), (0.6, 10), (0.9, 44)])
@@ -175,7 +202,12 @@ def test_the_memory_of_a_two_tap_inverse(ratio, count):
 
 @pytest.mark.parametrize(
     ("a", "p", "gain", "top"),
-    [(0.2, -0.25, 1.29, 5 / 3), (0.4, -0.667, 2.24, 5), (0.45, -0.818, 3.16, 10), (0.49, -0.961, 7.07, 50)],
+    [
+        (0.2, -0.25, 1.29, 5 / 3),
+        (0.4, -0.667, 2.24, 5),
+        (0.45, -0.818, 3.16, 10),
+        (0.49, -0.961, 7.07, 50),
+    ],
 )
 def test_one_scan_undoes_a_two_tap_blur(a, p, gain, top, rng):
     x = rng.random(300)
@@ -189,10 +221,14 @@ def test_one_scan_undoes_a_two_tap_blur(a, p, gain, top, rng):
 def test_a_two_tap_blur_past_one_half_is_undone_from_the_other_side(rng):
     x = rng.random(300)
     assert theory.noise_gain([0.45, 0.55]) == np.inf
-    assert np.abs(theory.inverse_taps([0.45, 0.55], 201)[[50, 200]]) == pytest.approx([5e4, 6e17], rel=0.3)
+    assert np.abs(theory.inverse_taps([0.45, 0.55], 201)[[50, 200]]) == pytest.approx(
+        [5e4, 6e17], rel=0.3
+    )
     # seen from the right the kernel is [0.55, 0.45]: one more sample makes the boundary zero there too
     longer = np.convolve(x, [0.45, 0.55])
-    assert np.abs(theory.scan(longer[1:], theory.two_tap_pole(0.45), reverse=True) - x).max() < 1e-13
+    assert (
+        np.abs(theory.scan(longer[1:], theory.two_tap_pole(0.45), reverse=True) - x).max() < 1e-13
+    )
 
 
 @pytest.mark.parametrize(("b", "p"), [(0.1, -0.127), (0.2, -0.382), (0.24, -0.667)])
@@ -214,7 +250,9 @@ def test_scan_closed_forms(rng):
     np.testing.assert_allclose(theory.scan(np.ones(3), -0.9), [1.9, 0.19, 1.729])
     np.testing.assert_allclose(theory.scan(x, -0.7), lfilter([1.7], [1, 0.7], x), atol=1e-13)
     p = rng.uniform(-0.9, 0.9, x.shape)
-    np.testing.assert_allclose(theory.scan(x, p, reverse=True), theory.scan(x[:, ::-1], p[:, ::-1])[:, ::-1], atol=1e-13)
+    np.testing.assert_allclose(
+        theory.scan(x, p, reverse=True), theory.scan(x[:, ::-1], p[:, ::-1])[:, ::-1], atol=1e-13
+    )
     assert np.abs(theory.scan(x, p)).max() < 1.9 / 0.1
 
 
@@ -226,7 +264,9 @@ def test_the_matrix_is_the_convolution(rng):
     for anchor in (None, 0):
         matrix = theory.blur_matrix(kernel, image.shape, anchor)
         np.testing.assert_allclose(
-            (matrix @ image.ravel()).reshape(image.shape), theory.convolve(image, kernel, anchor), atol=1e-14
+            (matrix @ image.ravel()).reshape(image.shape),
+            theory.convolve(image, kernel, anchor),
+            atol=1e-14,
         )
     varying = rng.random((7, 9, 3, 3))
     row = theory.blur_matrix(varying, (7, 9)).toarray()[3 * 9 + 4].reshape(7, 9)
@@ -252,7 +292,9 @@ def test_a_horizontal_blur_has_a_horizontal_inverse(taps, anchor):
 def test_fourier_blur_is_convolution_away_from_the_border(rng):
     image, kernel = rng.random((40, 40, 3)), theory.line_kernel(7, 30)
     blurred = theory.apply_filter(image, theory.transfer_function(kernel, (40, 40)))
-    np.testing.assert_allclose(blurred[5:-5, 5:-5, 1], theory.convolve(image[..., 1], kernel)[5:-5, 5:-5], atol=1e-12)
+    np.testing.assert_allclose(
+        blurred[5:-5, 5:-5, 1], theory.convolve(image[..., 1], kernel)[5:-5, 5:-5], atol=1e-12
+    )
     with pytest.raises(ValueError, match="does not fit"):
         theory.transfer_function(np.ones((9, 9)), (8, 20))
 
@@ -267,7 +309,9 @@ def test_exact_inverse_and_both_splits_are_one_without_noise(rng):
     ]:
         assert np.abs(theory.apply_filter(blurred, inverse) - x).max() < 1e-12
     lopsided = theory.transfer_function(GEOMETRIC, (1024,), anchor=0)
-    careful = theory.apply_filter(theory.apply_filter(x, lopsided), theory.inverse_filter(lopsided, 1e-9))
+    careful = theory.apply_filter(
+        theory.apply_filter(x, lopsided), theory.inverse_filter(lopsided, 1e-9)
+    )
     assert np.abs(careful - x).max() < 1e-6
     matched = np.prod(theory.split_inverse(transfer, 1e-3), 0)
     np.testing.assert_allclose(matched, theory.inverse_filter(transfer, 1e-3), atol=1e-12)
@@ -278,7 +322,9 @@ def test_exact_inverse_and_both_splits_are_one_without_noise(rng):
 def test_the_wiener_gain_peaks_at_one_over_two_root_c():
     transfer = np.linspace(0, 1, 10001)
     gain = theory.inverse_filter(transfer, 1e-2)
-    assert gain.max() == pytest.approx(1 / (2 * np.sqrt(1e-2)), rel=1e-6) and transfer[gain.argmax()] == pytest.approx(0.1)
+    assert gain.max() == pytest.approx(1 / (2 * np.sqrt(1e-2)), rel=1e-6) and transfer[
+        gain.argmax()
+    ] == pytest.approx(0.1)
 
 
 def test_the_wiener_constant_is_the_best_constant(rng):
@@ -286,17 +332,28 @@ def test_the_wiener_constant_is_the_best_constant(rng):
     spectrum = theory.natural_spectrum((512,))
 
     def expected_error(inverse):
-        return (np.abs(1 - inverse * transfer) ** 2 * spectrum + np.abs(inverse) ** 2 * noise**2 * 512).sum()
+        return (
+            np.abs(1 - inverse * transfer) ** 2 * spectrum + np.abs(inverse) ** 2 * noise**2 * 512
+        ).sum()
 
     best = theory.wiener_constant(spectrum, noise)
-    errors = [expected_error(theory.inverse_filter(transfer, best * factor)) for factor in (0.8, 1.0, 1.25)]
+    errors = [
+        expected_error(theory.inverse_filter(transfer, best * factor))
+        for factor in (0.8, 1.0, 1.25)
+    ]
     assert errors[1] < min(errors[0], errors[2])
-    assert all(errors[1] < expected_error(theory.inverse_filter(transfer, c)) for c in np.logspace(-6, 0, 30))
+    assert all(
+        errors[1] < expected_error(theory.inverse_filter(transfer, c))
+        for c in np.logspace(-6, 0, 30)
+    )
 
 
 def test_the_inverse_of_a_nine_pixel_line_grows_as_the_constant_falls():
     transfer = theory.transfer_function(theory.line_kernel(9), (256, 256))
-    taps = [theory.impulse_response(theory.inverse_filter(transfer, c)) for c in (1e-1, 1e-2, 1e-3, 1e-4)]
+    taps = [
+        theory.impulse_response(theory.inverse_filter(transfer, c))
+        for c in (1e-1, 1e-2, 1e-3, 1e-4)
+    ]
     sides = [2 * theory.support_radius(t, power=2) + 1 for t in taps]
     assert sides[0] > 2 * 9 and all(b > 1.5 * a for a, b in zip(sides, sides[1:], strict=False))
 
@@ -309,7 +366,9 @@ def test_the_inverse_of_a_nine_pixel_line_grows_as_the_constant_falls():
         (np.ones(9), 1e-4, (4, 461, 497), (4, 195, 339), (50, 2498)),
     ],
 )
-def test_support_of_a_kernel_its_inverse_and_its_squared_inverse(kernel, constant, radii, energies, gains):
+def test_support_of_a_kernel_its_inverse_and_its_squared_inverse(
+    kernel, constant, radii, energies, gains
+):
     transfer = theory.transfer_function(kernel / kernel.sum(), (1024,))
     inverse = theory.inverse_filter(transfer, constant)
     filters = [theory.impulse_response(f) for f in (transfer, inverse, inverse**2)]
@@ -322,9 +381,14 @@ def test_support_of_known_filters():
     taps = np.zeros((11, 11))
     taps[5, 1:10] = 1
     assert theory.support_radius(taps) == 4 and theory.support_count(taps) == 9
-    assert theory.support_radius(taps, share=0.5) == 2 and theory.support_count(taps, share=0.5) == 5
+    assert (
+        theory.support_radius(taps, share=0.5) == 2 and theory.support_count(taps, share=0.5) == 5
+    )
     taps[0, 0] = 0.1  # one percent of the absolute mass, a thousandth of the energy
-    assert theory.support_radius(taps, share=0.995) == 5 and theory.support_radius(taps, share=0.995, power=2) == 4
+    assert (
+        theory.support_radius(taps, share=0.995) == 5
+        and theory.support_radius(taps, share=0.995, power=2) == 4
+    )
 
 
 @pytest.mark.parametrize("length", [9, 15])
@@ -340,7 +404,11 @@ def test_the_inverse_of_a_line_lies_along_the_line(length, angle):
 
 
 def test_the_inverse_of_a_round_blur_has_no_direction():
-    taps = theory.impulse_response(theory.inverse_filter(theory.transfer_function(theory.gaussian_kernel(2.5), (129, 129)), 0.01))
+    taps = theory.impulse_response(
+        theory.inverse_filter(
+            theory.transfer_function(theory.gaussian_kernel(2.5), (129, 129)), 0.01
+        )
+    )
     assert theory.band_energy(taps, 0)[0] == pytest.approx(0.709, abs=2e-3)
     assert theory.principal_angle(taps)[1] < 1e-9
 
@@ -350,19 +418,33 @@ def test_the_inverse_of_a_round_blur_has_no_direction():
 
 @pytest.mark.parametrize(
     ("radius", "single", "split", "longer"),
-    [(2, 0.397, 0.274, 0.266), (4, 0.344, 0.254, 0.243), (8, 0.243, 0.240, 0.237), (16, 0.199, 0.195, 0.195)],
+    [
+        (2, 0.397, 0.274, 0.266),
+        (4, 0.344, 0.254, 0.243),
+        (8, 0.243, 0.240, 0.237),
+        (16, 0.199, 0.195, 0.195),
+    ],
 )
 def test_the_split_buys_what_longer_taps_would(radius, single, split, longer):
     transfer, spectrum = theory.transfer_function(BOX, (512,)), theory.natural_spectrum((512,))
-    assert theory.least_squares_fir(transfer, radius, spectrum, 0.01)[1] == pytest.approx(single, abs=1e-3)
+    assert theory.least_squares_fir(transfer, radius, spectrum, 0.01)[1] == pytest.approx(
+        single, abs=1e-3
+    )
     assert theory.split_fir(transfer, radius, spectrum, 0.01)[1] == pytest.approx(split, abs=1e-3)
-    assert theory.least_squares_fir(transfer, radius + 4, spectrum, 0.01)[1] == pytest.approx(longer, abs=1e-3)
+    assert theory.least_squares_fir(transfer, radius + 4, spectrum, 0.01)[1] == pytest.approx(
+        longer, abs=1e-3
+    )
 
 
 def test_the_symmetry_trap_of_equation_3():
-    transfer, spectrum = theory.transfer_function(BOX, (512,), anchor=0), theory.natural_spectrum((512,))
+    transfer, spectrum = (
+        theory.transfer_function(BOX, (512,), anchor=0),
+        theory.natural_spectrum((512,)),
+    )
     errors = [theory.least_squares_fir(transfer, 4, spectrum, 0.01)[1]]
-    errors += [theory.split_fir(transfer, 4, spectrum, 0.01, matched)[1] for matched in (False, True)]
+    errors += [
+        theory.split_fir(transfer, 4, spectrum, 0.01, matched)[1] for matched in (False, True)
+    ]
     assert errors == pytest.approx([0.293, 0.375, 0.254], abs=1e-3)
 
 
@@ -374,7 +456,12 @@ def test_the_expected_error_is_the_error_of_a_simulation(rng):
     for _ in range(400):
         x = theory.apply_filter(rng.standard_normal(512), np.sqrt(spectrum / 512))
         y = theory.apply_filter(x, transfer) + 0.01 * rng.standard_normal(512)
-        squares.append([np.mean((theory.apply_filter(y, theory.transfer_function(taps, (512,))) - x) ** 2), np.mean(x**2)])
+        squares.append(
+            [
+                np.mean((theory.apply_filter(y, theory.transfer_function(taps, (512,))) - x) ** 2),
+                np.mean(x**2),
+            ]
+        )
     error, variance = np.mean(squares, axis=0)
     assert np.sqrt(error / variance) == pytest.approx(expected, rel=0.03)
 
@@ -392,9 +479,15 @@ def test_a_long_filter_reaches_the_wiener_filter():
 
 
 def test_receptive_field_of_stacked_convolutions():
-    net = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 3, padding=1), torch.nn.Conv2d(3, 1, 5, padding=2)).double()
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 3, 3, padding=1), torch.nn.Conv2d(3, 1, 5, padding=2)
+    ).double()
     field = theory.receptive_field(net, (21, 21), channels=2)
-    assert field.min() == 0 and np.count_nonzero(field) == 49 and np.count_nonzero(field[7:14, 7:14]) == 49
+    assert (
+        field.min() == 0
+        and np.count_nonzero(field) == 49
+        and np.count_nonzero(field[7:14, 7:14]) == 49
+    )
 
 
 def test_receptive_field_of_scans_is_a_cross_until_they_are_mixed():
@@ -436,7 +529,13 @@ def test_signal_psnr_does_not_clip():
 
 def blind_constant(blurred, transfer, noise):
     for c in np.logspace(-6, 0, 61):
-        if np.std(blurred - theory.apply_filter(blurred, transfer * theory.inverse_filter(transfer, c))) > noise:
+        if (
+            np.std(
+                blurred
+                - theory.apply_filter(blurred, transfer * theory.inverse_filter(transfer, c))
+            )
+            > noise
+        ):
             return c
 
 
@@ -446,7 +545,12 @@ def blind_constant(blurred, transfer, noise):
         ("01.1", lambda y, a: None, False, "not answered"),
         ("01.1", lambda y, a: theory.scan(y, theory.two_tap_pole(a)), True, "One number"),
         ("01.1", lambda y, a: (y - a * np.r_[0, y[:-1]]) / (1 - a), False, "blurred"),
-        ("01.1", lambda y, a: theory.scan(y, a / (1 - a)) * (1 - a) / (1 - 2 * a) / (1 - a), False, "sign"),
+        (
+            "01.1",
+            lambda y, a: theory.scan(y, a / (1 - a)) * (1 - a) / (1 - 2 * a) / (1 - a),
+            False,
+            "sign",
+        ),
         ("01.1", lambda y, a: theory.invert_recursively(y, [1, a]), False, "division"),
         ("01.1", lambda y, a: y[1:], False, "60 samples"),
         ("01.1", lambda y, a: y + np.eye(1, 60)[0], False, "first sample"),

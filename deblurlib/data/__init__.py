@@ -8,7 +8,25 @@ from .samples import Sample, collate, to_array, to_tensor
 from .scenes import Scene, SceneDataset, render_scene
 
 __all__ = [
-    "PairedFolder", "Sample", "Scene", "SceneDataset", "augment", "check_data", "collate", "crop", "dis_flow", "end_point_error",
-    "farneback_flow", "list_photographs", "list_splits", "load_photograph", "neighbour_flows", "random_crop", "read_picture",
-    "render_scene", "to_array", "to_tensor", "warp",
-]  # fmt: skip
+    "PairedFolder",
+    "Sample",
+    "Scene",
+    "SceneDataset",
+    "augment",
+    "check_data",
+    "collate",
+    "crop",
+    "dis_flow",
+    "end_point_error",
+    "farneback_flow",
+    "list_photographs",
+    "list_splits",
+    "load_photograph",
+    "neighbour_flows",
+    "random_crop",
+    "read_picture",
+    "render_scene",
+    "to_array",
+    "to_tensor",
+    "warp",
+]

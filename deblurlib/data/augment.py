@@ -45,7 +45,14 @@ def quarter_turn(sample: Sample) -> Sample:
 def permute_channels(sample: Sample, order) -> Sample:
     """Reorder the colour channels of every picture; motion is untouched."""
     order = torch.as_tensor(np.array(order))
-    return replace(sample, **{k: t.index_select(-3, order.to(t.device)) for k, t in sample.tensors().items() if k in PICTURES})
+    return replace(
+        sample,
+        **{
+            k: t.index_select(-3, order.to(t.device))
+            for k, t in sample.tensors().items()
+            if k in PICTURES
+        },
+    )
 
 
 def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample:

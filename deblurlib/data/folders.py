@@ -40,7 +40,9 @@ OFFICIAL = {
     "REDS": {"train": (24000, 240), "val": (3000, 30)},
 }
 FRAME = r"(.*?)(\d+)"  # name of a film's frame: what comes before the number, the number
-FLAT_FRAME = r"(.*[-_])(\d{6})"  # the same where all sequences lie in one folder: GOPR0372_07_00-000047
+FLAT_FRAME = (
+    r"(.*[-_])(\d{6})"  # the same where all sequences lie in one folder: GOPR0372_07_00-000047
+)
 logger = logging.getLogger(__name__)
 
 
@@ -56,7 +58,14 @@ class PairedFolder(Dataset):
     root, split or variant do not fit, or (on access) a picture cannot be read or differs in size from its partner.
     """
 
-    def __init__(self, root: str | Path, split: str | None = None, variant: str | None = None, *, neighbours: bool = True):
+    def __init__(
+        self,
+        root: str | Path,
+        split: str | None = None,
+        variant: str | None = None,
+        *,
+        neighbours: bool = True,
+    ):
         self.root = Path(root)
         self.layout, groups = _scan(self.root)
         groups, self.split = _choose_split(self.root, groups, split)
@@ -67,12 +76,21 @@ class PairedFolder(Dataset):
     def from_folders(cls, blurry: str | Path, sharp: str | Path | None = None) -> "PairedFolder":
         """Any two folders whose pictures have equal names (the suffix may differ), subfolders included; sharp may be None."""
         dataset = cls.__new__(cls)
-        dataset.root, dataset.layout, dataset.split, dataset.variant = Path(blurry), "two folders", "", None
+        dataset.root, dataset.layout, dataset.split, dataset.variant = (
+            Path(blurry),
+            "two folders",
+            "",
+            None,
+        )
         for folder in (blurry, sharp):
             if folder is not None and not Path(folder).is_dir():
-                raise ValueError(f"The folder {folder} does not exist: give the folders of the blurry and the sharp pictures.")
+                raise ValueError(
+                    f"The folder {folder} does not exist: give the folders of the blurry and the sharp pictures."
+                )
         files = None if sharp is None else _pictures(Path(sharp))
-        dataset._collect([_Group("", "", None, _pictures(Path(blurry)), files, "")], neighbours=False)
+        dataset._collect(
+            [_Group("", "", None, _pictures(Path(blurry)), files, "")], neighbours=False
+        )
         return dataset
 
     def _collect(self, groups, neighbours):
@@ -80,9 +98,13 @@ class PairedFolder(Dataset):
         self.items = [(group, key) for group in groups for key in group.keys]
         self.unmatched = [path for group in groups for path in group.unmatched]
         if not self.items:
-            raise ValueError(f"{self.root} holds no pair: no picture has a partner of the same name ({LAYOUTS[self.layout]}).")
+            raise ValueError(
+                f"{self.root} holds no pair: no picture has a partner of the same name ({LAYOUTS[self.layout]})."
+            )
         if self.unmatched:
-            logger.warning("%s: %d files have no partner and are left out.", self.root, len(self.unmatched))
+            logger.warning(
+                "%s: %d files have no partner and are left out.", self.root, len(self.unmatched)
+            )
 
     @property
     def names(self) -> list[str]:
@@ -98,7 +120,10 @@ class PairedFolder(Dataset):
         if group.sharp is not None:
             files["sharp"] = group.sharp[key]
             if self.neighbours:
-                files["previous"], files["following"] = group.neighbour(key, -1), group.neighbour(key, +1)
+                files["previous"], files["following"] = (
+                    group.neighbour(key, -1),
+                    group.neighbour(key, +1),
+                )
         pictures = {role: read_picture(path) for role, path in files.items() if path}
         for role, picture in pictures.items():
             if picture.shape != pictures["blurry"].shape:
@@ -106,7 +131,10 @@ class PairedFolder(Dataset):
                     f"{files['blurry']} is {_size(pictures['blurry'])} but {files[role]} is {_size(picture)}: "
                     "a pair must be of equal size, so crop or remove it."
                 )
-        return Sample(name=self.names[index], **{role: to_tensor(picture) for role, picture in pictures.items()})
+        return Sample(
+            name=self.names[index],
+            **{role: to_tensor(picture) for role, picture in pictures.items()},
+        )
 
 
 def list_splits(root: str | Path) -> list[str]:
@@ -121,17 +149,23 @@ def read_picture(path: str | Path) -> np.ndarray:
         data = Path(path).read_bytes()
         if _is_16_bit(data):
             Image.open(io.BytesIO(data)).verify()
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+            pixels = cv2.imdecode(
+                np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+            )
             return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
         with Image.open(io.BytesIO(data)) as picture:
             return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     except (OSError, SyntaxError, cv2.error, Image.DecompressionBombError) as error:
-        raise ValueError(f"The picture {path} cannot be read ({error or type(error).__name__}): replace or remove it.") from error
+        raise ValueError(
+            f"The picture {path} cannot be read ({error or type(error).__name__}): replace or remove it."
+        ) from error
 
 
 def _check_is_file(path: Path):
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise ValueError(f"The picture {path} cannot be read (it is no file): replace or remove it.")
+        raise ValueError(
+            f"The picture {path} cannot be read (it is no file): replace or remove it."
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -162,12 +196,16 @@ class DataReport:
     dataset: str | None = None
     paired: bool = True
     splits: list[SplitReport] = field(default_factory=list)
-    absent_splits: dict[str, int] = field(default_factory=dict)  # of the complete data set: split -> pairs
+    absent_splits: dict[str, int] = field(
+        default_factory=dict
+    )  # of the complete data set: split -> pairs
     error: str | None = None
 
     @property
     def ok(self) -> bool:
-        return not self.error and not any(s.unmatched or s.unreadable or s.mismatched for s in self.splits)
+        return not self.error and not any(
+            s.unmatched or s.unreadable or s.mismatched for s in self.splits
+        )
 
     def as_dict(self) -> dict:
         return json.loads(json.dumps({"ok": self.ok, **asdict(self)}))
@@ -181,8 +219,14 @@ class DataReport:
             lines += _describe(split, self)
         for split, pairs in self.absent_splits.items():
             lines.append(f"  {split}: absent; the complete {self.dataset} has {pairs} pairs here")
-        problems = sum(len(s.unmatched) + len(s.unreadable) + len(s.mismatched) for s in self.splits)
-        lines.append("Every file can be read and has what it needs." if self.ok else f"{problems} files need attention.")
+        problems = sum(
+            len(s.unmatched) + len(s.unreadable) + len(s.mismatched) for s in self.splits
+        )
+        lines.append(
+            "Every file can be read and has what it needs."
+            if self.ok
+            else f"{problems} files need attention."
+        )
         return "\n".join(lines)
 
 
@@ -202,11 +246,22 @@ def check_data(root: str | Path) -> DataReport:
     report.dataset = _name_dataset(report.layout, groups)
     files = sorted({path for g in groups for path in g.files})
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        bar = tqdm(pool.map(_inspect, files), total=len(files), desc="checking", unit="file", disable=None, delay=2)
+        bar = tqdm(
+            pool.map(_inspect, files),
+            total=len(files),
+            desc="checking",
+            unit="file",
+            disable=None,
+            delay=2,
+        )
         found = dict(zip(files, bar, strict=True))
     official = OFFICIAL.get(report.dataset, {})
-    report.splits = [_report_split(name, groups, found, Path(root), official) for name in _splits(groups)]
-    report.absent_splits = {name: n for name, (n, _) in official.items() if name not in _splits(groups)}
+    report.splits = [
+        _report_split(name, groups, found, Path(root), official) for name in _splits(groups)
+    ]
+    report.absent_splits = {
+        name: n for name, (n, _) in official.items() if name not in _splits(groups)
+    }
     if not any(sum(s.pairs.values()) for s in report.splits):
         report.error = f"{root} holds no pair: no picture has a partner of the same name ({LAYOUTS[report.layout]})."
     return report
@@ -214,7 +269,9 @@ def check_data(root: str | Path) -> DataReport:
 
 def _report_split(name, groups, found, root, official):
     here = [g for g in groups if g.split == name]
-    report = SplitReport(name, {}, len({g.sequence for g in here if g.keys}), {}, *official.get(name, (None, None)))
+    report = SplitReport(
+        name, {}, len({g.sequence for g in here if g.keys}), {}, *official.get(name, (None, None))
+    )
     sizes, pairs = Counter(), Counter()
     for group in here:
         for key in group.keys:
@@ -222,28 +279,45 @@ def _report_split(name, groups, found, root, official):
             pairs[group.variant or ""] += 1
             sizes[found[blurry] or "unreadable"] += 1
             if sharp and found[blurry] and found[sharp] and found[blurry] != found[sharp]:
-                report.mismatched.append(f"{blurry.relative_to(root)} ({found[blurry]}, its partner {found[sharp]})")
+                report.mismatched.append(
+                    f"{blurry.relative_to(root)} ({found[blurry]}, its partner {found[sharp]})"
+                )
     report.pairs, report.sizes = dict(sorted(pairs.items())), dict(sizes.most_common())
     report.unmatched = sorted({str(p.relative_to(root)) for g in here for p in g.unmatched})
-    report.unreadable = sorted({str(p.relative_to(root)) for g in here for p in g.files if not found[p]})
+    report.unreadable = sorted(
+        {str(p.relative_to(root)) for g in here for p in g.files if not found[p]}
+    )
     return report
 
 
 def _describe(split: SplitReport, report: DataReport) -> Iterator[str]:
     what = "pairs" if report.paired else "pictures without ground truth"
-    counts = [f"{n} {what}" + (f" with `{variant}`" if variant else "") for variant, n in split.pairs.items()]
-    sequences = f" in {split.sequences} sequence{'s' * (split.sequences != 1)}" if report.layout in ("sequences", "reds") else ""
+    counts = [
+        f"{n} {what}" + (f" with `{variant}`" if variant else "")
+        for variant, n in split.pairs.items()
+    ]
+    sequences = (
+        f" in {split.sequences} sequence{'s' * (split.sequences != 1)}"
+        if report.layout in ("sequences", "reds")
+        else ""
+    )
     sizes = _listed([f"{size} ({n})" for size, n in split.sizes.items()])
     yield f"  {split.split or 'no split'}: {', '.join(counts) or 'no pairs'}{sequences}; sizes {sizes}"
     if split.official_pairs:
         complete = split.official_pairs == max(split.pairs.values(), default=0)
-        whole = f"the complete {report.dataset} {split.split} split has {split.official_pairs} pairs"
+        whole = (
+            f"the complete {report.dataset} {split.split} split has {split.official_pairs} pairs"
+        )
         folders = f" in {split.official_sequences} sequences" if split.official_sequences else ""
         yield f"    {'complete' if complete else 'a part'}: {whole}{folders}"
     if report.dataset == "GoPro" and report.layout == "sequences":
         for variant in set(VARIANTS) - split.pairs.keys():
             yield f"    only `{''.join(split.pairs)}`: the complete GoPro also has `{variant}`"
-    faults = {"without a partner": split.unmatched, "unreadable": split.unreadable, "differing in size": split.mismatched}
+    faults = {
+        "without a partner": split.unmatched,
+        "unreadable": split.unreadable,
+        "differing in size": split.mismatched,
+    }
     for fault, files in faults.items():
         if files:
             yield f"    {fault}: {len(files)}: {_listed(files)}"
@@ -260,7 +334,9 @@ def _inspect(path: Path) -> str | None:
         if path.suffix.lower() in (".tif", ".tiff"):
             return _size(read_picture(path))
         with Image.open(path) as picture:
-            size = ImageOps.exif_transpose(picture).size if picture.format == "JPEG" else picture.size
+            size = (
+                ImageOps.exif_transpose(picture).size if picture.format == "JPEG" else picture.size
+            )
             picture.verify() if picture.format == "PNG" else picture.load()
             return f"{size[0]} x {size[1]}"
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
@@ -295,11 +371,18 @@ class _Group:
         if self.sharp is None:
             return []
         lone = self.blurry.keys() ^ self.sharp.keys()
-        return sorted(path for files in (self.blurry, self.sharp) for key, path in files.items() if key in lone)
+        return sorted(
+            path
+            for files in (self.blurry, self.sharp)
+            for key, path in files.items()
+            if key in lone
+        )
 
     def neighbour(self, key: str, step: int) -> Path | None:
         match = re.fullmatch(self.frames, key) if self.frames else None
-        return self.sharp.get(f"{match[1]}{int(match[2]) + step:0{len(match[2])}d}") if match else None
+        return (
+            self.sharp.get(f"{match[1]}{int(match[2]) + step:0{len(match[2])}d}") if match else None
+        )
 
 
 def _scan(root: Path) -> tuple[str, list[_Group]]:
@@ -308,8 +391,11 @@ def _scan(root: Path) -> tuple[str, list[_Group]]:
         raise ValueError(f"The data folder {root} does not exist: give the root of a data set.")
     folders = list(_folders(root, depth=4))
     for layout, scan in (
-        ("sequences", _scan_sequences), ("reds", _scan_reds), ("input-target", _scan_input_target), ("hide", _scan_hide),
-    ):  # fmt: skip
+        ("sequences", _scan_sequences),
+        ("reds", _scan_reds),
+        ("input-target", _scan_input_target),
+        ("hide", _scan_hide),
+    ):
         if groups := sorted(scan(root, folders), key=_order):
             return layout, groups
     if groups := list(_scan_unpaired(root, folders)):
@@ -329,7 +415,9 @@ def _folders(root: Path, depth: int) -> Iterator[Path]:
     yield root
     if depth:
         with os.scandir(root) as entries:
-            below = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith((".", "__MACOSX")))
+            below = sorted(
+                e.name for e in entries if e.is_dir() and not e.name.startswith((".", "__MACOSX"))
+            )
         for name in below:
             yield from _folders(root / name, depth - 1)
 
@@ -341,16 +429,23 @@ def _scan_sequences(root, folders):
             split, sequence = _place(root, folder)
             for variant in blurry or [None]:
                 files = _pictures(folder / variant) if variant else {}
-                yield _Group(split, sequence or root.resolve().name, variant, files, _pictures(sharp), FRAME)
+                yield _Group(
+                    split, sequence or root.resolve().name, variant, files, _pictures(sharp), FRAME
+                )
 
 
 def _scan_reds(root, folders):
     for folder in folders:
         split = folder.name.removesuffix("_blur")
         if folder.name in ("train_blur", "val_blur"):
-            blurry, sharp = (_by_parent(_pictures(folder.with_name(f"{split}_{kind}"))) for kind in ("blur", "sharp"))
+            blurry, sharp = (
+                _by_parent(_pictures(folder.with_name(f"{split}_{kind}")))
+                for kind in ("blur", "sharp")
+            )
             for sequence in blurry.keys() | sharp.keys():
-                yield _Group(split, sequence, None, blurry.get(sequence, {}), sharp.get(sequence, {}), FRAME)
+                yield _Group(
+                    split, sequence, None, blurry.get(sequence, {}), sharp.get(sequence, {}), FRAME
+                )
 
 
 def _scan_input_target(root, folders):
@@ -366,8 +461,17 @@ def _scan_hide(root, folders):
         if (folder / "GT").is_dir() and any((folder / split).is_dir() for split in SPLITS):
             truth = {Path(key).name: path for key, path in _pictures(folder / "GT").items()}
             for split in (s for s in SPLITS if (folder / s).is_dir()):
-                for part, blurry in _by_parent(_pictures(folder / split)).items():  # test-close-ups, test-long-shot
-                    yield _Group(split, part, None, blurry, {k: truth[k] for k in blurry.keys() & truth.keys()}, "")
+                for part, blurry in _by_parent(
+                    _pictures(folder / split)
+                ).items():  # test-close-ups, test-long-shot
+                    yield _Group(
+                        split,
+                        part,
+                        None,
+                        blurry,
+                        {k: truth[k] for k in blurry.keys() & truth.keys()},
+                        "",
+                    )
 
 
 def _scan_unpaired(root, folders):
@@ -386,7 +490,11 @@ def _place(root: Path, folder: Path) -> tuple[str, str]:
 def _pictures(folder: Path) -> dict[str, Path]:
     """The picture files below a folder by their path without suffix (with it, where two differ in nothing else), sorted."""
     files = {}
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith(".")):
+    for path in sorted(
+        p
+        for p in folder.rglob("*")
+        if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith(".")
+    ):
         name = path.relative_to(folder)
         key = name.with_suffix("").as_posix()
         files[name.as_posix() if key in files else key] = path
@@ -411,10 +519,14 @@ def _choose_split(root, groups, split):
         return groups, split
     if split is None and len(found) > 1:
         listed = ", ".join(s or "(none)" for s in found)
-        raise ValueError(f"{root} holds the splits {listed}: say which with split=…, or take split='all'.")
+        raise ValueError(
+            f"{root} holds the splits {listed}: say which with split=…, or take split='all'."
+        )
     split = found[0] if split is None else split
     if split not in found:
-        raise ValueError(f"{root} has no split {split!r}: it has {', '.join(repr(s) for s in found)}.")
+        raise ValueError(
+            f"{root} has no split {split!r}: it has {', '.join(repr(s) for s in found)}."
+        )
     return [g for g in groups if g.split == split], split
 
 
@@ -425,7 +537,9 @@ def _choose_variant(root, groups, variant):
             f"{root} has no folders `blur` or `blur_gamma`, so it has no variant {variant!r} to choose: leave it out."
         )
     if variant is None and len(found) > 1:
-        raise ValueError(f"{root} holds both `blur` and `blur_gamma`, which differ by decibels: say which with variant=….")
+        raise ValueError(
+            f"{root} holds both `blur` and `blur_gamma`, which differ by decibels: say which with variant=…."
+        )
     variant = variant or (found[0] if found else None)
     if found and variant not in found:
         raise ValueError(f"{root} has no variant {variant!r}: it has {', '.join(found)}.")

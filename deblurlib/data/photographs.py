@@ -12,12 +12,24 @@ PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}
 # name -> where it lies: bundled here, or inside the installed scikit-image / scikit-learn wheel
 SPLITS = {
     "train": (
-        "photos/alpine_path.jpg", "photos/mountain_meadow.jpg", "photos/forest_stream.jpg", "photos/brushes.jpg",
-        "photos/dandelion.jpg", "photos/sunset.jpg", "skimage/coffee.png", "skimage/rocket.jpg", "sklearn/flower.jpg",
+        "photos/alpine_path.jpg",
+        "photos/mountain_meadow.jpg",
+        "photos/forest_stream.jpg",
+        "photos/brushes.jpg",
+        "photos/dandelion.jpg",
+        "photos/sunset.jpg",
+        "skimage/coffee.png",
+        "skimage/rocket.jpg",
+        "sklearn/flower.jpg",
     ),
     "validation": ("photos/bowl.jpg", "skimage/chelsea.png", "skimage/motorcycle_right.png"),
-    "test": ("photos/dogs.jpg", "photos/drum_and_wine.jpg", "skimage/astronaut.png", "sklearn/china.jpg"),
-}  # fmt: skip
+    "test": (
+        "photos/dogs.jpg",
+        "photos/drum_and_wine.jpg",
+        "skimage/astronaut.png",
+        "sklearn/china.jpg",
+    ),
+}
 
 
 def list_photographs(split: str, folder: str | Path | None = None) -> list[Path]:
@@ -32,7 +44,9 @@ def list_photographs(split: str, folder: str | Path | None = None) -> list[Path]
         return [_bundled_path(name) for name in SPLITS[split]]
     pictures = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
     if len(pictures) < 10:
-        raise ValueError(f"{folder} holds {len(pictures)} pictures: at least 10 are needed to split them three ways.")
+        raise ValueError(
+            f"{folder} holds {len(pictures)} pictures: at least 10 are needed to split them three ways."
+        )
     side = {0: "validation", 1: "test"}
     return [p for i, p in enumerate(pictures) if side.get(i % 10, "train") == split]
 

@@ -25,11 +25,16 @@ class Sample:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The fields that hold a tensor, by name."""
-        return {f.name: v for f in fields(self) if isinstance(v := getattr(self, f.name), torch.Tensor)}
+        return {
+            f.name: v for f in fields(self) if isinstance(v := getattr(self, f.name), torch.Tensor)
+        }
 
     def to(self, device) -> "Sample":
         """The same sample on another device."""
-        return Sample(name=self.name, **{k: v.to(device, non_blocking=True) for k, v in self.tensors().items()})
+        return Sample(
+            name=self.name,
+            **{k: v.to(device, non_blocking=True) for k, v in self.tensors().items()},
+        )
 
 
 def to_tensor(array: np.ndarray) -> torch.Tensor:
@@ -47,4 +52,7 @@ def to_array(tensor: torch.Tensor) -> np.ndarray:
 def collate(samples: list[Sample]) -> Sample:
     """Stack samples of equal size into a batch; a field that one of them lacks is None."""
     shared = set.intersection(*(set(s.tensors()) for s in samples))
-    return Sample(name=[s.name for s in samples], **{k: torch.stack([getattr(s, k) for s in samples]) for k in shared})
+    return Sample(
+        name=[s.name for s in samples],
+        **{k: torch.stack([getattr(s, k) for s in samples]) for k in shared},
+    )

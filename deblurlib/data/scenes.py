@@ -27,7 +27,23 @@ RENDERER_VERSION = 1  # raise it when a seed gives another picture (by more than
 RESPONSE = {"blur": 1.0, "blur_gamma": 2.2}
 CAMERA_BLUR = (1.0, 13.5)  # mean path length of a background pixel during the exposure, in pixels
 OBJECT_BLUR = (0.0, 14.0)  # the same for an object's own motion
-WORDS = ["EXIT", "TAXI", "Rue", "24h", "OPEN", "Bar", "1871", "Bus", "Platz", "STOP", "No.7", "Market", "Hotel", "Nord", "42 km"]
+WORDS = [
+    "EXIT",
+    "TAXI",
+    "Rue",
+    "24h",
+    "OPEN",
+    "Bar",
+    "1871",
+    "Bus",
+    "Platz",
+    "STOP",
+    "No.7",
+    "Market",
+    "Hotel",
+    "Nord",
+    "42 km",
+]
 
 
 @dataclass(frozen=True)
@@ -71,14 +87,23 @@ def render_scene(
     noise: standard deviation in [0, 1] units (default: up to 0.01 at random).
     """
     if variant not in RESPONSE:
-        raise ValueError(f"There is no variant {variant!r}: choose 'blur' (plain average) or 'blur_gamma' (linear light).")
+        raise ValueError(
+            f"There is no variant {variant!r}: choose 'blur' (plain average) or 'blur_gamma' (linear light)."
+        )
     height, width = (size, size) if isinstance(size, int) else size
     rng, gamma = np.random.default_rng(seed), RESPONSE[variant]
-    layers = _draw_layers(rng, photo, textures or [photo], (height, width), objects, severity, exposure, gamma)
+    layers = _draw_layers(
+        rng, photo, textures or [photo], (height, width), objects, severity, exposure, gamma
+    )
 
     times = _subframe_times(layers, (height, width), exposure, min_subframes)
     labels, labels_p, labels_n = np.zeros((3, height, width), np.uint8)
-    frames = _compose(layers, np.r_[times, 0.0, -1.0, 1.0], (height, width), [None] * len(times) + [labels, labels_p, labels_n])
+    frames = _compose(
+        layers,
+        np.r_[times, 0.0, -1.0, 1.0],
+        (height, width),
+        [None] * len(times) + [labels, labels_p, labels_n],
+    )
     total = np.zeros((height, width, 4), np.float32)
     for light in islice(frames, len(times)):
         cv2.accumulate(light, total)
@@ -105,7 +130,9 @@ def render_scene(
 class SceneDataset(Dataset):
     """Rendered scenes of one split; item i depends on (seed, i) alone, whatever the number of workers."""
 
-    def __init__(self, split, count, size=256, *, seed=0, variant="blur_gamma", photos=None, **options):
+    def __init__(
+        self, split, count, size=256, *, seed=0, variant="blur_gamma", photos=None, **options
+    ):
         self.paths = list_photographs(split, photos)
         self.split, self.count, self.size, self.seed = split, count, size, seed
         self.options = {"variant": variant, **options}
@@ -119,7 +146,9 @@ class SceneDataset(Dataset):
             raise IndexError(f"scene {index} of {self.count}")
         key = (self.seed, list(RESPONSE).index(self.options["variant"]), index)
         rng = np.random.default_rng((*key, 1))
-        first, *others = (load_photograph(self.paths[i]) for i in rng.integers(len(self.paths), size=3))
+        first, *others = (
+            load_photograph(self.paths[i]) for i in rng.integers(len(self.paths), size=3)
+        )
         return render_scene(first, key, self.size, textures=others, **self.options)
 
     def __getitem__(self, index: int) -> Sample:
@@ -142,7 +171,9 @@ class SceneDataset(Dataset):
 
 @dataclass(frozen=True)
 class _Layer:
-    texture: np.ndarray  # (h, w, 4) float32, linear in the light that is averaged, colour premultiplied by alpha
+    texture: (
+        np.ndarray
+    )  # (h, w, 4) float32, linear in the light that is averaged, colour premultiplied by alpha
     view: np.ndarray  # 3x3, canvas pixel at t = 0 -> texture pixel
     motion: object  # times (T,) -> (T, 3, 3), canvas pixel at t = 0 -> canvas pixel at t
     border: int  # what lies outside the texture
@@ -160,7 +191,15 @@ def _draw_layers(rng, photo, textures, size, objects, severity, exposure, gamma)
     if rng.random() < 0.5:  # a nearer layer behind one wavy edge, with more parallax
         parallax = rng.uniform(1.3, 2.0)
         cut = _cut(rng, textures[0], (height + 48, width + 48))
-        layers.append(_layer(cut, _half_plane(rng, cut[0].shape[:2]), (-24, -24), lambda t: camera(t, parallax), gamma))
+        layers.append(
+            _layer(
+                cut,
+                _half_plane(rng, cut[0].shape[:2]),
+                (-24, -24),
+                lambda t: camera(t, parallax),
+                gamma,
+            )
+        )
 
     for _ in range(rng.integers(0, 5) if objects is None else objects):
         side = int(rng.uniform(0.2, 0.5) * min(size))
@@ -168,8 +207,12 @@ def _draw_layers(rng, photo, textures, size, objects, severity, exposure, gamma)
         if rng.random() < 0.3:
             _write_lines(rng, cut[0])
         corner = rng.uniform((-side / 3, -side / 3), (width - side / 1.5, height - side / 1.5))
-        own = _random_path(rng, size, severity * rng.uniform(*OBJECT_BLUR), exposure, centre=corner + side / 2)
-        layers.append(_layer(cut, _blob(rng, cut[0].shape[:2]), corner, _together(camera, own), gamma))
+        own = _random_path(
+            rng, size, severity * rng.uniform(*OBJECT_BLUR), exposure, centre=corner + side / 2
+        )
+        layers.append(
+            _layer(cut, _blob(rng, cut[0].shape[:2]), corner, _together(camera, own), gamma)
+        )
     return layers
 
 
@@ -183,8 +226,12 @@ def _layer(cut, mask, corner, motion, gamma):
         cv2.multiply(rgba, cv2.merge([mask] * 4), rgba)
         extent = cv2.boundingRect(np.greater(mask, 0).view(np.uint8))
     half = (scale - 1) / 2  # pixel centres stay centres when the texture is finer than the canvas
-    view = np.array([[scale, 0, half - scale * corner[0]], [0, scale, half - scale * corner[1]], [0, 0, 1]])
-    return _Layer(rgba, view, motion, cv2.BORDER_REFLECT_101 if mask is None else cv2.BORDER_CONSTANT, extent)
+    view = np.array(
+        [[scale, 0, half - scale * corner[0]], [0, scale, half - scale * corner[1]], [0, 0, 1]]
+    )
+    return _Layer(
+        rgba, view, motion, cv2.BORDER_REFLECT_101 if mask is None else cv2.BORDER_CONSTANT, extent
+    )
 
 
 def _together(camera, own):
@@ -198,13 +245,19 @@ def _random_path(rng, size, blur, exposure, centre=None):
     radius = min(size) / 2
     # translation x, y | rotation | log zoom | two perspective terms: pixels of motion at the radius for amplitude 1
     unit = np.array([1, 1, 0.5 / radius, 0.35 / radius, 0.1 / radius**2, 0.1 / radius**2])
-    frequency = np.array([0.05, 0.15, 0.4])[:, None]  # cycles a frame period: drift, sway, and a little tremor
+    frequency = np.array([0.05, 0.15, 0.4])[
+        :, None
+    ]  # cycles a frame period: drift, sway, and a little tremor
     amplitude = rng.standard_normal((3, 6)) / (frequency * [[1.0], [1.5], [3.0]])
     phase = rng.uniform(0, 2 * np.pi, (3, 6))
 
     def motion(times, parallax=1.0, gain=1.0):
         t = times[:, None, None]
-        p = (amplitude * (np.sin(2 * np.pi * frequency * t + phase) - np.sin(phase))).sum(1) * unit * gain
+        p = (
+            (amplitude * (np.sin(2 * np.pi * frequency * t + phase) - np.sin(phase))).sum(1)
+            * unit
+            * gain
+        )
         c, s = np.exp(p[:, 3]) * np.cos(p[:, 2]), np.exp(p[:, 3]) * np.sin(p[:, 2])
         around = np.empty((len(times), 3, 3))
         around[:, 0, 0], around[:, 0, 1], around[:, 0, 2] = c, -s, parallax * p[:, 0]
@@ -239,7 +292,9 @@ def _transform(points, matrix):
 def _subframe_times(layers, size, exposure, minimum):
     """Odd in number, at least `minimum`, and at least one a pixel of the longest path (257 at the most)."""
     height, width = size
-    corners = np.array([(x, y) for x in (0, width / 2, width) for y in (0, height / 2, height)], float)
+    corners = np.array(
+        [(x, y) for x in (0, width / 2, width) for y in (0, height / 2, height)], float
+    )
     rough = np.linspace(-exposure / 2, exposure / 2, 9)
     longest = max(_lengths(layer.motion, corners, rough).max() for layer in layers)
     count = int(np.clip(np.ceil(longest) + 1, minimum, 257)) | 1
@@ -255,7 +310,9 @@ def _compose(layers, times, size, labels):
     labels: for each time None, or (H, W) uint8 zeros, which get the number of the layer in front.
     """
     canvas = np.empty((*size, 4), np.float32)
-    scratch = np.empty((2, canvas.size), np.float32)  # a layer as seen, and the share of the light behind that it lets through
+    scratch = np.empty(
+        (2, canvas.size), np.float32
+    )  # a layer as seen, and the share of the light behind that it lets through
     views = [_views(layer, times, size, everywhere=k == 0) for k, layer in enumerate(layers)]
     for i in range(len(times)):
         for k, (layer, (boxes, matrices)) in enumerate(zip(layers, views, strict=True)):
@@ -265,7 +322,9 @@ def _compose(layers, times, size, labels):
             behind = canvas[y0:y1, x0:x1]
             seen, through = scratch[:, : behind.size].reshape(2, *behind.shape)
             flags, target = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, seen if k else canvas
-            cv2.warpPerspective(layer.texture, matrices[i], (x1 - x0, y1 - y0), target, flags, layer.border)
+            cv2.warpPerspective(
+                layer.texture, matrices[i], (x1 - x0, y1 - y0), target, flags, layer.border
+            )
             if k:
                 cv2.transform(seen, _TRANSPARENCY, through)
                 if labels[i] is not None:
@@ -280,8 +339,13 @@ def _views(layer, times, size, everywhere):
     motion = layer.motion(times)
     boxes = np.tile([0, 0, width, height], (len(times), 1))
     if not everywhere:
-        corners = np.array([(x + i * (w + 1), y + j * (h + 1)) for i in (0, 1) for j in (0, 1)], float) - 1
-        seen = np.stack([_transform(corners, matrix) for matrix in motion @ np.linalg.inv(layer.view)])
+        corners = (
+            np.array([(x + i * (w + 1), y + j * (h + 1)) for i in (0, 1) for j in (0, 1)], float)
+            - 1
+        )
+        seen = np.stack(
+            [_transform(corners, matrix) for matrix in motion @ np.linalg.inv(layer.view)]
+        )
         first, last = np.floor(seen.min(1)).astype(int), np.ceil(seen.max(1)).astype(int) + 1
         boxes = np.concatenate([np.maximum(first, 0), np.minimum(last, (width, height))], axis=1)
     shifts = np.tile(np.eye(3), (len(times), 1, 1))
@@ -294,7 +358,11 @@ def _flow(layers, t, labels):
     grid = _pixel_grid(labels.shape)
     there = np.empty_like(grid)
     for k, mask, box in _masks(labels):
-        cv2.copyTo(cv2.perspectiveTransform(grid[box], layers[k].motion(np.array([t]))[0]), mask[box], there[box])
+        cv2.copyTo(
+            cv2.perspectiveTransform(grid[box], layers[k].motion(np.array([t]))[0]),
+            mask[box],
+            there[box],
+        )
     return there - grid
 
 
@@ -312,21 +380,36 @@ def _path_length(layers, times, labels, stride=4):
     extent = np.empty(labels.shape, np.float32)
     for k, mask, box in _masks(labels):
         cells = [
-            range(max(side.start // stride - 1, 0), min(-(-side.stop // stride) + 1, -(-n // stride)))
+            range(
+                max(side.start // stride - 1, 0), min(-(-side.stop // stride) + 1, -(-n // stride))
+            )
             for side, n in zip(box, labels.shape, strict=True)
         ]
         ys, xs = (np.array(cell) * stride + (stride - 1) / 2 for cell in cells)
         grid = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
-        coarse = _lengths(layers[k].motion, grid, times).reshape(len(ys), len(xs)).astype(np.float32)
-        fine = cv2.resize(coarse, (len(xs) * stride, len(ys) * stride), interpolation=cv2.INTER_LINEAR)
-        top, left = (side.start - cell.start * stride for side, cell in zip(box, cells, strict=True))
-        cv2.copyTo(fine[top:, left:][: mask[box].shape[0], : mask[box].shape[1]], mask[box], extent[box])
+        coarse = (
+            _lengths(layers[k].motion, grid, times).reshape(len(ys), len(xs)).astype(np.float32)
+        )
+        fine = cv2.resize(
+            coarse, (len(xs) * stride, len(ys) * stride), interpolation=cv2.INTER_LINEAR
+        )
+        top, left = (
+            side.start - cell.start * stride for side, cell in zip(box, cells, strict=True)
+        )
+        cv2.copyTo(
+            fine[top:, left:][: mask[box].shape[0], : mask[box].shape[1]], mask[box], extent[box]
+        )
     return extent
 
 
 def _still_visible(labels, other, flow):
     there = cv2.remap(
-        other, _pixel_grid(labels.shape) + flow, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=255
+        other,
+        _pixel_grid(labels.shape) + flow,
+        None,
+        cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=255,
     )
     return there == labels
 
@@ -375,7 +458,10 @@ def _write_lines(rng, texture):
     height, width = texture.shape[:2]
     for _ in range(rng.integers(1, 4)):
         line = " ".join(rng.choice(WORDS, size=rng.integers(1, 4)))
-        font, size = int(rng.integers(0, 5)), rng.uniform(0.5, 1.6) * max(min(height, width) / 256, 0.4)
+        font, size = (
+            int(rng.integers(0, 5)),
+            rng.uniform(0.5, 1.6) * max(min(height, width) / 256, 0.4),
+        )
         place = int(rng.uniform(0, 0.6) * width), int(rng.uniform(0.1, 0.95) * height)
         colour = [int(c) for c in rng.integers(0, 256, 3)]
         cv2.putText(texture, line, place, font, size, colour, int(rng.integers(1, 4)), cv2.LINE_AA)
@@ -385,9 +471,14 @@ def _blob(rng, shape):
     """A soft-edged random outline: r(a) = r0 (1 + a few harmonics)."""
     height, width = shape
     angle = np.linspace(0, 2 * np.pi, 96, endpoint=False)
-    radius = 0.8 + sum(rng.uniform(0, 0.35) / k * np.cos(k * angle + rng.uniform(0, 2 * np.pi)) for k in (2, 3, 4, 5))
+    radius = 0.8 + sum(
+        rng.uniform(0, 0.35) / k * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
+        for k in (2, 3, 4, 5)
+    )
     radius *= 0.46 / radius.max()
-    outline = np.stack([width * (0.5 + radius * np.cos(angle)), height * (0.5 + radius * np.sin(angle))], -1)
+    outline = np.stack(
+        [width * (0.5 + radius * np.cos(angle)), height * (0.5 + radius * np.sin(angle))], -1
+    )
     return _fill(rng, shape, outline)
 
 
@@ -395,7 +486,9 @@ def _half_plane(rng, shape):
     """Everything below a wavy line, turned to a random side."""
     height, width = shape
     x = np.linspace(-0.5, 1.5, 64)
-    y = rng.uniform(0.55, 0.8) + sum(rng.uniform(0, 0.08) * np.sin(2 * np.pi * k * x + rng.uniform(0, 6.3)) for k in (1, 2))
+    y = rng.uniform(0.55, 0.8) + sum(
+        rng.uniform(0, 0.08) * np.sin(2 * np.pi * k * x + rng.uniform(0, 6.3)) for k in (1, 2)
+    )
     outline = np.stack([np.r_[x, 1.5, -0.5] * width, np.r_[y, 3, 3] * height], -1)
     mask = _fill(rng, shape, outline)
     turned = np.rot90(mask, rng.integers(4))

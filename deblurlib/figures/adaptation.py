@@ -27,10 +27,20 @@ def maps_beside_pictures(pictures: dict, columns: dict, width: float = 8.5):
         for column, maps in alike:
             for axis, shown in zip(axes[:, column], maps, strict=True):
                 low = -highest if signed else 0
-                cmap = plt.get_cmap(DIVERGING if signed else SEQUENTIAL, 25)  # steps, which a small file keeps without noise
+                cmap = plt.get_cmap(
+                    DIVERGING if signed else SEQUENTIAL, 25
+                )  # steps, which a small file keeps without noise
                 image = axis.imshow(shown, cmap=cmap, vmin=low, vmax=highest)
         lower = [axes[-1, column] for column, _ in alike]
-        figure.colorbar(image, ax=lower, label=unit, location="bottom", shrink=0.85 / len(alike), aspect=14, pad=0.03)
+        figure.colorbar(
+            image,
+            ax=lower,
+            label=unit,
+            location="bottom",
+            shrink=0.85 / len(alike),
+            aspect=14,
+            pad=0.03,
+        )
     for axis, label in zip(axes[0, 1:], columns, strict=True):
         axis.set_title(label, fontsize=8)
     for axis in axes[1:, 1:].flat:
@@ -71,10 +81,19 @@ def overview_and_crops(rows: list, width: float = 8.0):
     rows: (picture, (top, left, height, width), {title: version}) of each line.
     """
     columns = 1 + max(len(versions) for _, _, versions in rows)
-    figure, axes = plt.subplots(len(rows), columns, figsize=(width, len(rows) * (width / columns + 0.35)), squeeze=False)
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=(width, len(rows) * (width / columns + 0.35)), squeeze=False
+    )
     for line, (picture, (top, left, height, length), versions) in zip(axes, rows, strict=True):
         line[0].imshow(as_picture(picture))
-        frame = plt.Rectangle((left - 0.5, top - 0.5), length, height, fill=False, edgecolor=COLOURS["yellow"], linewidth=2)
+        frame = plt.Rectangle(
+            (left - 0.5, top - 0.5),
+            length,
+            height,
+            fill=False,
+            edgecolor=COLOURS["yellow"],
+            linewidth=2,
+        )
         line[0].add_patch(frame)
         for axis, (title, version) in zip(line[1:], versions.items(), strict=False):
             axis.imshow(as_picture(version)[top : top + height, left : left + length])
@@ -87,7 +106,9 @@ def overview_and_crops(rows: list, width: float = 8.0):
 def worst_window(output, target, side: int) -> tuple[int, int, int, int]:
     """(top, left, side, side) of the window with the largest squared error between two pictures, to the nearest 4 pixels."""
     error = ((as_picture(output) - as_picture(target)) ** 2).sum(-1)
-    total = np.pad(error.cumsum(0).cumsum(1), ((1, 0), (1, 0)))  # sums of all rectangles at the top left
+    total = np.pad(
+        error.cumsum(0).cumsum(1), ((1, 0), (1, 0))
+    )  # sums of all rectangles at the top left
     sums = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
     top, left = np.unravel_index(sums[::4, ::4].argmax(), sums[::4, ::4].shape)
     return 4 * int(top), 4 * int(left), side, side
@@ -103,10 +124,22 @@ def accuracy_against_time(table, ours: str, bounds: dict, width: float = 8.0):
     table = table.dropna(subset="runtime_ms").reset_index(drop=True)
     mine = table.model.str.startswith(ours)
     for chosen, colour, marker in ((~mine, "blue", "o"), (mine, "vermilion", "D")):
-        axis.plot(table.runtime_ms[chosen], table.psnr_db[chosen], marker, color=COLOURS[colour], markersize=5)
+        axis.plot(
+            table.runtime_ms[chosen],
+            table.psnr_db[chosen],
+            marker,
+            color=COLOURS[colour],
+            markersize=5,
+        )
     for model, milliseconds in bounds.items():
         row = table[table.model == model].iloc[0]
-        axis.plot([row.runtime_ms, milliseconds], [row.psnr_db] * 2, "-|", color=COLOURS["vermilion"], markersize=9)
+        axis.plot(
+            [row.runtime_ms, milliseconds],
+            [row.psnr_db] * 2,
+            "-|",
+            color=COLOURS["vermilion"],
+            markersize=9,
+        )
     for chosen, factor, side in ((~mine, 1.2, "left"), (mine, 1 / 1.2, "right")):
         labelled = table[chosen].sort_values("psnr_db")
         heights = _spread(labelled.psnr_db.to_numpy(), 0.3)

@@ -13,20 +13,55 @@ def network(stages, skips=(), width: float = 11.0):
     stages: a table with the columns name (may break lines), in, out, scale (a power of two), parameters and kind (its colour).
     """
     stages = stages.reset_index(drop=True)
-    colours = dict(zip(stages.kind.unique(), ("blue", "orange", "vermilion", "green", "purple"), strict=False))
+    colours = dict(
+        zip(stages.kind.unique(), ("blue", "orange", "vermilion", "green", "purple"), strict=False)
+    )
     level = np.log2(stages.scale.to_numpy(float)) * 1.7
-    figure, axis = plt.subplots(figsize=(width, width * (level.max() + 2.1) / (len(stages) + 1.2) * 0.72))
+    figure, axis = plt.subplots(
+        figsize=(width, width * (level.max() + 2.1) / (len(stages) + 1.2) * 0.72)
+    )
     for i, stage in stages.iterrows():
-        _box(axis, i, level[i], f"{stage['name']}\n{stage['in']}→{stage.out}", COLOURS[colours[stage.kind]])
-        axis.text(i, level[i] + 0.62, _short(stage.parameters), ha="center", va="center", fontsize=7, color="0.4")
+        _box(
+            axis,
+            i,
+            level[i],
+            f"{stage['name']}\n{stage['in']}→{stage.out}",
+            COLOURS[colours[stage.kind]],
+        )
+        axis.text(
+            i,
+            level[i] + 0.62,
+            _short(stage.parameters),
+            ha="center",
+            va="center",
+            fontsize=7,
+            color="0.4",
+        )
         if i:
             _arrow(axis, (i - 1 + 0.44, level[i - 1]), (i - 0.44, level[i]))
     for a, b in skips:
-        _arrow(axis, (a + 0.1, level[a] - 0.45), (b - 0.1, level[b] - 0.45), connectionstyle="arc3,rad=-0.06", linestyle="--")
+        _arrow(
+            axis,
+            (a + 0.1, level[a] - 0.45),
+            (b - 0.1, level[b] - 0.45),
+            connectionstyle="arc3,rad=-0.06",
+            linestyle="--",
+        )
     for scale in sorted(stages.scale.unique()):
-        axis.text(-1.05, np.log2(scale) * 1.7, f"1/{scale}" if scale > 1 else "full", va="center", ha="center", color="0.3")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[colour], alpha=0.3) for colour in colours.values()]
-    axis.legend(handles, list(colours), loc="upper left", bbox_to_anchor=(0.05, 1.0), ncols=len(colours))
+        axis.text(
+            -1.05,
+            np.log2(scale) * 1.7,
+            f"1/{scale}" if scale > 1 else "full",
+            va="center",
+            ha="center",
+            color="0.3",
+        )
+    handles = [
+        plt.Rectangle((0, 0), 1, 1, color=COLOURS[colour], alpha=0.3) for colour in colours.values()
+    ]
+    axis.legend(
+        handles, list(colours), loc="upper left", bbox_to_anchor=(0.05, 1.0), ncols=len(colours)
+    )
     axis.set(xlim=(-1.4, len(stages) - 0.4), ylim=(level.max() + 0.9, -1.2))
     axis.axis("off")
     return figure
@@ -41,8 +76,14 @@ def dense_module(wiring: dict, offset: np.ndarray, picture, place, stride: int, 
     figure, axes = plt.subplots(1, 3, figsize=(width, width * 0.3), width_ratios=(1.25, 1, 0.8))
     _wiring(axes[0], wiring)
     pairs = offset.reshape(3, 3, 2, *offset.shape[1:])
-    tensor = np.concatenate([np.concatenate([np.pad(p, 1, constant_values=np.nan) for p in row.reshape(6, *offset.shape[1:])], 1)
-                             for row in pairs])  # fmt: skip
+    tensor = np.concatenate(
+        [
+            np.concatenate(
+                [np.pad(p, 1, constant_values=np.nan) for p in row.reshape(6, *offset.shape[1:])], 1
+            )
+            for row in pairs
+        ]
+    )
     limit = max(np.percentile(np.abs(offset), 99.5), 1e-6)
     image = axes[1].imshow(tensor, cmap=DIVERGING, vmin=-limit, vmax=limit)
     axes[1].set_title("offset tensor: dy, dx of nine taps")
@@ -55,8 +96,24 @@ def dense_module(wiring: dict, offset: np.ndarray, picture, place, stride: int, 
 def attention_tensors(shapes: dict, width: float = 8.5):
     """Self-attention as tensors and products; shapes: {"A": (C, h, w), "B": …, "C": …, "D": …, "S": (N, N), "R": …, "E": …}."""
     text = {name: f"{name}\n" + " × ".join(map(str, shape)) for name, shape in shapes.items()}
-    at = {"A": (0, 1), "C": (2, 0), "B": (2, 1), "D": (2, 2), "S": (4.2, 0.5), "R": (5.9, 1.5), "E": (7.6, 1)}
-    role = {"A": "features", "C": "query", "B": "key", "D": "value", "S": "attention map", "R": "gathered", "E": "result"}
+    at = {
+        "A": (0, 1),
+        "C": (2, 0),
+        "B": (2, 1),
+        "D": (2, 2),
+        "S": (4.2, 0.5),
+        "R": (5.9, 1.5),
+        "E": (7.6, 1),
+    }
+    role = {
+        "A": "features",
+        "C": "query",
+        "B": "key",
+        "D": "value",
+        "S": "attention map",
+        "R": "gathered",
+        "E": "result",
+    }
     figure, axis = plt.subplots(figsize=(width, width * 0.36))
     for name, (x, y) in at.items():
         colour = COLOURS["orange" if name == "S" else "vermilion" if name == "R" else "blue"]
@@ -66,7 +123,14 @@ def attention_tensors(shapes: dict, width: float = 8.5):
         _arrow(axis, (at[a][0] + 0.62, at[a][1]), (at[b][0] - 0.62, at[b][1]))
     for label, x, y in (("$W_c$", 1.05, 0.26), ("$W_b$", 1.05, 0.88), ("$W_d$", 0.98, 1.68)):
         axis.text(x, y, label, ha="right", va="center", fontsize=9)
-    axis.text(4.2, 0.98, "$S=\\mathrm{softmax}(C^{\\top}B)$\neach row sums to 1", ha="center", va="center", fontsize=9)
+    axis.text(
+        4.2,
+        0.98,
+        "$S=\\mathrm{softmax}(C^{\\top}B)$\neach row sums to 1",
+        ha="center",
+        va="center",
+        fontsize=9,
+    )
     axis.text(5.9, 1.9, "$R=D\\,S^{\\top}$", ha="center", va="center", fontsize=9)
     axis.plot([0, 0, 7.6], [1.27, 2.5, 2.5], color="0.35", linestyle="--", linewidth=1)
     _arrow(axis, (7.6, 2.5), (7.6, 1.27), linestyle="--")
@@ -80,11 +144,30 @@ def _wiring(axis, wiring):
     names = list(wiring)
     for i, (name, channels) in enumerate(wiring.items()):
         last = i == len(names) - 1
-        _box(axis, i, 0, f"{name}\n{channels}", COLOURS["green" if last else "vermilion"], (0.78, 0.62))
+        _box(
+            axis,
+            i,
+            0,
+            f"{name}\n{channels}",
+            COLOURS["green" if last else "vermilion"],
+            (0.78, 0.62),
+        )
         for j in range(i):
-            _arrow(axis, (j + 0.1, 0.36), (i - 0.1, 0.36), connectionstyle=f"arc3,rad={0.5 if i - j > 1 else 0.9}", alpha=0.55)
-    axis.text((len(names) - 1) / 2, -0.75, "each reads the input and all before it;\nbelow a name: channels that it reads",
-              ha="center", fontsize=8, color="0.3")  # fmt: skip
+            _arrow(
+                axis,
+                (j + 0.1, 0.36),
+                (i - 0.1, 0.36),
+                connectionstyle=f"arc3,rad={0.5 if i - j > 1 else 0.9}",
+                alpha=0.55,
+            )
+    axis.text(
+        (len(names) - 1) / 2,
+        -0.75,
+        "each reads the input and all before it;\nbelow a name: channels that it reads",
+        ha="center",
+        fontsize=8,
+        color="0.3",
+    )
     axis.set(xlim=(-0.7, len(names) - 0.3), ylim=(2.2, -1.6), title="a dense module")
     axis.axis("off")
 
@@ -96,23 +179,44 @@ def _taps(axis, pairs, picture, place, stride):
     for (i, j), (down, right) in zip(np.ndindex(3, 3), pairs, strict=True):
         x, y = column + stride * (j - 1), row + stride * (i - 1)
         axis.plot(x, y, "o", color=COLOURS["black"], markersize=3)
-        style = {"arrowstyle": "->", "color": COLOURS["vermilion"], "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
+        style = {
+            "arrowstyle": "->",
+            "color": COLOURS["vermilion"],
+            "linewidth": 1.5,
+            "shrinkA": 0,
+            "shrinkB": 0,
+        }
         axis.annotate("", (x + stride * right, y + stride * down), (x, y), arrowprops=style)
     reach = stride * max(3.0, 1.5 + np.abs(pairs).max())
-    axis.set(xlim=(column - reach, column + reach), ylim=(row + reach, row - reach), title="nine taps, moved")
+    axis.set(
+        xlim=(column - reach, column + reach),
+        ylim=(row + reach, row - reach),
+        title="nine taps, moved",
+    )
     axis.axis("off")
 
 
 def _box(axis, x, y, text, colour, size=(0.88, 0.84), fontsize=7):
     corner = x - size[0] / 2, y - size[1] / 2
-    style = {"boxstyle": "round,pad=0,rounding_size=0.08", "facecolor": (*plt.matplotlib.colors.to_rgb(colour), 0.25)}
+    style = {
+        "boxstyle": "round,pad=0,rounding_size=0.08",
+        "facecolor": (*plt.matplotlib.colors.to_rgb(colour), 0.25),
+    }
     axis.add_patch(FancyBboxPatch(corner, *size, edgecolor=colour, linewidth=1.2, **style))
     axis.text(x, y, text, ha="center", va="center", fontsize=fontsize, linespacing=1.25)
 
 
 def _arrow(axis, start, end, connectionstyle="arc3", linestyle="-", alpha=1.0):
-    style = {"arrowstyle": "->", "connectionstyle": connectionstyle, "linestyle": linestyle, "color": "0.35", "shrinkA": 0}
-    axis.annotate("", end, start, arrowprops={**style, "shrinkB": 0, "linewidth": 1, "alpha": alpha})
+    style = {
+        "arrowstyle": "->",
+        "connectionstyle": connectionstyle,
+        "linestyle": linestyle,
+        "color": "0.35",
+        "shrinkA": 0,
+    }
+    axis.annotate(
+        "", end, start, arrowprops={**style, "shrinkB": 0, "linewidth": 1, "alpha": alpha}
+    )
 
 
 def _short(count):

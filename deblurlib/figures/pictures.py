@@ -10,7 +10,11 @@ def pictures(named: dict, columns: int | None = None, width: float = 10.0, crop=
     """A grid of pictures under their titles; `crop` = (top, left, height, width) shows the same window of each."""
     columns = columns or min(len(named), 4)
     rows = -(-len(named) // columns)
-    window = np.s_[:, :] if crop is None else np.s_[crop[0] : crop[0] + crop[2], crop[1] : crop[1] + crop[3]]
+    window = (
+        np.s_[:, :]
+        if crop is None
+        else np.s_[crop[0] : crop[0] + crop[2], crop[1] : crop[1] + crop[3]]
+    )
     shown = {title: as_picture(picture)[window] for title, picture in named.items()}
     height, length = next(iter(shown.values())).shape[:2]
     size = (width, width / columns * rows * height / length + 0.35 * rows)
@@ -55,7 +59,9 @@ def magnitudes(named: dict, label: str, width: float = 10.0):
     """Maps (H, W) of a magnitude side by side, with one colour bar."""
     height, length = next(iter(named.values())).shape
     panel = width / len(named)
-    figure, axes = plt.subplots(1, len(named), figsize=(width, 0.9 * panel * height / length + 0.4), squeeze=False)
+    figure, axes = plt.subplots(
+        1, len(named), figsize=(width, 0.9 * panel * height / length + 0.4), squeeze=False
+    )
     highest = max(values.max() for values in named.values())
     for axis, (title, values) in zip(axes[0], named.items(), strict=True):
         image = axis.imshow(values, vmin=0, vmax=highest)

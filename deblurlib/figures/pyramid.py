@@ -15,13 +15,31 @@ def diagram(boxes: dict, arrows, width: float = 10.0, height: float = 2.6, **axe
     """
     figure, axis = plt.subplots(figsize=(width, height))
     frame = {"boxstyle": "round,pad=0.45", "facecolor": "#eef4fa", "edgecolor": COLOURS["blue"]}
-    drawn = {name: axis.text(*box, ha="center", va="center", fontsize=9, bbox=frame) for name, box in boxes.items()}
+    drawn = {
+        name: axis.text(*box, ha="center", va="center", fontsize=9, bbox=frame)
+        for name, box in boxes.items()
+    }
     for start, end, *bend in arrows:
-        style = {"arrowstyle": "-|>", "color": "0.35", "connectionstyle": f"arc3,rad={bend[0] if bend else 0}"}
-        patches = {"patchA": drawn[start].get_bbox_patch(), "patchB": drawn[end].get_bbox_patch(), "shrinkA": 1, "shrinkB": 1}
+        style = {
+            "arrowstyle": "-|>",
+            "color": "0.35",
+            "connectionstyle": f"arc3,rad={bend[0] if bend else 0}",
+        }
+        patches = {
+            "patchA": drawn[start].get_bbox_patch(),
+            "patchB": drawn[end].get_bbox_patch(),
+            "shrinkA": 1,
+            "shrinkB": 1,
+        }
         axis.annotate("", boxes[end][:2], boxes[start][:2], arrowprops={**style, **patches})
     xs, ys = np.transpose([box[:2] for box in boxes.values()])
-    axis.set(**{"xlim": (xs.min() - 0.6, xs.max() + 0.6), "ylim": (ys.min() - 0.6, ys.max() + 0.6), **axes})
+    axis.set(
+        **{
+            "xlim": (xs.min() - 0.6, xs.max() + 0.6),
+            "ylim": (ys.min() - 0.6, ys.max() + 0.6),
+            **axes,
+        }
+    )
     axis.axis("off")
     return figure
 
@@ -29,15 +47,24 @@ def diagram(boxes: dict, arrows, width: float = 10.0, height: float = 2.6, **axe
 def reach_grids(rows: dict, width: float = 8.0):
     """Fields (n, n) around a pixel, n odd, as grids of cells: row title -> {column title: field}; what is not zero is filled."""
     columns = list(next(iter(rows.values())))
-    figure, axes = plt.subplots(len(rows), len(columns), figsize=(width, width * len(rows) / len(columns) + 0.3), squeeze=False)
-    for line, (title, fields), colour in zip(axes, rows.items(), ("orange", "blue", "purple"), strict=False):
+    figure, axes = plt.subplots(
+        len(rows),
+        len(columns),
+        figsize=(width, width * len(rows) / len(columns) + 0.3),
+        squeeze=False,
+    )
+    for line, (title, fields), colour in zip(
+        axes, rows.items(), ("orange", "blue", "purple"), strict=False
+    ):
         for axis, column in zip(line, columns, strict=True):
             field = np.asarray(fields[column])
             edge = np.arange(len(field) + 1) - len(field) / 2
             axis.hlines(edge, edge[0], edge[-1], color="0.88", linewidth=0.5)
             axis.vlines(edge, edge[0], edge[-1], color="0.88", linewidth=0.5)
             for i, j in np.argwhere(field != 0):
-                axis.add_patch(plt.Rectangle((edge[j], edge[i]), 1, 1, color=COLOURS[colour], linewidth=0))
+                axis.add_patch(
+                    plt.Rectangle((edge[j], edge[i]), 1, 1, color=COLOURS[colour], linewidth=0)
+                )
             axis.plot(0, 0, "o", color="white", markeredgecolor="black", markersize=4)
             axis.set(aspect="equal", xlim=edge[[0, -1]], ylim=edge[[-1, 0]], xticks=[], yticks=[])
             axis.grid(False)
@@ -48,7 +75,16 @@ def reach_grids(rows: dict, width: float = 8.0):
     return figure
 
 
-def branch_points(picture, points, masks, spots: dict, titles, scale: int = 4, window: int = 26, width: float = 9.0):
+def branch_points(
+    picture,
+    points,
+    masks,
+    spots: dict,
+    titles,
+    scale: int = 4,
+    window: int = 26,
+    width: float = 9.0,
+):
     """Where the branches of one module read for some pixels: a row a spot, a column a branch, circles as large as their mask.
 
     points: (N, 2, 9, h, w) as (right, down) and masks: (N, 9, h, w), in feature pixels; feature pixel (i, j) sits on image
@@ -56,13 +92,28 @@ def branch_points(picture, points, masks, spots: dict, titles, scale: int = 4, w
     """
     grey = as_picture(picture)
     grey = 0.7 + 0.3 * (grey.mean(-1) if grey.ndim == 3 else grey)
-    figure, axes = plt.subplots(len(spots), len(points), figsize=(width, width * len(spots) / len(points) + 0.4), squeeze=False)
+    figure, axes = plt.subplots(
+        len(spots),
+        len(points),
+        figsize=(width, width * len(spots) / len(points) + 0.4),
+        squeeze=False,
+    )
     for line, (spot, (i, j)) in zip(axes, spots.items(), strict=True):
         for axis, xy, mask, colour in zip(line, points, masks, BRANCHES, strict=False):
             axis.imshow(grey, cmap="gray", vmin=0, vmax=1)
             x, y = scale * j + scale * xy[0, :, i, j], scale * i + scale * xy[1, :, i, j]
-            axis.scatter(x, y, 90 * mask[:, i, j] + 1, color=COLOURS[colour], edgecolor="white", linewidth=0.6)
-            axis.set(xlim=(scale * j - window, scale * j + window), ylim=(scale * i + window, scale * i - window))
+            axis.scatter(
+                x,
+                y,
+                90 * mask[:, i, j] + 1,
+                color=COLOURS[colour],
+                edgecolor="white",
+                linewidth=0.6,
+            )
+            axis.set(
+                xlim=(scale * j - window, scale * j + window),
+                ylim=(scale * i + window, scale * i - window),
+            )
             axis.set(xticks=[], yticks=[])
             axis.grid(False)
             axis.spines[:].set_visible(False)
@@ -75,7 +126,9 @@ def branch_points(picture, points, masks, spots: dict, titles, scale: int = 4, w
 def attention_maps(rows, titles, highest: float = 1.0, width: float = 10.0):
     """A line a scene: (picture, blur path in pixels, maps (N, h, w)), all maps at one scale from 0 to `highest`."""
     columns = 2 + len(rows[0][2])
-    figure, axes = plt.subplots(len(rows), columns, figsize=(width, width * len(rows) / columns + 0.5), squeeze=False)
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=(width, width * len(rows) / columns + 0.5), squeeze=False
+    )
     longest = max(extent.max() for _, extent, _ in rows)
     for line, (picture, extent, maps) in zip(axes, rows, strict=True):
         line[0].imshow(as_picture(picture))
@@ -86,8 +139,18 @@ def attention_maps(rows, titles, highest: float = 1.0, width: float = 10.0):
         axis.set_title(title)
     for axis in axes.flat:
         axis.axis("off")
-    figure.colorbar(path, ax=axes[-1, :2], location="bottom", label="pixels", shrink=0.8, aspect=25, pad=0.03)
-    figure.colorbar(attention, ax=axes[-1, 2:], location="bottom", label="attention", shrink=0.8, aspect=50, pad=0.03)
+    figure.colorbar(
+        path, ax=axes[-1, :2], location="bottom", label="pixels", shrink=0.8, aspect=25, pad=0.03
+    )
+    figure.colorbar(
+        attention,
+        ax=axes[-1, 2:],
+        location="bottom",
+        label="attention",
+        shrink=0.8,
+        aspect=50,
+        pad=0.03,
+    )
     return figure
 
 

@@ -11,12 +11,26 @@ def descent(loss, path: np.ndarray, marks=(), width: float = 5.5):
     figure, axis = plt.subplots(figsize=(width, 0.8 * width))
     alpha, beta = np.meshgrid(np.linspace(-0.1, 1.1, 121), np.linspace(-0.1, 1.1, 121))
     levels = np.geomspace(1e-4, 1, 9)
-    lines = axis.contourf(alpha, beta, np.maximum(loss(alpha, beta), levels[0]), levels, norm="log", alpha=0.75)
+    lines = axis.contourf(
+        alpha, beta, np.maximum(loss(alpha, beta), levels[0]), levels, norm="log", alpha=0.75
+    )
     axis.plot(*path.T, color="white", linewidth=2)
-    axis.plot(*path[list(marks)].T, "o", color="white", markeredgecolor="black", markersize=7, linestyle="none")
+    axis.plot(
+        *path[list(marks)].T,
+        "o",
+        color="white",
+        markeredgecolor="black",
+        markersize=7,
+        linestyle="none",
+    )
     for step in marks:
         axis.annotate(f"step {step}", path[step], (8, 4), textcoords="offset points", color="white")
-    star = {"color": COLOURS["vermilion"], "markeredgecolor": "white", "markersize": 18, "linestyle": "none"}
+    star = {
+        "color": COLOURS["vermilion"],
+        "markeredgecolor": "white",
+        "markersize": 18,
+        "linestyle": "none",
+    }
     axis.plot(1, 0, "*", label="the copy: loss 0", **star)
     axis.grid(False)
     axis.set(xlabel="weight of the blurry picture, α", ylabel="weight of the sharp picture, β")
@@ -56,7 +70,9 @@ def local_filters(filters: list, spots: dict, width: float = 9.0):
         row[0].set_ylabel(title, fontsize=9)
         for axis, taps in zip(row, filters, strict=True):
             scale = height // taps.shape[-2]
-            image = axis.imshow(np.asarray(taps[:, i // scale, j // scale]).reshape(3, 3), vmin=0, vmax=highest)
+            image = axis.imshow(
+                np.asarray(taps[:, i // scale, j // scale]).reshape(3, 3), vmin=0, vmax=highest
+            )
             axis.set(xticks=[], yticks=[])
             axis.grid(False)
             axis.spines[:].set_visible(False)

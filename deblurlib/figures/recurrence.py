@@ -11,7 +11,9 @@ def receptive_fields(named: dict, decades: int = 8, width: float = 10.0):
 
     Grey pixels are exactly zero; titles count the others, of all pixels. decades: how far down the scale reaches.
     """
-    figure, axes = plt.subplots(1, len(named), figsize=(width, width / len(named) + 0.4), squeeze=False)
+    figure, axes = plt.subplots(
+        1, len(named), figsize=(width, width / len(named) + 0.4), squeeze=False
+    )
     colours = plt.get_cmap(SEQUENTIAL).with_extremes(bad="0.82")
     for axis, (title, field) in zip(axes[0], named.items(), strict=True):
         seen = np.ma.masked_equal(field, 0)
@@ -27,22 +29,40 @@ def reach(picture, place, fields: dict, decades: int = 6, width: float = 9.0):
 
     Titles tell how many pixels hold nine tenths of the sum; grey pixels are exactly zero.
     """
-    figure, axes = plt.subplots(1, len(fields) + 1, figsize=(width, width / (len(fields) + 1) + 0.3))
+    figure, axes = plt.subplots(
+        1, len(fields) + 1, figsize=(width, width / (len(fields) + 1) + 0.3)
+    )
     axes[0].imshow(as_picture(picture))
     axes[0].set_title("input\n")
-    colours, highest = plt.get_cmap(SEQUENTIAL).with_extremes(bad="0.82"), max(field.max() for field in fields.values())
+    colours, highest = (
+        plt.get_cmap(SEQUENTIAL).with_extremes(bad="0.82"),
+        max(field.max() for field in fields.values()),
+    )
     for axis, (title, field) in zip(axes[1:], fields.items(), strict=True):
-        image = axis.imshow(np.ma.log10(np.ma.masked_equal(field, 0) / highest), cmap=colours, vmin=-decades, vmax=0)
+        image = axis.imshow(
+            np.ma.log10(np.ma.masked_equal(field, 0) / highest), cmap=colours, vmin=-decades, vmax=0
+        )
         largest_first = np.sort(field, axis=None)[::-1].cumsum()
-        axis.set_title(f"{title}\n90 % in {1 + np.searchsorted(largest_first, 0.9 * field.sum())} pixels")
+        axis.set_title(
+            f"{title}\n90 % in {1 + np.searchsorted(largest_first, 0.9 * field.sum())} pixels"
+        )
     for axis in axes:
-        axis.plot(place[1], place[0], "+", color=COLOURS["vermilion"], markersize=12, markeredgewidth=2)
+        axis.plot(
+            place[1], place[0], "+", color=COLOURS["vermilion"], markersize=12, markeredgewidth=2
+        )
         axis.axis("off")
     figure.colorbar(image, ax=axes[1:], label="log10 of the gradient", shrink=0.7)
     return figure
 
 
-def signed_maps(named: dict, beside: dict | None = None, limit: float = 1.0, label: str = "", columns=None, width: float = 10.0):
+def signed_maps(
+    named: dict,
+    beside: dict | None = None,
+    limit: float = 1.0,
+    label: str = "",
+    columns=None,
+    width: float = 10.0,
+):
     """Maps (H, W) of a signed quantity on one scale from -limit to limit, after the pictures `beside` them."""
     beside = beside or {}
     columns = columns or len(beside) + len(named)
@@ -76,24 +96,58 @@ def svrnn(table, width: float = 10.0):
             is_conv = name.startswith("conv")
             colour = "sky" if is_conv else "orange" if name.startswith("rnn") else "yellow"
             wide = 0.66 if is_conv or name.startswith("rnn") else 0.3
-            axis.add_patch(plt.Rectangle((x - wide / 2, base - height / 2), wide, height, color=COLOURS[colour], alpha=0.75))
-            axis.text(x, base, f"{row['channel']:.0f}" if row["channel"] == row["channel"] else "", ha="center", va="center")
-            axis.text(x, base - height / 2 - 0.08, name, ha="center", va="top", fontsize=7, rotation=0 if above > 0 else 30)
+            axis.add_patch(
+                plt.Rectangle(
+                    (x - wide / 2, base - height / 2),
+                    wide,
+                    height,
+                    color=COLOURS[colour],
+                    alpha=0.75,
+                )
+            )
+            axis.text(
+                x,
+                base,
+                f"{row['channel']:.0f}" if row["channel"] == row["channel"] else "",
+                ha="center",
+                va="center",
+            )
+            axis.text(
+                x,
+                base - height / 2 - 0.08,
+                name,
+                ha="center",
+                va="top",
+                fontsize=7,
+                rotation=0 if above > 0 else 30,
+            )
         for i, row in enumerate(path):
             if isinstance(row["concatenate"], str):
                 start, end = ends[row["concatenate"]], ends[path[i + 1]["layer"]]
-                arc = {"arrowstyle": "->", "color": COLOURS["vermilion"], "connectionstyle": "arc3,rad=-0.15", "linewidth": 1.4}
+                arc = {
+                    "arrowstyle": "->",
+                    "color": COLOURS["vermilion"],
+                    "connectionstyle": "arc3,rad=-0.15",
+                    "linewidth": 1.4,
+                }
                 axis.annotate("", (end[0], end[1]), (start[0], start[1]), arrowprops=arc)
     x, top, _ = ends["conv16"]
     bus = 1.95
     places = [ends[f"rnn{k}"] for k in (1, 2, 3, 4)]
     axis.plot([x, x, places[0][0]], [top, bus, bus], color="0.3", linewidth=1.2)
     for place, _, bottom in places:
-        axis.annotate("", (place, bottom - 0.32), (place, bus), arrowprops={"arrowstyle": "->", "color": "0.3"})
+        axis.annotate(
+            "",
+            (place, bottom - 0.32),
+            (place, bus),
+            arrowprops={"arrowstyle": "->", "color": "0.3"},
+        )
     axis.text((places[0][0] + places[1][0]) / 2, bus + 0.1, "weights p", ha="center", color="0.3")
     for name in ("conv1", "conv3"):
         middle = (ends[name][1] + ends[name][2]) / 2
-        axis.annotate("", (-0.35, middle), (-1.1, 1.75), arrowprops={"arrowstyle": "->", "color": "0.3"})
+        axis.annotate(
+            "", (-0.35, middle), (-1.1, 1.75), arrowprops={"arrowstyle": "->", "color": "0.3"}
+        )
     axis.text(-1.3, 1.75, "blurry", ha="center", va="center", rotation=90, color="0.3")
     axis.text(last + 0.5, 3.4, "restored", va="center", rotation=90, color="0.3")
     axis.set(xlim=(-1.6, last + 1.1), ylim=(-1.6, 5.6))

@@ -10,10 +10,23 @@ def distance_error(error: np.ndarray, reach: float, end: np.ndarray, width: floa
     """A signed error over the plane [-reach, reach]^2 around the segment from the origin to `end` = (right, down)."""
     figure, axis = plt.subplots(figsize=(width, width * 0.85))
     limit = np.nanmax(np.abs(error))
-    image = axis.imshow(error, cmap=DIVERGING, vmin=-limit, vmax=limit, extent=(-reach, reach, reach, -reach))
-    axis.plot([0, end[0]], [0, end[1]], color=COLOURS["black"], linewidth=3, solid_capstyle="round", label="flow segment")
+    image = axis.imshow(
+        error, cmap=DIVERGING, vmin=-limit, vmax=limit, extent=(-reach, reach, reach, -reach)
+    )
+    axis.plot(
+        [0, end[0]],
+        [0, end[1]],
+        color=COLOURS["black"],
+        linewidth=3,
+        solid_capstyle="round",
+        label="flow segment",
+    )
     axis.grid(False)
-    axis.set(xlabel="x: pixels right", ylabel="y: pixels down", title="printed minus true distance of a point at (x, y)")
+    axis.set(
+        xlabel="x: pixels right",
+        ylabel="y: pixels down",
+        title="printed minus true distance of a point at (x, y)",
+    )
     axis.legend(loc="lower left")
     figure.colorbar(image, label="pixels")
     return figure
@@ -21,18 +34,31 @@ def distance_error(error: np.ndarray, reach: float, end: np.ndarray, width: floa
 
 def point_clouds(clouds: dict, ends, width: float = 8.0):
     """Sampling points (2, n) as (right, down) around a pixel, over the segments from it to each of `ends`."""
-    figure, axes = plt.subplots(1, len(clouds), figsize=(width, width / len(clouds)), sharex=True, sharey=True)
+    figure, axes = plt.subplots(
+        1, len(clouds), figsize=(width, width / len(clouds)), sharex=True, sharey=True
+    )
     for axis, (title, points) in zip(np.atleast_1d(axes), clouds.items(), strict=True):
         for end in ends:
-            axis.plot([0, end[0]], [0, end[1]], color=COLOURS["orange"], linewidth=6, alpha=0.5, solid_capstyle="round")
+            axis.plot(
+                [0, end[0]],
+                [0, end[1]],
+                color=COLOURS["orange"],
+                linewidth=6,
+                alpha=0.5,
+                solid_capstyle="round",
+            )
         axis.plot(*points, "o", color=COLOURS["blue"], markersize=5)
         axis.set(title=title, xlabel="feature pixels right", aspect="equal")
     reach = 1.15 * max(np.abs(ends).max(), *(np.abs(points).max() for points in clouds.values()))
-    np.atleast_1d(axes)[0].set(ylabel="feature pixels down", xlim=(-reach, reach), ylim=(reach, -reach))
+    np.atleast_1d(axes)[0].set(
+        ylabel="feature pixels down", xlim=(-reach, reach), ylim=(reach, -reach)
+    )
     return figure
 
 
-def sampling_points(picture, points: np.ndarray, flows, spots: dict, window: int = 28, width: float = 9.0):
+def sampling_points(
+    picture, points: np.ndarray, flows, spots: dict, window: int = 28, width: float = 9.0
+):
     """Where a deformable layer at half resolution reads for some pixels, over the picture and its two flow segments.
 
     points: (2, n, h, w), (right, down) in feature pixels; flows: two of (h, w, 2) in feature pixels; spots: title -> (row,
@@ -43,11 +69,30 @@ def sampling_points(picture, points: np.ndarray, flows, spots: dict, window: int
         axis.imshow(as_picture(picture))
         for flow, label in zip(flows, ("flow to previous and next", None), strict=True):
             u, v = 2 * flow[i, j]
-            axis.plot([2 * j, 2 * j + u], [2 * i, 2 * i + v], color=COLOURS["orange"], linewidth=5, alpha=0.8, label=label)
+            axis.plot(
+                [2 * j, 2 * j + u],
+                [2 * i, 2 * i + v],
+                color=COLOURS["orange"],
+                linewidth=5,
+                alpha=0.8,
+                label=label,
+            )
         x, y = 2 * j + 2 * points[0, :, i, j], 2 * i + 2 * points[1, :, i, j]
-        axis.plot(x, y, "o", color=COLOURS["sky"], markeredgecolor="black", markersize=6, label="sampling points")
+        axis.plot(
+            x,
+            y,
+            "o",
+            color=COLOURS["sky"],
+            markeredgecolor="black",
+            markersize=6,
+            label="sampling points",
+        )
         axis.plot(2 * j, 2 * i, "+", color="white", markersize=12, markeredgewidth=2)
-        axis.set(title=title, xlim=(2 * j - window, 2 * j + window), ylim=(2 * i + window, 2 * i - window))
+        axis.set(
+            title=title,
+            xlim=(2 * j - window, 2 * j + window),
+            ylim=(2 * i + window, 2 * i - window),
+        )
         axis.axis("off")
     np.atleast_1d(axes)[0].legend(loc="upper left", frameon=True, fontsize=8)
     return figure

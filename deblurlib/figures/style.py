@@ -7,22 +7,39 @@ import numpy as np
 
 # Okabe and Ito's colours, told apart by readers with any form of colour vision
 COLOURS = {
-    "blue": "#0072B2", "orange": "#E69F00", "green": "#009E73", "vermilion": "#D55E00",
-    "purple": "#CC79A7", "sky": "#56B4E9", "yellow": "#F0E442", "black": "#000000",
-}  # fmt: skip
+    "blue": "#0072B2",
+    "orange": "#E69F00",
+    "green": "#009E73",
+    "vermilion": "#D55E00",
+    "purple": "#CC79A7",
+    "sky": "#56B4E9",
+    "yellow": "#F0E442",
+    "black": "#000000",
+}
 SEQUENTIAL = "cividis"  # for magnitudes
 DIVERGING = "RdBu_r"  # for signed values around zero
 
 
 def use_style() -> None:
     """Set matplotlib's defaults for this book."""
-    plt.rcParams.update({
-        "figure.dpi": 80, "savefig.dpi": 100, "figure.constrained_layout.use": True,
-        "font.size": 10, "axes.titlesize": 11, "axes.titlelocation": "left", "axes.spines.top": False,
-        "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "legend.frameon": False,
-        "axes.prop_cycle": plt.cycler(color=[c for n, c in COLOURS.items() if n != "yellow"]),
-        "image.interpolation": "nearest", "image.cmap": SEQUENTIAL,
-    })  # fmt: skip
+    plt.rcParams.update(
+        {
+            "figure.dpi": 80,
+            "savefig.dpi": 100,
+            "figure.constrained_layout.use": True,
+            "font.size": 10,
+            "axes.titlesize": 11,
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "legend.frameon": False,
+            "axes.prop_cycle": plt.cycler(color=[c for n, c in COLOURS.items() if n != "yellow"]),
+            "image.interpolation": "nearest",
+            "image.cmap": SEQUENTIAL,
+        }
+    )
 
 
 def as_png(figure) -> bytes:
@@ -39,7 +56,9 @@ def show(figure) -> None:
     from PIL import Image as Picture
 
     full = Picture.open(io.BytesIO(as_png(figure))).convert("RGB")
-    palette = full.quantize(128, method=Picture.Quantize.MAXCOVERAGE, kmeans=4)  # k-means: 8 dB nearer to the full figure
+    palette = full.quantize(
+        128, method=Picture.Quantize.MAXCOVERAGE, kmeans=4
+    )  # k-means: 8 dB nearer to the full figure
     few = full.quantize(palette=palette, dither=Picture.Dither.NONE)
     colours = np.array(few.getpalette()).reshape(-1, 3)
     colours[few.getpixel((0, 0))] = 255  # the paper stays white
@@ -50,7 +69,11 @@ def show(figure) -> None:
 
 def as_picture(picture) -> np.ndarray:
     """A tensor or array as (H, W, 3) or (H, W), clipped to [0, 1]."""
-    array = picture.detach().cpu().float().numpy() if hasattr(picture, "detach") else np.asarray(picture, dtype=np.float32)
+    array = (
+        picture.detach().cpu().float().numpy()
+        if hasattr(picture, "detach")
+        else np.asarray(picture, dtype=np.float32)
+    )
     if array.ndim == 4:
         array = array[0]
     if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[-1] not in (1, 3):

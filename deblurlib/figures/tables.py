@@ -12,15 +12,33 @@ def differences(rows, estimates, intervals, printed, against: str, width: float 
 
     rows: names from top to bottom; estimates, printed: dB, NaN where there is none; intervals: (low, high) a row.
     """
-    estimates, printed, places = np.asarray(estimates, float), np.asarray(printed, float), np.arange(len(rows))
+    estimates, printed, places = (
+        np.asarray(estimates, float),
+        np.asarray(printed, float),
+        np.arange(len(rows)),
+    )
     low, high = np.asarray(intervals, float).T
     figure, axis = plt.subplots(figsize=(width, 0.36 * len(rows) + 1.3))
     axis.axvline(0, color="0.4", linewidth=1)
     error = np.abs([estimates - low, high - estimates])
-    axis.errorbar(estimates, places, xerr=error, fmt="o", color=COLOURS["blue"], capsize=3, label="measured here, 95 % interval")
+    axis.errorbar(
+        estimates,
+        places,
+        xerr=error,
+        fmt="o",
+        color=COLOURS["blue"],
+        capsize=3,
+        label="measured here, 95 % interval",
+    )
     if np.isfinite(printed).any():
         axis.plot(
-            printed, places, "D", color=COLOURS["vermilion"], markerfacecolor="none", markersize=7, label="printed, on GoPro"
+            printed,
+            places,
+            "D",
+            color=COLOURS["vermilion"],
+            markerfacecolor="none",
+            markersize=7,
+            label="printed, on GoPro",
         )
     axis.set_yticks(places, rows)
     axis.set(xlabel=f"PSNR minus that of {against}, in dB", ylim=(len(rows) - 0.5, -0.5))
@@ -38,14 +56,38 @@ def correlations_with_controls(table, names, width: float = 8.5):
     figure, axis = plt.subplots(figsize=(width, 0.42 * len(table) + 1.3))
     axis.axvline(0, color="0.4", linewidth=1)
     axis.barh(
-        places, table["chance high"] - table["chance low"], left=table["chance low"], height=0.7, color="0.88", label="chance"
+        places,
+        table["chance high"] - table["chance low"],
+        left=table["chance low"],
+        height=0.7,
+        color="0.88",
+        label="chance",
     )
     error = np.abs([table.rho - table.low, table.high - table.rho])
-    axis.errorbar(table.rho, places, xerr=error, fmt="o", color=COLOURS["blue"], capsize=3, label="trained, blurry picture")
-    for column, marker, label in (("given edges", "s", "given edges"), ("sharp", "o", "on the sharp picture"),
-                                  ("untrained", "x", "untrained network")):  # fmt: skip
+    axis.errorbar(
+        table.rho,
+        places,
+        xerr=error,
+        fmt="o",
+        color=COLOURS["blue"],
+        capsize=3,
+        label="trained, blurry picture",
+    )
+    for column, marker, label in (
+        ("given edges", "s", "given edges"),
+        ("sharp", "o", "on the sharp picture"),
+        ("untrained", "x", "untrained network"),
+    ):
         style = {"markerfacecolor": "none"} if marker != "x" else {}
-        axis.plot(table[column], places, marker, color=COLOURS["vermilion"], markersize=7, label=label, **style)
+        axis.plot(
+            table[column],
+            places,
+            marker,
+            color=COLOURS["vermilion"],
+            markersize=7,
+            label=label,
+            **style,
+        )
     axis.set_yticks(places, names)
     axis.invert_yaxis()
     axis.set(xlabel="rank correlation with the exact blur path, within scenes")
@@ -60,9 +102,16 @@ def stacked_counts(table, xlabel: str, width: float = 8.5):
     shades = plt.get_cmap(SEQUENTIAL)(np.linspace(0.95, 0.05, len(table.columns)))
     for column, shade in zip(table.columns, shades, strict=True):
         values = table[column].to_numpy(float)
-        bars = axis.barh(list(table.index), values, left=left, color=shade, label=column, edgecolor="white")
+        bars = axis.barh(
+            list(table.index), values, left=left, color=shade, label=column, edgecolor="white"
+        )
         labels = [f"{value:.0f}" if value else "" for value in values]
-        axis.bar_label(bars, labels, label_type="center", color="black" if np.mean(shade[:3]) > 0.5 else "white")
+        axis.bar_label(
+            bars,
+            labels,
+            label_type="center",
+            color="black" if np.mean(shade[:3]) > 0.5 else "white",
+        )
         left += values
     axis.invert_yaxis()
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -76,8 +125,12 @@ def printed_against_bound(bounds, width: float = 7.5):
     """The least time that a card needs (bar) and the printed one (diamond): columns network, card, bound ms, printed ms."""
     figure, axis = plt.subplots(figsize=(width, 0.5 * len(bounds) + 1.2))
     names = bounds.network + "\n" + bounds.card
-    axis.barh(names, bounds["bound ms"], color=COLOURS["sky"], label="least time at the card's peak")
-    axis.plot(bounds["printed ms"], names, "D", color=COLOURS["vermilion"], markersize=8, label="printed")
+    axis.barh(
+        names, bounds["bound ms"], color=COLOURS["sky"], label="least time at the card's peak"
+    )
+    axis.plot(
+        bounds["printed ms"], names, "D", color=COLOURS["vermilion"], markersize=8, label="printed"
+    )
     axis.invert_yaxis()
     axis.set(xlabel="milliseconds for 1280x720", xscale="log")
     axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -89,7 +142,13 @@ def against_cost(table, cost: str, value: str, width: float = 7.0):
     figure, axis = plt.subplots(figsize=(width, 3.6))
     axis.plot(table[cost], table[value], "o", color=COLOURS["blue"])
     for _, row in table.iterrows():
-        axis.annotate(row.network, (row[cost], row[value]), xytext=(5, 4), textcoords="offset points", fontsize=8)
+        axis.annotate(
+            row.network,
+            (row[cost], row[value]),
+            xytext=(5, 4),
+            textcoords="offset points",
+            fontsize=8,
+        )
     axis.set(xlabel=cost.replace("_", " "), ylabel=value.replace("_", " "), xscale="log")
     axis.margins(x=0.15)
     return figure

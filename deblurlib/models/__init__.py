@@ -5,6 +5,15 @@ from .registry import create_model, list_models, list_variants, load_model, prov
 from .summary import count_macs, count_parameters, list_parts
 
 __all__ = [
-    "count_macs", "count_parameters", "create_model", "from_pretrained", "list_models", "list_parts", "list_variants",
-    "load_model", "provenance", "push_to_hub", "save_model",
-]  # fmt: skip
+    "count_macs",
+    "count_parameters",
+    "create_model",
+    "from_pretrained",
+    "list_models",
+    "list_parts",
+    "list_variants",
+    "load_model",
+    "provenance",
+    "push_to_hub",
+    "save_model",
+]

@@ -38,12 +38,23 @@ class ASPDCConfig:
 
     width: int = 32  # channels at full resolution; four times that in the modules
     n_modules: int = 6
-    branches: tuple[int, ...] = (0, 1, 2, 4)  # dilation of the layers that predict offsets and mask; 0 = no offsets
-    fusion: str = "afim"  # or "sum", "mean", "averaged" (AFIM's maps, each averaged over the picture)
+    branches: tuple[int, ...] = (
+        0,
+        1,
+        2,
+        4,
+    )  # dilation of the layers that predict offsets and mask; 0 = no offsets
+    fusion: str = (
+        "afim"  # or "sum", "mean", "averaged" (AFIM's maps, each averaged over the picture)
+    )
     afim_input: str = "module"  # or "branches"
-    first_mask: str = "padded"  # of the branch without offsets; or "mmcv_flat", "none" (a plain convolution)
+    first_mask: str = (
+        "padded"  # of the branch without offsets; or "mmcv_flat", "none" (a plain convolution)
+    )
     flat_fill: float = 0.0  # what mmcv_flat reads behind the end of the mask
-    figure3: bool = False  # the module as drawn: nothing between ResBlocks and branches, nothing after the sum
+    figure3: bool = (
+        False  # the module as drawn: nothing between ResBlocks and branches, nothing after the sum
+    )
     blocks: int = 2  # ResBlocks a module
     residual: bool = True  # the network's output is added to the blurry picture
     init: str = "zero"  # or "paper", "official"
@@ -51,7 +62,9 @@ class ASPDCConfig:
     def __post_init__(self):
         for option, known in CHOICES.items():
             if getattr(self, option) not in known:
-                raise ValueError(f"aspdc has no {option} {getattr(self, option)!r}: choose one of {', '.join(known)}.")
+                raise ValueError(
+                    f"aspdc has no {option} {getattr(self, option)!r}: choose one of {', '.join(known)}."
+                )
 
 
 CHOICES = {
@@ -75,10 +88,16 @@ VARIANTS = {
     "v10": {"branches": (0, 4, 4, 4)},
     "v11": {"fusion": "sum"},
     "v12": {},
-    "v1_deep": {"branches": (0,), "fusion": "sum", "blocks": 5},  # about the parameters of v2 to v4, no second branch
+    "v1_deep": {
+        "branches": (0,),
+        "fusion": "sum",
+        "blocks": 5,
+    },  # about the parameters of v2 to v4, no second branch
     "v11_deep": {"fusion": "sum", "blocks": 5},  # more parameters than v12, no attention
     "v11_mean": {"fusion": "mean"},  # v12 with constant attention: its scale without its choice
-    "v12_averaged": {"fusion": "averaged"},  # v12's parameters, attention that does not vary over the picture
+    "v12_averaged": {
+        "fusion": "averaged"
+    },  # v12's parameters, attention that does not vary over the picture
     "v1_flat": {"branches": (0,), "fusion": "sum", "first_mask": "mmcv_flat"},
     "v1_plain": {"branches": (0,), "fusion": "sum", "first_mask": "none"},
     "mmcv_flat": {"first_mask": "mmcv_flat"},  # as the released weights were most likely trained
@@ -107,7 +126,10 @@ def released_names(state: dict) -> dict:
 RELEASED = [
     (r"\.model\.", ".body."),  # inside a ResBlock
     (r"^en_res_group(\d)_", lambda m: f"modules_{int(m[1]) - 1}."),
-    (r"^de_res_group(\d)_", lambda m: f"modules_{6 - int(m[1])}."),  # the decoder's groups count down
+    (
+        r"^de_res_group(\d)_",
+        lambda m: f"modules_{6 - int(m[1])}.",
+    ),  # the decoder's groups count down
     (r"^modules_(\d)\.1\.", r"body.\1.blocks."),
     (r"^modules_(\d)\.2\.", r"body.\1."),
     (r"\.res_conv\.0\.", ".pre.0."),
@@ -152,7 +174,9 @@ def initialise(network, init):
     on the grid with masks of one half; "official" all but transposed convolutions, which keep PyTorch's.
     """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | DeformConv2d) or (isinstance(module, nn.ConvTranspose2d) and init != "official"):
+        if isinstance(module, nn.Conv2d | DeformConv2d) or (
+            isinstance(module, nn.ConvTranspose2d) and init != "official"
+        ):
             nn.init.xavier_normal_(module.weight)
     for branch in network.modules():
         if isinstance(branch, Branch):
@@ -188,7 +212,14 @@ class ASPDC(nn.Module):
         self.config = config = ASPDCConfig(**config)
         w = config.width
         self.head = nn.Sequential(
-            conv(3, w), leaky(), ResBlock(w), ResBlock(w), conv(w, 2 * w, 2), leaky(), conv(2 * w, 4 * w, 2), leaky()
+            conv(3, w),
+            leaky(),
+            ResBlock(w),
+            ResBlock(w),
+            conv(w, 2 * w, 2),
+            leaky(),
+            conv(2 * w, 4 * w, 2),
+            leaky(),
         )
         self.body = nn.ModuleList(ASPDCModule(4 * w, config) for _ in range(config.n_modules))
         self.dense = nn.Sequential(conv(4 * w * config.n_modules, 4 * w), leaky())
@@ -203,7 +234,9 @@ class ASPDC(nn.Module):
             outputs.append(x)
             if return_extras:
                 extras.append(details())
-        correction = self.tail(self.dense(torch.cat(outputs, 1)))  # (B, 3, H, W), in units of [-1, 1]
+        correction = self.tail(
+            self.dense(torch.cat(outputs, 1))
+        )  # (B, 3, H, W), in units of [-1, 1]
         output = crop(padded + correction / 2 if self.config.residual else (correction + 1) / 2)
         if not return_extras:
             return output
@@ -226,13 +259,19 @@ class ASPDCModule(nn.Module):
         super().__init__()
         self.config = config
         self.blocks = nn.Sequential(*(ResBlock(channels) for _ in range(config.blocks)))
-        self.pre = nn.Identity() if config.figure3 else nn.Sequential(conv(channels, channels), leaky())
-        self.branches = nn.ModuleList(Branch(channels, dilation, config) for dilation in config.branches)
+        self.pre = (
+            nn.Identity() if config.figure3 else nn.Sequential(conv(channels, channels), leaky())
+        )
+        self.branches = nn.ModuleList(
+            Branch(channels, dilation, config) for dilation in config.branches
+        )
         n = len(config.branches)
         if config.fusion in ("afim", "averaged"):
             seen = channels * (n if config.afim_input == "branches" else 1)
             blocks = ResBlock(channels), ResBlock(channels)
-            self.afim = nn.Sequential(conv(seen, channels), leaky(), *blocks, nn.Conv2d(channels, n, 1), nn.Softmax(1))
+            self.afim = nn.Sequential(
+                conv(seen, channels), leaky(), *blocks, nn.Conv2d(channels, n, 1), nn.Softmax(1)
+            )
         self.fusion = None if config.figure3 else conv(channels, channels)
 
     def forward(self, x):
@@ -246,7 +285,11 @@ class ASPDCModule(nn.Module):
         def details():
             points = torch.stack([sampling_points(each) for each in offset], 1)
             strength = torch.stack([f_i.square().mean(1).sqrt() for f_i in f], 1) * a
-            details = {"points": points, "offset": torch.stack(offset, 1), "mask": torch.stack(mask, 1)}
+            details = {
+                "points": points,
+                "offset": torch.stack(offset, 1),
+                "mask": torch.stack(mask, 1),
+            }
             return details | {"attention": a.expand_as(strength), "strength": strength}
 
         return f_o if self.fusion is None else x + self.fusion(f_o), details
@@ -266,8 +309,18 @@ class Branch(nn.Module):
     def __init__(self, channels, dilation, config):
         super().__init__()
         self.config, self.flat = config, dilation == 0 and config.first_mask == "mmcv_flat"
-        self.offset = nn.Conv2d(channels, 2 * TAPS, 3, padding=dilation, dilation=dilation) if dilation else None
-        self.mask = nn.Conv2d(channels, TAPS, 3, padding=0 if self.flat else max(dilation, 1), dilation=max(dilation, 1))
+        self.offset = (
+            nn.Conv2d(channels, 2 * TAPS, 3, padding=dilation, dilation=dilation)
+            if dilation
+            else None
+        )
+        self.mask = nn.Conv2d(
+            channels,
+            TAPS,
+            3,
+            padding=0 if self.flat else max(dilation, 1),
+            dilation=max(dilation, 1),
+        )
         if dilation == 0 and config.first_mask == "none":
             self.mask = None
         self.deform = DeformConv2d(channels, channels, 3, padding=1)  # its own dilation is always 1

@@ -38,15 +38,21 @@ def from_pretrained(source: str | Path, revision: str | None = None) -> nn.Modul
         folder = Path(source)
     else:
         hub = require("huggingface_hub", f"{source} is no folder, and the Hugging Face Hub")
-        files = [hub.hf_hub_download(str(source), name, revision=revision) for name in (RECORD, WEIGHTS)]
+        files = [
+            hub.hf_hub_download(str(source), name, revision=revision) for name in (RECORD, WEIGHTS)
+        ]
         folder = Path(files[0]).parent
     recipe = read_recipe(folder / RECORD)
     if recipe is None:
-        raise FileNotFoundError(f"{folder} holds no {RECORD} that names the network: save it with deblurlib.models.save_model.")
+        raise FileNotFoundError(
+            f"{folder} holds no {RECORD} that names the network: save it with deblurlib.models.save_model."
+        )
     return load_model(recipe["name"], folder / WEIGHTS)
 
 
-def push_to_hub(model: nn.Module, repository: str, provenance: dict, *, private: bool = False) -> str:
+def push_to_hub(
+    model: nn.Module, repository: str, provenance: dict, *, private: bool = False
+) -> str:
     """Put a network's weights, its record and a card on the Hub ("owner/name") with your own token; returns the address.
 
     provenance: what the record says beside the recipe: data, steps, seconds … Raises ImportError without huggingface_hub.
@@ -65,4 +71,6 @@ def require(package: str, what: str):
     try:
         return import_module(package)
     except ImportError:
-        raise ImportError(f"{what} needs the package {package}: install it with `pip install {package}`.") from None
+        raise ImportError(
+            f"{what} needs the package {package}: install it with `pip install {package}`."
+        ) from None

@@ -15,11 +15,21 @@ log = logging.getLogger("deblurlib.models")
 
 # SVRNN's layers (Table 1) and their index in torchvision's vgg16().features; conv12 has other shapes than conv4_3
 VGG16_LAYERS = {
-    "conv3": 0, "conv4": 2, "conv5": 5, "conv6": 7, "conv7": 10, "conv8": 12, "conv9": 14, "conv10": 17, "conv11": 19,
-}  # fmt: skip
+    "conv3": 0,
+    "conv4": 2,
+    "conv5": 5,
+    "conv6": 7,
+    "conv7": 10,
+    "conv8": 12,
+    "conv9": 14,
+    "conv10": 17,
+    "conv11": 19,
+}
 
 
-def start_from_vgg16(model: nn.Module, weights: str | Path = "cached", standardise: bool = True) -> bool:
+def start_from_vgg16(
+    model: nn.Module, weights: str | Path = "cached", standardise: bool = True
+) -> bool:
     """Copy VGG-16 into conv3 to conv11 of an SVRNN's weight network (section 3.2); says whether it did.
 
     weights: "cached" (torch's cache; if they are not there, a warning says so and the seeded initialisation stays), a path,
@@ -48,7 +58,9 @@ def copy_vgg16(features: nn.Sequential, model: nn.Module, standardise: bool = Tr
     """
     network = getattr(model, "weight_network", None)
     if network is None or network.conv3.weight.shape != features[0].weight.shape:
-        raise ValueError("Only an SVRNN of full width that predicts its weights has VGG-16's layers, conv3 to conv11.")
+        raise ValueError(
+            "Only an SVRNN of full width that predicts its weights has VGG-16's layers, conv3 to conv11."
+        )
     for name, index in VGG16_LAYERS.items():
         getattr(network, name).load_state_dict(features[index].state_dict())
     if standardise:
@@ -81,17 +93,28 @@ def densenet121_features(weights: str | Path = "cached") -> nn.Sequential:
 
     path = Path(weights)
     if weights == "cached":
-        path = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(DenseNet121_Weights.IMAGENET1K_V1.url)
+        path = (
+            Path(torch.hub.get_dir())
+            / "checkpoints"
+            / os.path.basename(DenseNet121_Weights.IMAGENET1K_V1.url)
+        )
     if not path.is_file():
         raise FileNotFoundError(f"There is no weights file {path}.")
     with torch.device("meta"):
         features = densenet121(weights=None).features
     # the published file calls a layer norm.1 that torchvision now calls norm1, and lacks the counters of batches
-    theirs = {re.sub(r"(denselayer\d+\.\w+)\.([12])\.", r"\1\2.", k): v for k, v in _read(path).items()}
-    state = {k: theirs.get(f"features.{k}", torch.tensor(0) if "num_batches" in k else None) for k in features.state_dict()}
+    theirs = {
+        re.sub(r"(denselayer\d+\.\w+)\.([12])\.", r"\1\2.", k): v for k, v in _read(path).items()
+    }
+    state = {
+        k: theirs.get(f"features.{k}", torch.tensor(0) if "num_batches" in k else None)
+        for k in features.state_dict()
+    }
     missing = [k for k, v in state.items() if v is None]
     if missing:
-        raise ValueError(f"{path.name} does not hold DenseNet-121: features.{missing[0]} is missing.")
+        raise ValueError(
+            f"{path.name} does not hold DenseNet-121: features.{missing[0]} is missing."
+        )
     features.load_state_dict(state, assign=True)
     return features
 
@@ -108,7 +131,9 @@ def copy_densenet121(features: nn.Sequential, model: nn.Module):
     theirs["conv0.weight"] = fold_stride(theirs["conv0.weight"])
     ours = encoder.state_dict() if hasattr(encoder, "norm3") else {}
     if not ours or any(k not in theirs or v.shape != theirs[k].shape for k, v in ours.items()):
-        raise ValueError("Only a RADN of full width with dense blocks of 6, 12 and 24 units has DenseNet-121's layers.")
+        raise ValueError(
+            "Only a RADN of full width with dense blocks of 6, 12 and 24 units has DenseNet-121's layers."
+        )
     encoder.load_state_dict({k: theirs[k] for k in ours})
 
 
@@ -125,4 +150,6 @@ def _read(path):
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has many names for a file that it cannot read, or refuses
-        raise ValueError(f"{path} cannot be read as weights ({type(error).__name__}): it may be truncated.") from None
+        raise ValueError(
+            f"{path} cannot be read as weights ({type(error).__name__}): it may be truncated."
+        ) from None

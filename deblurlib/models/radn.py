@@ -37,8 +37,12 @@ class RADNConfig:
     units: tuple[int, int, int] = (6, 12, 24)  # of the dense blocks
     growth: int = 32  # channels that a unit of the encoder adds
     stem: int = 64
-    stem_pool: bool = False  # DenseNet's first max-pooling: all of the network works at half the resolution
-    light_skips: bool = False  # skip connections leave after the transitions (fewer channels) instead of before
+    stem_pool: bool = (
+        False  # DenseNet's first max-pooling: all of the network works at half the resolution
+    )
+    light_skips: bool = (
+        False  # skip connections leave after the transitions (fewer channels) instead of before
+    )
     freeze_norm: bool = False  # batch statistics of the encoder stay as they are in training
     module: str = "deformable"  # of the decoder; or "plain", "wide" (plain, with deformable's parameters), "bottleneck"
     module_units: int = 6
@@ -55,10 +59,15 @@ class RADNConfig:
 # Table 1 of the paper, a control that it lacks, and the readings of its text that differ
 VARIANTS = {
     "radn1": {"module": "bottleneck", "attention": False},
-    "radn2": {"module": "bottleneck", "attention": False},  # the same network as radn1; it and all below start pretrained
+    "radn2": {
+        "module": "bottleneck",
+        "attention": False,
+    },  # the same network as radn1; it and all below start pretrained
     "radn3": {"module": "plain", "attention": False},
     "radn4": {"module": "plain"},
-    "radn4_wide": {"module": "wide"},  # our control: as many parameters as final, without its adaptive positions
+    "radn4_wide": {
+        "module": "wide"
+    },  # our control: as many parameters as final, without its adaptive positions
     "final": {},
     "final_plus": {"ensemble": True},
     "fast": {"stem_pool": True},
@@ -69,9 +78,14 @@ VARIANTS = {
 
 # The narrow width on which ablations are trained
 SMALL = {
-    "units": (2, 3, 4), "growth": 8, "stem": 16, "module_growth": 8,
-    "module_width": (32, 16, 16), "up_width": (16, 16, 8), "context": 2,
-}  # fmt: skip
+    "units": (2, 3, 4),
+    "growth": 8,
+    "stem": 16,
+    "module_growth": 8,
+    "module_width": (32, 16, 16),
+    "up_width": (16, 16, 8),
+    "context": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -110,7 +124,9 @@ def attend(query, key, value, impl="chunked", rows=None):
     if impl != "sdpa":
         raise ValueError(f"There is no attention {impl!r}: choose 'full', 'chunked' or 'sdpa'.")
     channels, depth = value.shape[2], query.shape[2]
-    heads = F.pad(value, (0, -channels % depth)).unflatten(2, (-1, depth)).transpose(1, 2)  # (B, heads, N, d)
+    heads = (
+        F.pad(value, (0, -channels % depth)).unflatten(2, (-1, depth)).transpose(1, 2)
+    )  # (B, heads, N, d)
     query, key = (x.unsqueeze(1).expand_as(heads) for x in (query, key))
     attended = F.scaled_dot_product_attention(query, key, heads.contiguous(), scale=1.0)
     return attended.transpose(1, 2).flatten(2)[..., :channels]
@@ -146,8 +162,12 @@ def filter_stretch(offset):
 def offset_length(extras, strides=(1, 1, 1)):
     """Figure 8: the mean length of all offsets of the three modules, in feature pixels, or with strides (8, 4, 2) in pixels of
     the picture: (B)."""
-    pairs = [extras[f"offset{k}"].unflatten(2, (TAPS, 2)) for k in (1, 2, 3)]  # (B, units, 9, 2, h, w)
-    return torch.stack([n * pair.norm(dim=3).mean((1, 2, 3, 4)) for n, pair in zip(strides, pairs, strict=True)]).mean(0)
+    pairs = [
+        extras[f"offset{k}"].unflatten(2, (TAPS, 2)) for k in (1, 2, 3)
+    ]  # (B, units, 9, 2, h, w)
+    return torch.stack(
+        [n * pair.norm(dim=3).mean((1, 2, 3, 4)) for n, pair in zip(strides, pairs, strict=True)]
+    ).mean(0)
 
 
 class RADN(nn.Module):
@@ -159,12 +179,18 @@ class RADN(nn.Module):
         self.encoder = DenseEncoder(config)
         skip1, skip2, channels = self.encoder.channels
         widths = channels, config.up_width[0] + skip2, config.up_width[1] + skip1
-        self.attention = SelfAttention(channels, config.gamma, config.sa_impl) if config.attention else None
-        self.decoder = nn.ModuleList(decoder_module(config, *pair) for pair in zip(widths, config.module_width, strict=True))
+        self.attention = (
+            SelfAttention(channels, config.gamma, config.sa_impl) if config.attention else None
+        )
+        self.decoder = nn.ModuleList(
+            decoder_module(config, *pair) for pair in zip(widths, config.module_width, strict=True)
+        )
         pairs = zip(config.module_width, config.up_width, strict=True)
         self.up = nn.ModuleList(nn.ConvTranspose2d(*pair, 4, stride=2, padding=1) for pair in pairs)
         self.context = Context(config.up_width[2], config.context)
-        self.reconstruction = nn.Conv2d(config.up_width[2] + 4 * config.context, 12 if config.stem_pool else 3, 3, padding=1)
+        self.reconstruction = nn.Conv2d(
+            config.up_width[2] + 4 * config.context, 12 if config.stem_pool else 3, 3, padding=1
+        )
 
         for part in (self.encoder, self.decoder, self.up, self.context):
             part.apply(kaiming)
@@ -186,7 +212,9 @@ class RADN(nn.Module):
             attended = self.attention(x)
             x = x + attended  # Eq. (6)
             extras |= {"attended": attended} if keep else {}
-        for level, (module, up, skip) in enumerate(zip(self.decoder, self.up, (None, k2, k1), strict=True), 1):
+        for level, (module, up, skip) in enumerate(
+            zip(self.decoder, self.up, (None, k2, k1), strict=True), 1
+        ):
             x, offsets = module(x if skip is None else torch.cat([x, skip], 1))
             x = F.relu(up(x))
             if keep and offsets:
@@ -215,8 +243,12 @@ class DenseEncoder(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.pool, self.light_skips = config.stem_pool, config.light_skips
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), persistent=False)  # of ImageNet
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
+        self.register_buffer(
+            "mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), persistent=False
+        )  # of ImageNet
+        self.register_buffer(
+            "std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False
+        )
         self.conv0 = nn.Conv2d(12, config.stem, 4, bias=False)
         self.norm0 = nn.BatchNorm2d(config.stem)
         self.denseblock1 = DenseBlock(config.stem, config.units[0], config.growth)
@@ -225,12 +257,22 @@ class DenseEncoder(nn.Module):
         self.transition2 = Transition(self.denseblock2.channels)
         self.denseblock3 = DenseBlock(self.transition2.channels, config.units[2], config.growth)
         self.norm3 = nn.BatchNorm2d(self.denseblock3.channels)
-        skips = (self.denseblock1, self.denseblock2) if not self.light_skips else (self.norm0, self.transition1)
-        self.channels = [getattr(part, "channels", config.stem) for part in (*skips, self.denseblock3)]
+        skips = (
+            (self.denseblock1, self.denseblock2)
+            if not self.light_skips
+            else (self.norm0, self.transition1)
+        )
+        self.channels = [
+            getattr(part, "channels", config.stem) for part in (*skips, self.denseblock3)
+        ]
 
     def forward(self, image):
-        x = F.pixel_unshuffle((image - self.mean) / self.std, 2)  # (B, 12, H/2, W/2), channel 4c + 2dy + dx
-        stem = F.relu(self.norm0(self.conv0(F.pad(x, (2, 1, 2, 1)))))  # the 7x7 of stride 2, see fold_stride
+        x = F.pixel_unshuffle(
+            (image - self.mean) / self.std, 2
+        )  # (B, 12, H/2, W/2), channel 4c + 2dy + dx
+        stem = F.relu(
+            self.norm0(self.conv0(F.pad(x, (2, 1, 2, 1))))
+        )  # the 7x7 of stride 2, see fold_stride
         stem = F.max_pool2d(stem, 3, stride=2, padding=1) if self.pool else stem
         k1, x1 = self.transition1(self.denseblock1(stem))  # (B, 256, H/2, W/2), (B, 128, H/4, W/4)
         k2, x2 = self.transition2(self.denseblock2(x1))  # (B, 512, H/4, W/4), (B, 256, H/8, W/8)
@@ -289,8 +331,12 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(())) if gamma else None
 
     def forward(self, features):
-        query, key, value = (tokens(layer(features)) for layer in (self.query, self.key, self.value))
-        attended = attend(query, key, value, self.impl).transpose(1, 2).reshape(features.shape)  # (B, C, h, w)
+        query, key, value = (
+            tokens(layer(features)) for layer in (self.query, self.key, self.value)
+        )
+        attended = (
+            attend(query, key, value, self.impl).transpose(1, 2).reshape(features.shape)
+        )  # (B, C, h, w)
         return attended if self.gamma is None else self.gamma * attended
 
     def map(self, features, positions=slice(None)):
@@ -308,7 +354,9 @@ def decoder_module(config, channels, out_channels):
     if config.module == "bottleneck":
         return BottleneckModule(channels, 2 * config.module_growth, out_channels)
     if config.module not in ("deformable", "plain", "wide"):
-        raise ValueError(f"There is no module {config.module!r}: choose 'deformable', 'plain', 'wide' or 'bottleneck'.")
+        raise ValueError(
+            f"There is no module {config.module!r}: choose 'deformable', 'plain', 'wide' or 'bottleneck'."
+        )
     arguments = channels, config.module_units, config.module_growth, out_channels
     if config.module == "wide":
         arguments = channels, config.module_units, matched_growth(*arguments), out_channels
@@ -320,7 +368,10 @@ def matched_growth(channels, units, growth, out_channels):
 
     def parameters(growth, extra):
         last = channels + units * growth
-        return sum((9 * (channels + k * growth) + 1) * (growth + extra) for k in range(units)) + (last + 1) * out_channels
+        return (
+            sum((9 * (channels + k * growth) + 1) * (growth + extra) for k in range(units))
+            + (last + 1) * out_channels
+        )
 
     target = parameters(growth, 2 * TAPS)
     return min(range(growth, growth + 2 * TAPS), key=lambda wide: abs(parameters(wide, 0) - target))
@@ -332,7 +383,9 @@ class DenseModule(nn.Module):
 
     def __init__(self, channels, units, growth, out_channels, deformable=True):
         super().__init__()
-        self.units = nn.ModuleList(convolution(channels + k * growth, growth, deformable) for k in range(units))
+        self.units = nn.ModuleList(
+            convolution(channels + k * growth, growth, deformable) for k in range(units)
+        )
         self.reduce = nn.Conv2d(channels + units * growth, out_channels, 1)
 
     def forward(self, x):
@@ -393,10 +446,20 @@ class Context(nn.Module):
 
     def forward(self, x):
         height, width = x.shape[-2:]
-        whole = F.pad(x, (0, -width % 32, 0, -height % 32), mode="replicate")  # whole windows, so that nothing shifts
-        scales = [layer(F.avg_pool2d(whole, n)) for n, layer in zip(self.windows, self.convolutions, strict=True)]
-        scales = [F.leaky_relu(y, 0.2) for y in scales]  # a ReLU would be dead for all positions or for none
-        scales = [F.interpolate(y, whole.shape[-2:], mode="bilinear")[..., :height, :width] for y in scales]
+        whole = F.pad(
+            x, (0, -width % 32, 0, -height % 32), mode="replicate"
+        )  # whole windows, so that nothing shifts
+        scales = [
+            layer(F.avg_pool2d(whole, n))
+            for n, layer in zip(self.windows, self.convolutions, strict=True)
+        ]
+        scales = [
+            F.leaky_relu(y, 0.2) for y in scales
+        ]  # a ReLU would be dead for all positions or for none
+        scales = [
+            F.interpolate(y, whole.shape[-2:], mode="bilinear")[..., :height, :width]
+            for y in scales
+        ]
         return torch.cat([x, *scales], 1)
 
 
@@ -408,20 +471,31 @@ class Baseline(nn.Module):
         super().__init__()
         self.config = config = BaselineConfig(**config)
         if config.deformable not in (0, 3, 6):
-            raise ValueError(f"Of the six trunk layers {config.deformable} cannot be deformable: choose 0, 3 or 6.")
+            raise ValueError(
+                f"Of the six trunk layers {config.deformable} cannot be deformable: choose 0, 3 or 6."
+            )
         w = config.width
         strides = (3, w, 1), (w, 2 * w, 2), (2 * w, 4 * w, 2)
         self.encoder = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(a, b, 3, stride, 1), nn.ReLU(), *residual_blocks(b)) for a, b, stride in strides
+            nn.Sequential(nn.Conv2d(a, b, 3, stride, 1), nn.ReLU(), *residual_blocks(b))
+            for a, b, stride in strides
         )
-        self.bottom = nn.Sequential(nn.Conv2d(4 * w, 4 * w, 3, padding=1), nn.ReLU())  # in place of the recurrent cell
-        self.attention = SelfAttention(4 * w, config.gamma, config.sa_impl) if config.attention else None
+        self.bottom = nn.Sequential(
+            nn.Conv2d(4 * w, 4 * w, 3, padding=1), nn.ReLU()
+        )  # in place of the recurrent cell
+        self.attention = (
+            SelfAttention(4 * w, config.gamma, config.sa_impl) if config.attention else None
+        )
         self.trunk = nn.ModuleList(residual_blocks(4 * w, config.deformable // 3))
-        self.up = nn.ModuleList(nn.ConvTranspose2d(n, n // 2, 3, 2, 1, output_padding=1) for n in (4 * w, 2 * w))
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(n, n // 2, 3, 2, 1, output_padding=1) for n in (4 * w, 2 * w)
+        )
         self.decoder = nn.ModuleList(nn.Sequential(*residual_blocks(n)) for n in (2 * w, w))
         self.reconstruction = nn.Conv2d(w, 3, 3, padding=1)
 
-        start_at_zero(self)  # the rest keeps PyTorch's values: He-normal ones grow with every residual block
+        start_at_zero(
+            self
+        )  # the rest keeps PyTorch's values: He-normal ones grow with every residual block
 
     def forward(self, blurry, return_extras=False):
         x, crop = pad_to_multiple(blurry, 4)

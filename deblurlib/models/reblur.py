@@ -56,12 +56,17 @@ def identity_probes(network, blurry, sharp) -> dict[str, float]:
     "baseline"      s against b: what doing nothing gives
     """
     if len(blurry) < 2:
-        raise ValueError("identity_probes swaps the sharp pictures of different pairs: give at least two pairs.")
+        raise ValueError(
+            "identity_probes swaps the sharp pictures of different pairs: give at least two pairs."
+        )
     other = sharp.roll(1, 0)
     with torch.no_grad():
         swapped, unaided = network(blurry, other), network(sharp, sharp)
         from_grey = network(blurry, torch.full_like(sharp, 0.5))
-        grey = [(picture - picture.mean((1, 2, 3), True)).mean(1).flatten(1) for picture in (from_grey, blurry)]
+        grey = [
+            (picture - picture.mean((1, 2, 3), True)).mean(1).flatten(1)
+            for picture in (from_grey, blurry)
+        ]
         return {
             "reblurred": psnr(network(blurry, sharp), blurry),
             "other_blurry": psnr(swapped, blurry),
@@ -91,12 +96,19 @@ def filter_radius(filters) -> torch.Tensor:
 
     sqrt(sum_i scale_i^2 var_i): variances of filters in a row add up; scale_i = pixels a tap of stage i is wide.
     """
-    down, right = (tap.flatten().to(filters[0]) for tap in torch.meshgrid(*[torch.arange(-1, 2)] * 2, indexing="ij"))
+    down, right = (
+        tap.flatten().to(filters[0])
+        for tap in torch.meshgrid(*[torch.arange(-1, 2)] * 2, indexing="ij")
+    )
     total, size = 0, filters[0].shape[-2:]
     for taps in filters:  # (B, 9, h, w)
-        mean_square, *means = (torch.einsum("bkhw,k->bhw", taps, each) for each in (down**2 + right**2, down, right))
+        mean_square, *means = (
+            torch.einsum("bkhw,k->bhw", taps, each) for each in (down**2 + right**2, down, right)
+        )
         variance = mean_square - sum(mean.square() for mean in means)
-        total = total + (size[0] / taps.shape[-2]) ** 2 * F.interpolate(variance[:, None], size)[:, 0]
+        total = (
+            total + (size[0] / taps.shape[-2]) ** 2 * F.interpolate(variance[:, None], size)[:, 0]
+        )
     return total.clamp(min=0).sqrt()
 
 
@@ -107,7 +119,9 @@ def psnr(picture, reference) -> float:
 
 def released_names(state: dict) -> dict:
     """The tensors of the authors' ReBlurringNet.pth under our names; any other state is returned as it is."""
-    return rename(state["blurring_state_dict"], RELEASED) if "blurring_state_dict" in state else state
+    return (
+        rename(state["blurring_state_dict"], RELEASED) if "blurring_state_dict" in state else state
+    )
 
 
 RELEASED = [
@@ -147,10 +161,15 @@ class Reblur(nn.Module):
         initialise(self, config.init)
 
     def forward(self, blurry, sharp, return_extras=False):
-        (blurry, crop), (sharp, _) = (pad_to_multiple(2 * picture - 1, 8) for picture in (blurry, sharp))
+        (blurry, crop), (sharp, _) = (
+            pad_to_multiple(2 * picture - 1, 8) for picture in (blurry, sharp)
+        )
         features, logits = self.encoder_decoder(torch.cat([blurry, sharp], 1)), []  # in this order
         if not self.config.naive:
-            logits = [kernel(u) for kernel, u in zip(self.kernels, features[-len(self.kernels) :], strict=True)]
+            logits = [
+                kernel(u)
+                for kernel, u in zip(self.kernels, features[-len(self.kernels) :], strict=True)
+            ]
             features = self.encoder_decoder(torch.cat([sharp, sharp], 1), logits)
         output = crop((self.tail(features[-1]) + 1) / 2)
         if not return_extras:
@@ -163,7 +182,9 @@ class Reblur(nn.Module):
         for i, stage in enumerate(self.stages):
             x = stage(x)
             if i in (4, 5):
-                x = x + features[6 - i]  # the skips: second downward to first upward stage, first to second
+                x = (
+                    x + features[6 - i]
+                )  # the skips: second downward to first upward stage, first to second
             if i >= unfiltered:
                 x = dynamic_filter(x, logits[i - unfiltered])
             features.append(x)

@@ -45,7 +45,9 @@ def list_variants(name: str) -> list[str]:
     return list(_entry(name)[1])
 
 
-def create_model(name: str, variant: str = "paper", *, size: str = "full", **overrides) -> nn.Module:
+def create_model(
+    name: str, variant: str = "paper", *, size: str = "full", **overrides
+) -> nn.Module:
     """A freshly initialised network: (B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 16.
 
     size: "full" (the paper's width) or "small" (the same topology, narrow). Overrides go to the network's configuration.
@@ -63,23 +65,33 @@ def create_model(name: str, variant: str = "paper", *, size: str = "full", **ove
     try:
         model = network(**config)
     except (TypeError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
-        raise ValueError(f"{name} cannot be built with {config}: {' '.join(str(error).split())[:200]}.") from None
+        raise ValueError(
+            f"{name} cannot be built with {config}: {' '.join(str(error).split())[:200]}."
+        ) from None
     model.recipe = {"name": name, "variant": variant, "size": size, "overrides": overrides}
     return model
 
 
-def save_model(model: nn.Module, path: str | Path, provenance: dict, dtype: torch.dtype = torch.float32) -> Path:
+def save_model(
+    model: nn.Module, path: str | Path, provenance: dict, dtype: torch.dtype = torch.float32
+) -> Path:
     """Write weights as safetensors (fp16 halves the file) and, beside them, a JSON with the recipe and the provenance."""
     path = Path(path)
     state = {
-        k: v.detach().cpu().to(dtype if v.is_floating_point() else v.dtype).contiguous() for k, v in model.state_dict().items()
+        k: v.detach().cpu().to(dtype if v.is_floating_point() else v.dtype).contiguous()
+        for k, v in model.state_dict().items()
     }
     write_atomically(path, save(state))
-    write_atomically(path.with_suffix(".json"), json.dumps({"recipe": model.recipe, **provenance}, indent=1, default=str) + "\n")
+    write_atomically(
+        path.with_suffix(".json"),
+        json.dumps({"recipe": model.recipe, **provenance}, indent=1, default=str) + "\n",
+    )
     return path
 
 
-def load_model(name: str, weights: str | Path = "default", variant: str = "paper", *, size: str = "full") -> nn.Module:
+def load_model(
+    name: str, weights: str | Path = "default", variant: str = "paper", *, size: str = "full"
+) -> nn.Module:
     """A network with trained weights, in eval mode: the shipped ones ("default"), or a .safetensors, .pth or .npz file.
 
     A JSON beside the file, if there is one, tells which variant and size it holds; else `variant` and `size` do.
@@ -88,17 +100,30 @@ def load_model(name: str, weights: str | Path = "default", variant: str = "paper
     _entry(name)
     path = _shipped(name, size) if weights == "default" else Path(weights)
     if not path.is_file():
-        raise FileNotFoundError(f"There is no weights file {path}: give the path of a .safetensors, .pth or .npz file.")
-    recipe = read_recipe(path.with_suffix(".json")) or {"name": name, "variant": variant, "size": size, "overrides": {}}
+        raise FileNotFoundError(
+            f"There is no weights file {path}: give the path of a .safetensors, .pth or .npz file."
+        )
+    recipe = read_recipe(path.with_suffix(".json")) or {
+        "name": name,
+        "variant": variant,
+        "size": size,
+        "overrides": {},
+    }
     if recipe["name"] != name:
-        raise ValueError(f"{path.name} holds weights of {recipe['name']}, not of {name}: load it under that name.")
+        raise ValueError(
+            f"{path.name} holds weights of {recipe['name']}, not of {name}: load it under that name."
+        )
     model = create_model(name, recipe["variant"], size=recipe["size"], **recipe["overrides"])
     state = _read_state(path)
     if hasattr(model, "translate"):
         with suppress(TypeError, AttributeError, KeyError):
             state = model.translate(state)  # the authors' files
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) and v.layout == torch.strided for v in state.values()):
-        raise ValueError(f"{path} holds something other than dense tensors by their names: give the state_dict of a network.")
+    if not isinstance(state, dict) or not all(
+        isinstance(v, torch.Tensor) and v.layout == torch.strided for v in state.values()
+    ):
+        raise ValueError(
+            f"{path} holds something other than dense tensors by their names: give the state_dict of a network."
+        )
     _load_state(model, state, path)
     return model.eval()
 
@@ -123,7 +148,9 @@ def read_recipe(record: Path) -> dict | None:
             **{key: str(recipe[key]) for key in ("name", "variant", "size")},
         }
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"{record} does not say how its network was made: it is damaged; remove it, or mend it.") from None
+        raise ValueError(
+            f"{record} does not say how its network was made: it is damaged; remove it, or mend it."
+        ) from None
 
 
 def _read_state(path: Path) -> dict:
@@ -134,12 +161,23 @@ def _read_state(path: Path) -> dict:
             with np.load(path, allow_pickle=False) as arrays:
                 return {key: torch.from_numpy(arrays[key]) for key in arrays}
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, BadZipFile, OSError, RuntimeError, EOFError, ValueError, KeyError, MemoryError) as error:
+    except (
+        SafetensorError,
+        BadZipFile,
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        MemoryError,
+    ) as error:
         raise ValueError(
             f"{path} cannot be read as weights ({type(error).__name__}): it may be truncated or of another kind."
         ) from None
     except Exception as error:  # torch wraps what a forbidden pickle wants to do in UnpicklingError
-        raise ValueError(f"{path} was not loaded, since it holds more than tensors ({type(error).__name__}).") from None
+        raise ValueError(
+            f"{path} was not loaded, since it holds more than tensors ({type(error).__name__})."
+        ) from None
     return state.get("state_dict", state) if isinstance(state, dict) else state
 
 
@@ -153,9 +191,13 @@ def _load_state(model, state, path):
         if k in state and state[k].shape != wanted[k].shape
     ]
     if wrong:
-        raise ValueError(f"{path.name} does not fit this network ({len(wrong)} mismatches): {'; '.join(wrong[:3])}.")
+        raise ValueError(
+            f"{path.name} does not fit this network ({len(wrong)} mismatches): {'; '.join(wrong[:3])}."
+        )
     if not all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point()):
-        raise ValueError(f"{path.name} holds values that are not finite: the training that wrote it has diverged.")
+        raise ValueError(
+            f"{path.name} holds values that are not finite: the training that wrote it has diverged."
+        )
     model.load_state_dict({k: v.to(wanted[k].dtype) for k, v in state.items()})
 
 

@@ -36,7 +36,11 @@ def list_parts(model: nn.Module, size: tuple[int, int], parts: list[str]) -> pd.
 
     def keep(part):
         def hook(module, inputs, outputs):
-            outputs = [outputs] if isinstance(outputs, torch.Tensor) else [x for x in outputs if isinstance(x, torch.Tensor)]
+            outputs = (
+                [outputs]
+                if isinstance(outputs, torch.Tensor)
+                else [x for x in outputs if isinstance(x, torch.Tensor)]
+            )
             shapes[part] = inputs[0].shape, outputs[-1].shape
 
         return hook

@@ -58,19 +58,35 @@ class SVDN(nn.Module):
         self.config = config = SVDNConfig(**config)
         full, half = config.width, 2 * config.width
 
-        stem = [conv_prelu(3, full), *(ResidualBlock(full) for _ in range(config.stem_blocks)), conv_prelu(full, half, stride=2)]
+        stem = [
+            conv_prelu(3, full),
+            *(ResidualBlock(full) for _ in range(config.stem_blocks)),
+            conv_prelu(full, half, stride=2),
+        ]
         self.stem = nn.Sequential(*stem)
         self.stages = nn.ModuleList(
-            nn.Sequential(*(ResidualBlock(half, dilation) for _ in range(config.blocks))) for dilation in config.dilations
+            nn.Sequential(*(ResidualBlock(half, dilation) for _ in range(config.blocks)))
+            for dilation in config.dilations
         )
-        self.joined = slice(0 if config.fuse_stem else 1, None) if config.concatenate else slice(-1, None)
+        self.joined = (
+            slice(0 if config.fuse_stem else 1, None) if config.concatenate else slice(-1, None)
+        )
         self.fuse = conv_prelu(half * len([self.stem, *self.stages][self.joined]), half)
         if config.neck == "residual":
             self.neck = ResidualBlock(half)
         else:
-            self.neck = FeatureDeconvolution(full, rigid=config.neck == "rigid", activation=config.neck_activation)
+            self.neck = FeatureDeconvolution(
+                full, rigid=config.neck == "rigid", activation=config.neck_activation
+            )
         self.head = nn.Sequential(
-            nn.ConvTranspose2d(half if config.neck == "residual" else full, full, 3, stride=2, padding=1, output_padding=1),
+            nn.ConvTranspose2d(
+                half if config.neck == "residual" else full,
+                full,
+                3,
+                stride=2,
+                padding=1,
+                output_padding=1,
+            ),
             nn.PReLU(),
             nn.Conv2d(full, 3, 3, padding=1),
         )
@@ -107,7 +123,10 @@ class FeatureDeconvolution(nn.Module):
         self.rigid = rigid
         self.ow1 = nn.Conv2d(channels, 3 * TAPS, 3, padding=1)
         self.ow2 = nn.Sequential(
-            nn.PReLU(), nn.Conv2d(3 * TAPS, 3 * TAPS, 3, padding=1), nn.PReLU(), nn.Conv2d(3 * TAPS, 3 * TAPS, 3, padding=1)
+            nn.PReLU(),
+            nn.Conv2d(3 * TAPS, 3 * TAPS, 3, padding=1),
+            nn.PReLU(),
+            nn.Conv2d(3 * TAPS, 3 * TAPS, 3, padding=1),
         )
         self.dcn1 = DeformConv2d(channels, channels, 5, padding=2)
         self.dcn2 = DeformConv2d(channels, channels, 5, padding=2)
@@ -149,7 +168,9 @@ class ResidualBlock(nn.Module):
 
 def conv_prelu(in_channels, out_channels, stride=1, dilation=1):
     """3x3 convolution without bias, then a PReLU with one shared slope."""
-    convolution = nn.Conv2d(in_channels, out_channels, 3, stride, padding=dilation, dilation=dilation, bias=False)
+    convolution = nn.Conv2d(
+        in_channels, out_channels, 3, stride, padding=dilation, dilation=dilation, bias=False
+    )
     return nn.Sequential(convolution, nn.PReLU())
 
 

@@ -28,12 +28,26 @@ from .layers import pad_to_multiple
 
 RNNS = 4
 CHOICES = {
-    "body": ("rnns", "chains", "convs", "weight_network"),  # chains: no convolutions between RNNs; convs: no RNNs
+    "body": (
+        "rnns",
+        "chains",
+        "convs",
+        "weight_network",
+    ),  # chains: no convolutions between RNNs; convs: no RNNs
     "merge": ("conv20", "concatenate", "sum", "max"),
     "skips": ("all", "weights", "none"),  # weights: those inside the weight network alone
-    "p": ("predicted", "averaged", "constant", "zero"),  # averaged over the picture; constant: learned, one a channel
+    "p": (
+        "predicted",
+        "averaged",
+        "constant",
+        "zero",
+    ),  # averaged over the picture; constant: learned, one a channel
     "p_range": ("tanh", "sigmoid"),
-    "resize": ("bilinear", "caffe", "transposed"),  # transposed: resize1 as a learned 4x4 transposed convolution
+    "resize": (
+        "bilinear",
+        "caffe",
+        "transposed",
+    ),  # transposed: resize1 as a learned 4x4 transposed convolution
 }
 
 
@@ -57,7 +71,9 @@ class SVRNNConfig:
     def __post_init__(self):
         for option, words in CHOICES.items():
             if getattr(self, option) not in words:
-                raise ValueError(f"SVRNN has no {option} {getattr(self, option)!r}: choose one of {', '.join(words)}.")
+                raise ValueError(
+                    f"SVRNN has no {option} {getattr(self, option)!r}: choose one of {', '.join(words)}."
+                )
 
 
 VARIANTS = {
@@ -123,16 +139,29 @@ def widened(channels, vgg):
 
 # our layers and their names in the authors' network
 RELEASED_LAYERS = {
-    "conv1": "conve1_1", "conv2": "conve1_2",
-    "weight_network.conv3": "convg1_1", "weight_network.conv4": "convg1_2",
-    "weight_network.conv5": "convg2_1", "weight_network.conv6": "convg2_2",
-    "weight_network.conv7": "convg3_1", "weight_network.conv8": "convg3_2", "weight_network.conv9": "convg3_3",
-    "weight_network.conv10": "convg4_1", "weight_network.conv11": "convg4_2", "weight_network.conv12": "convg4_3",
-    "weight_network.conv13": "convgd1", "weight_network.conv14": "convgd1_2",
-    "weight_network.conv15": "convgd2", "weight_network.conv16": "convgd2_2",
-    "body.fuse.0": "conv_rnn1", "body.fuse.1": "conv_rnn2", "body.fuse.2": "conv_rnn3", "body.fuse.3": "conv_rnn4",
-    "conv21": "convd1_1", "conv22": "convd1_2",
-}  # fmt: skip
+    "conv1": "conve1_1",
+    "conv2": "conve1_2",
+    "weight_network.conv3": "convg1_1",
+    "weight_network.conv4": "convg1_2",
+    "weight_network.conv5": "convg2_1",
+    "weight_network.conv6": "convg2_2",
+    "weight_network.conv7": "convg3_1",
+    "weight_network.conv8": "convg3_2",
+    "weight_network.conv9": "convg3_3",
+    "weight_network.conv10": "convg4_1",
+    "weight_network.conv11": "convg4_2",
+    "weight_network.conv12": "convg4_3",
+    "weight_network.conv13": "convgd1",
+    "weight_network.conv14": "convgd1_2",
+    "weight_network.conv15": "convgd2",
+    "weight_network.conv16": "convgd2_2",
+    "body.fuse.0": "conv_rnn1",
+    "body.fuse.1": "conv_rnn2",
+    "body.fuse.2": "conv_rnn3",
+    "body.fuse.3": "conv_rnn4",
+    "conv21": "convd1_1",
+    "conv22": "convd1_2",
+}
 
 
 def from_released(state: dict) -> dict:
@@ -150,10 +179,14 @@ def from_released(state: dict) -> dict:
         weight, bias = state.get(f"{released}.0"), state.get(f"{released}.1")
         if weight is not None:
             if weight.dim() != 4 or weight.shape[2] != weight.shape[3]:
-                raise ValueError(f"{released}.0 has shape {tuple(weight.shape)}: kernels must be (out, in, size, size).")
+                raise ValueError(
+                    f"{released}.0 has shape {tuple(weight.shape)}: kernels must be (out, in, size, size)."
+                )
             ours[f"{layer}.weight"] = to_natural_layout(layer, weight.mT)
         if bias is not None:
-            ours[f"{layer}.bias"] = to_natural_layout(layer, bias.flatten())  # old blobs are 1 x 1 x 1 x n
+            ours[f"{layer}.bias"] = to_natural_layout(
+                layer, bias.flatten()
+            )  # old blobs are 1 x 1 x 1 x n
     return ours
 
 
@@ -183,15 +216,21 @@ class SVRNN(nn.Module):
             self.body = self.make_body(half)
         if alone or config.body != "convs" and config.p in ("predicted", "averaged"):
             out = half if alone and not config.image_head else 4 * RNNS * half
-            self.weight_network = WeightNetwork(config.vgg, out, config.skips != "none", config.resize)
+            self.weight_network = WeightNetwork(
+                config.vgg, out, config.skips != "none", config.resize
+            )
         if config.p == "constant":
             self.constant = nn.Parameter(torch.zeros(1, 4 * RNNS * half, 1, 1))
         if not config.image_head:
-            deblurred = 4 * half if config.body == "chains" and config.merge == "concatenate" else half
+            deblurred = (
+                4 * half if config.body == "chains" and config.merge == "concatenate" else half
+            )
             self.conv21 = conv(9, deblurred + half * self.image_skips, full)
         if config.resize == "transposed" and not config.image_head:
             self.learned_resize1 = nn.ConvTranspose2d(full, full, 4, stride=2, padding=1)
-        self.conv22 = conv(5, 4 * RNNS * half if config.image_head else full + full * self.image_skips, 3)
+        self.conv22 = conv(
+            5, 4 * RNNS * half if config.image_head else full + full * self.image_skips, 3
+        )
         self.apply(caffe_xavier)
 
     def make_body(self, channels):
@@ -214,9 +253,13 @@ class SVRNN(nn.Module):
             p = None if self.config.body == "convs" else self.rnn_weights(x)  # (B, 512, H/2, W/2)
             p = edit_p(p) if edit_p and p is not None else p
             conv20 = self.body(conv2, p)  # (B, 32, H/2, W/2)
-            conv21 = leaky(self.conv21(torch.cat([conv2, conv20], 1) if self.image_skips else conv20))  # (B, 16, H/2, W/2)
+            conv21 = leaky(
+                self.conv21(torch.cat([conv2, conv20], 1) if self.image_skips else conv20)
+            )  # (B, 16, H/2, W/2)
             resize1 = self.resize1(conv21)  # (B, 16, H, W)
-            output = self.conv22(torch.cat([conv1, resize1], 1) if self.image_skips else resize1)  # (B, 3, H, W)
+            output = self.conv22(
+                torch.cat([conv1, resize1], 1) if self.image_skips else resize1
+            )  # (B, 3, H, W)
             extras = {"before": conv2, "after": conv20}
             extras |= {} if p is None else {"p": p.unflatten(1, (RNNS, 4, -1))}
         output = crop(x + output if self.config.residual else output)
@@ -235,7 +278,9 @@ class SVRNN(nn.Module):
         elif self.config.p == "constant":
             p = self.constant.expand(len(x), -1, x.shape[2] // 2, x.shape[3] // 2)
         else:
-            return x.new_zeros(len(x), 4 * RNNS * 2 * self.config.width, x.shape[2] // 2, x.shape[3] // 2)
+            return x.new_zeros(
+                len(x), 4 * RNNS * 2 * self.config.width, x.shape[2] // 2, x.shape[3] // 2
+            )
         p = p.to(torch.promote_types(p.dtype, torch.float32))
         p = p.sigmoid() if self.config.p_range == "sigmoid" else p.tanh()
         return p.mean((2, 3), keepdim=True).expand_as(p) if self.config.p == "averaged" else p
@@ -247,7 +292,11 @@ class SVRNN(nn.Module):
         return self.conv22(self.resize1(leaky(self.conv21(self.weight_network(x)))))
 
     def resize1(self, x):
-        return self.learned_resize1(x) if self.config.resize == "transposed" else double(x, self.config.resize)
+        return (
+            self.learned_resize1(x)
+            if self.config.resize == "transposed"
+            else double(x, self.config.resize)
+        )
 
 
 class Edited(nn.Module):
@@ -274,17 +323,27 @@ class WeightNetwork(nn.Module):
         self.conv9 = conv(3, 4 * vgg, 4 * vgg)
         self.conv10, self.conv11 = conv(3, 4 * vgg, 8 * vgg), conv(3, 8 * vgg, 8 * vgg)
         self.conv12 = conv(3, 8 * vgg, 4 * vgg)
-        self.conv13, self.conv14 = conv(3, 4 * vgg + 4 * vgg * skips, 2 * vgg), conv(3, 2 * vgg, 2 * vgg)
-        self.conv15, self.conv16 = conv(3, 2 * vgg + 2 * vgg * skips, 4 * vgg), conv(3, 4 * vgg, out)
+        self.conv13, self.conv14 = (
+            conv(3, 4 * vgg + 4 * vgg * skips, 2 * vgg),
+            conv(3, 2 * vgg, 2 * vgg),
+        )
+        self.conv15, self.conv16 = (
+            conv(3, 2 * vgg + 2 * vgg * skips, 4 * vgg),
+            conv(3, 4 * vgg, out),
+        )
 
     def forward(self, x):
         conv4 = self.conv4(self.conv3(x).relu()).relu()  # (B, 64, H, W)
         conv6 = self.conv6(self.conv5(F.max_pool2d(conv4, 2)).relu()).relu()  # (B, 128, H/2, W/2)
         conv8 = self.conv8(self.conv7(F.max_pool2d(conv6, 2)).relu()).relu()  # (B, 256, H/4, W/4)
         conv9 = self.conv9(conv8).relu()
-        conv11 = self.conv11(self.conv10(F.max_pool2d(conv9, 2)).relu()).relu()  # (B, 512, H/8, W/8)
+        conv11 = self.conv11(
+            self.conv10(F.max_pool2d(conv9, 2)).relu()
+        ).relu()  # (B, 512, H/8, W/8)
         conv12 = self.conv12(conv11).relu()  # (B, 256, H/8, W/8)
-        conv14 = self.conv14(self.conv13(self.join(conv8, conv12)).relu()).relu()  # (B, 128, H/4, W/4)
+        conv14 = self.conv14(
+            self.conv13(self.join(conv8, conv12)).relu()
+        ).relu()  # (B, 128, H/4, W/4)
         return self.conv16(self.conv15(self.join(conv6, conv14)).relu())  # (B, 512, H/2, W/2)
 
     def join(self, skip, x):
@@ -301,7 +360,9 @@ class FusedRNNs(nn.Module):
 
     def forward(self, x, p):
         for fuse, weights in zip(self.fuse, p.chunk(RNNS, 1), strict=True):
-            scans = spatial_rnn_4way(x.to(p.dtype), weights)  # (B, 128, h, w): right, left, down, up
+            scans = spatial_rnn_4way(
+                x.to(p.dtype), weights
+            )  # (B, 128, h, w): right, left, down, up
             x = leaky(fuse(scans.to(x.dtype)))  # (B, 32, h, w)
         return x
 
@@ -326,7 +387,9 @@ class ChainedRNNs(nn.Module):
         ends = torch.stack([ends[direction] for direction in RESULT_ORDER], 1)  # (B, 4, 32, h, w)
         if self.merge == "conv20":
             return leaky(self.conv20(ends.flatten(1, 2)))
-        return {"concatenate": ends.flatten(1, 2), "sum": ends.sum(1), "max": ends.amax(1)}[self.merge]
+        return {"concatenate": ends.flatten(1, 2), "sum": ends.sum(1), "max": ends.amax(1)}[
+            self.merge
+        ]
 
 
 class Convolutions(nn.Module):
@@ -357,7 +420,11 @@ def table_1(model: SVRNN) -> pd.DataFrame:
     and skips. Raises ValueError where an input is not found.
     """
     side = 32
-    convs = {name.split(".")[-1]: module for name, module in model.named_modules() if name.split(".")[-1].startswith("conv")}
+    convs = {
+        name.split(".")[-1]: module
+        for name, module in model.named_modules()
+        if name.split(".")[-1].startswith("conv")
+    }
     convs |= {f"conv{17 + k}": fuse for k, fuse in enumerate(model.body.fuse)}
     picture = torch.rand(1, 3, side, side)
     known, reads, sides = {("picture", ""): picture}, {}, {}
@@ -379,19 +446,29 @@ def table_1(model: SVRNN) -> pd.DataFrame:
         conv, (*skip, (source, operation)) = convs[name], reads[name]
         if operation:
             counts[operation] += 1
-            rows.append({
-                "layer": f"{operation}{counts[operation]}", "stride": OPERATIONS[operation],
-                "channel": convs[source].out_channels if operation == "rnn" else None,
-                "output": conv.stride[0] * sides[name] / side,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "layer": f"{operation}{counts[operation]}",
+                    "stride": OPERATIONS[operation],
+                    "channel": convs[source].out_channels if operation == "rnn" else None,
+                    "output": conv.stride[0] * sides[name] / side,
+                }
+            )
         if skip:
             rows[-1]["concatenate"] = skip[0][0]
-        rows.append({
-            "layer": name, "size": conv.kernel_size[0], "channel": conv.out_channels,
-            "stride": "1" if conv.stride[0] == 1 else "down2", "output": sides[name] / side,
-            "parameters": sum(p.numel() for p in conv.parameters()),
-        })  # fmt: skip
-    return pd.DataFrame(rows, columns=["layer", "size", "channel", "stride", "concatenate", "output", "parameters"])
+        rows.append(
+            {
+                "layer": name,
+                "size": conv.kernel_size[0],
+                "channel": conv.out_channels,
+                "stride": "1" if conv.stride[0] == 1 else "down2",
+                "output": sides[name] / side,
+                "parameters": sum(p.numel() for p in conv.parameters()),
+            }
+        )
+    return pd.DataFrame(
+        rows, columns=["layer", "size", "channel", "stride", "concatenate", "output", "parameters"]
+    )
 
 
 def _look_up(x, known, name):
@@ -399,10 +476,14 @@ def _look_up(x, known, name):
     parts = []
     while x.shape[1]:
         found = [
-            key for key, value in known.items() if value.shape[2:] == x.shape[2:] and torch.equal(value, x[:, : value.shape[1]])
+            key
+            for key, value in known.items()
+            if value.shape[2:] == x.shape[2:] and torch.equal(value, x[:, : value.shape[1]])
         ]
         if not found:
-            raise ValueError(f"{name} reads something that is no known layer's output, pooled, resized or scanned.")
+            raise ValueError(
+                f"{name} reads something that is no known layer's output, pooled, resized or scanned."
+            )
         parts.append(found[0])
         x = x[:, known[found[0]].shape[1] :]
     return parts
@@ -423,5 +504,7 @@ def _what_may_follow(model, name, output, known):
     if number == 16:
         after["conv2", "rnn"] = spatial_rnn_4way(known["conv2", ""], active.chunk(RNNS, 1)[0])
     if 17 <= number <= 19:
-        after[name, "rnn"] = spatial_rnn_4way(active, known["conv16", ""].chunk(RNNS, 1)[number - 16])
+        after[name, "rnn"] = spatial_rnn_4way(
+            active, known["conv16", ""].chunk(RNNS, 1)[number - 16]
+        )
     return after

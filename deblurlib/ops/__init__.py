@@ -1,6 +1,6 @@
 """The operators that dominate the four papers' cost, each with a torch reference, a C and a Triton backend."""
 
-from .backend import get_backend, set_backend
+from .backends.dispatch import get_backend, set_backend
 from .deform_conv import DeformConv2d, ModulatedDeformConv2d, deform_conv2d
 from .dynamic_filter import dynamic_filter
 from .sampling import sampling_points

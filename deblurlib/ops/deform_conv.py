@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 from torch.utils.flop_counter import register_flop_formula
 
-from . import backend
-from .kernels import loader
+from .backends import compiler, dispatch
 
 
 def deform_conv2d(input, offset, weight, bias=None, stride=1, padding=0, dilation=1, mask=None):
@@ -33,7 +32,8 @@ def deform_conv2d(input, offset, weight, bias=None, stride=1, padding=0, dilatio
 def output_size(size, kernel, stride, padding, dilation):
     """Height and width of a convolution's output."""
     return tuple(
-        (n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
     )
 
 
@@ -42,12 +42,18 @@ def _check(input, offset, weight, bias, mask, stride, padding, dilation):
     named = {name: tensor for name, tensor in named.items() if tensor is not None}
     for name, tensor in named.items():
         if not tensor.is_floating_point():
-            raise TypeError(f"deform_conv2d: {name} is {tensor.dtype}; convert it to a floating-point dtype.")
+            raise TypeError(
+                f"deform_conv2d: {name} is {tensor.dtype}; convert it to a floating-point dtype."
+            )
         if tensor.device != input.device:
-            raise ValueError(f"deform_conv2d: {name} is on {tensor.device} but input on {input.device}; move one.")
+            raise ValueError(
+                f"deform_conv2d: {name} is on {tensor.device} but input on {input.device}; move one."
+            )
         dimensions = 1 if name == "bias" else 4
         if tensor.dim() != dimensions:
-            raise ValueError(f"deform_conv2d: {name} has shape {tuple(tensor.shape)}; it needs {dimensions} dimensions.")
+            raise ValueError(
+                f"deform_conv2d: {name} has shape {tuple(tensor.shape)}; it needs {dimensions} dimensions."
+            )
     if min(stride) < 1 or min(dilation) < 1 or min(padding) < 0:
         raise ValueError(
             f"deform_conv2d: stride {stride}, padding {padding}, dilation {dilation}; "
@@ -78,10 +84,16 @@ def _check(input, offset, weight, bias, mask, stride, padding, dilation):
             f"and the number of groups must divide the {channels} input channels."
         )
     for name, tensor, per_group in (("offset", offset, 2 * taps), ("mask", mask, taps)):
-        if tensor is not None and tuple(tensor.shape) != (expected := (batch, per_group * groups, *out_size)):
-            raise ValueError(f"deform_conv2d: {name} has shape {tuple(tensor.shape)}; it must be {expected}.")
+        if tensor is not None and tuple(tensor.shape) != (
+            expected := (batch, per_group * groups, *out_size)
+        ):
+            raise ValueError(
+                f"deform_conv2d: {name} has shape {tuple(tensor.shape)}; it must be {expected}."
+            )
     if bias is not None and bias.shape[0] != outs:
-        raise ValueError(f"deform_conv2d: bias has {bias.shape[0]} numbers; the weight has {outs} output channels.")
+        raise ValueError(
+            f"deform_conv2d: bias has {bias.shape[0]} numbers; the weight has {outs} output channels."
+        )
 
 
 # ---------------------------------------------------------------------------------------- reference, in plain torch
@@ -105,21 +117,38 @@ def _taps(input, offset, weight, mask, stride, padding, dilation):
     offset = offset.view(batch, groups, taps, 2, out_height, out_width)
     ones = offset.new_ones(()).expand(batch, groups, taps, out_height, out_width)
     mask = ones if mask is None else mask.view(batch, groups, taps, out_height, out_width)
-    row = torch.arange(out_height, device=input.device, dtype=input.dtype)[:, None] * stride[0] - padding[0]
-    column = torch.arange(out_width, device=input.device, dtype=input.dtype) * stride[1] - padding[1]
+    row = (
+        torch.arange(out_height, device=input.device, dtype=input.dtype)[:, None] * stride[0]
+        - padding[0]
+    )
+    column = (
+        torch.arange(out_width, device=input.device, dtype=input.dtype) * stride[1] - padding[1]
+    )
     for tap in range(taps):
         y = row + tap // kernel_width * dilation[0] + offset[:, :, tap, 0]  # (B, G, Ho, Wo)
         x = column + tap % kernel_width * dilation[1] + offset[:, :, tap, 1]
         y0, fy, inside_y = _corners(y, height)
         x0, fx, inside_x = _corners(x, width)
-        index = ((y0 + 1) * (width + 2) + x0 + 1).flatten(2)[:, :, None]  # into the image with a border of one zero
+        index = ((y0 + 1) * (width + 2) + x0 + 1).flatten(2)[
+            :, :, None
+        ]  # into the image with a border of one zero
         steps = (0, 1, width + 2, width + 3)
         corners = [(index + step).expand(-1, -1, channels // groups, -1) for step in steps]
-        yield tap, corners, fy[:, :, None], fx[:, :, None], inside_y, inside_x, mask[:, :, tap, None]
+        yield (
+            tap,
+            corners,
+            fy[:, :, None],
+            fx[:, :, None],
+            inside_y,
+            inside_x,
+            mask[:, :, tap, None],
+        )
 
 
 def _bordered(input, groups):
-    return nn.functional.pad(input, (1, 1, 1, 1)).reshape(input.shape[0], groups, input.shape[1] // groups, -1)
+    return nn.functional.pad(input, (1, 1, 1, 1)).reshape(
+        input.shape[0], groups, input.shape[1] // groups, -1
+    )
 
 
 def _bilinear(corner_values, fy, fx):
@@ -133,11 +162,17 @@ def forward_torch(input, offset, weight, bias, mask, stride, padding, dilation):
     outs, group_channels, kernel_height, kernel_width = weight.shape
     size, groups = offset.shape[-2:], offset.shape[1] // (2 * kernel_height * kernel_width)
     image = _bordered(input, groups)
-    matrices = weight.reshape(channels // group_channels, -1, group_channels, kernel_height * kernel_width)
+    matrices = weight.reshape(
+        channels // group_channels, -1, group_channels, kernel_height * kernel_width
+    )
     out = input.new_zeros(batch, matrices.shape[0], matrices.shape[1], math.prod(size))
-    for tap, corners, fy, fx, _, _, m in _taps(input, offset, weight, mask, stride, padding, dilation):
+    for tap, corners, fy, fx, _, _, m in _taps(
+        input, offset, weight, mask, stride, padding, dilation
+    ):
         values = [image.gather(3, corner).view(batch, groups, -1, *size) for corner in corners]
-        samples = (m * _bilinear(values, fy, fx)).reshape(batch, -1, group_channels, math.prod(size))
+        samples = (m * _bilinear(values, fy, fx)).reshape(
+            batch, -1, group_channels, math.prod(size)
+        )
         out += matrices[..., tap] @ samples  # (B, groups, Co/groups, Ho*Wo)
     out = out.view(batch, outs, *size)
     return out if bias is None else out + bias[:, None, None]
@@ -149,15 +184,23 @@ def backward_torch(grad, input, offset, weight, mask, stride, padding, dilation)
     outs, group_channels, kernel_height, kernel_width = weight.shape
     size, groups = offset.shape[-2:], offset.shape[1] // (2 * kernel_height * kernel_width)
     image = _bordered(input, groups)
-    matrices = weight.reshape(channels // group_channels, -1, group_channels, kernel_height * kernel_width)
+    matrices = weight.reshape(
+        channels // group_channels, -1, group_channels, kernel_height * kernel_width
+    )
     grad_groups = grad.reshape(batch, matrices.shape[0], matrices.shape[1], -1)
     grad_image, grad_weight = torch.zeros_like(image), torch.zeros_like(matrices)
     grad_offset = offset.new_empty(batch, groups, kernel_height * kernel_width, 2, *size)
-    grad_mask = None if mask is None else mask.new_empty(batch, groups, kernel_height * kernel_width, *size)
-    for tap, corners, fy, fx, inside_y, inside_x, m in _taps(input, offset, weight, mask, stride, padding, dilation):
+    grad_mask = (
+        None if mask is None else mask.new_empty(batch, groups, kernel_height * kernel_width, *size)
+    )
+    for tap, corners, fy, fx, inside_y, inside_x, m in _taps(
+        input, offset, weight, mask, stride, padding, dilation
+    ):
         grad_samples = matrices[..., tap].mT @ grad_groups
         grad_samples = grad_samples.reshape(batch, groups, -1, *size)
-        v00, v01, v10, v11 = (image.gather(3, corner).view(batch, groups, -1, *size) for corner in corners)
+        v00, v01, v10, v11 = (
+            image.gather(3, corner).view(batch, groups, -1, *size) for corner in corners
+        )
         value = _bilinear((v00, v01, v10, v11), fy, fx)
         slope_y = (1 - fx) * (v10 - v00) + fx * (v11 - v01)  # d value / d y
         slope_x = (1 - fy) * (v01 - v00) + fy * (v11 - v10)
@@ -172,7 +215,13 @@ def backward_torch(grad, input, offset, weight, mask, stride, padding, dilation)
             grad_image.scatter_add_(3, corner, (m * share * grad_samples).flatten(3))
     grad_input = grad_image.view(batch, channels, height + 2, width + 2)[:, :, 1:-1, 1:-1]
     grad_mask = None if mask is None else grad_mask.view_as(mask)
-    return grad_input, grad_offset.view_as(offset), grad_weight.view_as(weight), grad.sum((0, 2, 3)), grad_mask
+    return (
+        grad_input,
+        grad_offset.view_as(offset),
+        grad_weight.view_as(weight),
+        grad.sum((0, 2, 3)),
+        grad_mask,
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- compiled C
@@ -203,20 +252,28 @@ def forward_cpp(input, offset, weight, bias, mask, stride, padding, dilation):
     input, (offset, weight, bias, mask) = _dense(input), _contiguous(offset, weight, bias, mask)
     out = _empty_output(input, offset, weight)
     shape = _geometry(input, out, offset, weight, stride, padding, dilation)
-    library = loader.load("deform_conv", input.dtype)
-    loader.call(library, "deform_conv_forward", shape, input, offset, mask, weight, bias, out)
+    library = compiler.load("deform_conv", input.dtype)
+    compiler.call(library, "deform_conv_forward", shape, input, offset, mask, weight, bias, out)
     return out
 
 
 def backward_cpp(grad, input, offset, weight, mask, stride, padding, dilation):
-    grad, input, (offset, weight, mask) = _dense(grad), _dense(input), _contiguous(offset, weight, mask)
-    grads = [torch.empty_like(tensor) for tensor in (input, offset, weight)] + [weight.new_empty(weight.shape[0])]
+    grad, input, (offset, weight, mask) = (
+        _dense(grad),
+        _dense(input),
+        _contiguous(offset, weight, mask),
+    )
+    grads = [torch.empty_like(tensor) for tensor in (input, offset, weight)] + [
+        weight.new_empty(weight.shape[0])
+    ]
     grad_input, grad_offset, grad_weight, grad_bias = grads
     grad_mask = None if mask is None else torch.empty_like(mask)
     shape = _geometry(input, grad, offset, weight, stride, padding, dilation)
     results = grad_input, grad_offset, grad_mask, grad_weight, grad_bias
-    library = loader.load("deform_conv", input.dtype)
-    loader.call(library, "deform_conv_backward", shape, input, offset, mask, weight, grad, *results)
+    library = compiler.load("deform_conv", input.dtype)
+    compiler.call(
+        library, "deform_conv_backward", shape, input, offset, mask, weight, grad, *results
+    )
     return grad_input, grad_offset, grad_weight, grad_bias, grad_mask
 
 
@@ -231,36 +288,57 @@ def _like(input, result):
 
 def _empty_output(input, offset, weight):
     out = input.new_empty(input.shape[0], weight.shape[0], *offset.shape[-2:])
-    return torch.empty_like(out, memory_format=torch.channels_last) if _channels_last(input) else out
+    return (
+        torch.empty_like(out, memory_format=torch.channels_last) if _channels_last(input) else out
+    )
 
 
-_implementation = partial(backend.implementation, "deform_conv", globals())
+_implementation = partial(dispatch.implementation, "deform_conv", globals())
 
 
-@backend.operator
+@dispatch.operator
 def _deform_conv2d(
-    input: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None,
-    stride: list[int], padding: list[int], dilation: list[int],
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    mask: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+) -> Tensor:
     if 0 in (input.shape[0], *weight.shape):
         return _empty_output(input, offset, weight)
-    tensors = backend.widen(input, offset, weight, bias, mask)
+    tensors = dispatch.widen(input, offset, weight, bias, mask)
     return _like(input, _implementation(tensors[0], "forward")(*tensors, stride, padding, dilation))
 
 
-@backend.operator
+@dispatch.operator
 def _deform_conv2d_backward(
-    grad: Tensor, input: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None,
-    stride: list[int], padding: list[int], dilation: list[int],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    grad: Tensor,
+    input: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    mask: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of input, offset, weight, bias and mask; those of an absent bias or mask are empty."""
     given = (input, offset, weight, bias, mask)
     if grad.numel() == 0:
-        return tuple(tensor.zero_() for tensor in _empty_gradients(grad, *given, stride, padding, dilation))
-    tensors = backend.widen(grad, input, offset, weight, mask)
+        return tuple(
+            tensor.zero_() for tensor in _empty_gradients(grad, *given, stride, padding, dilation)
+        )
+    tensors = dispatch.widen(grad, input, offset, weight, mask)
     grads = _implementation(tensors[1], "backward")(*tensors, stride, padding, dilation)
     return tuple(
-        weight.new_empty(0) if tensor is None else _like(input, value) if tensor is input else value.to(tensor.dtype).contiguous()
+        weight.new_empty(0)
+        if tensor is None
+        else _like(input, value)
+        if tensor is input
+        else value.to(tensor.dtype).contiguous()
         for value, tensor in zip(grads, given, strict=True)
     )
 
@@ -275,7 +353,11 @@ def _empty_gradients(grad, input, offset, weight, bias, mask, stride, padding, d
     def like(tensor):
         if tensor is None:
             return weight.new_empty(0)
-        memory = torch.channels_last if tensor is input and _channels_last(input) else torch.contiguous_format
+        memory = (
+            torch.channels_last
+            if tensor is input and _channels_last(input)
+            else torch.contiguous_format
+        )
         return torch.empty_like(tensor, memory_format=memory)
 
     return tuple(like(tensor) for tensor in (input, offset, weight, bias, mask))
@@ -289,7 +371,9 @@ def _save_inputs(ctx, inputs, output):
 def _gradients(ctx, grad):
     tensors = ctx.saved_tensors
     grads = _deform_conv2d_backward(grad, *tensors, ctx.stride, ctx.padding, ctx.dilation)
-    grads = [None if tensor is None else value for tensor, value in zip(tensors, grads, strict=True)]
+    grads = [
+        None if tensor is None else value for tensor, value in zip(tensors, grads, strict=True)
+    ]
     return *grads, None, None, None
 
 
@@ -304,7 +388,9 @@ def deform_conv2d_flops(input_shape, offset_shape, weight_shape, *args, out_shap
 
 
 @register_flop_formula(torch.ops.deblurlib.deform_conv2d_backward)
-def deform_conv2d_backward_flops(grad_shape, input_shape, offset_shape, weight_shape, *args, out_shape=None, **kwargs):
+def deform_conv2d_backward_flops(
+    grad_shape, input_shape, offset_shape, weight_shape, *args, out_shape=None, **kwargs
+):
     """Two products of the forward's size: one for the input, offset and mask, one for the weight."""
     return 2 * deform_conv2d_flops(input_shape, offset_shape, weight_shape)
 
@@ -321,17 +407,33 @@ class DeformConv2d(nn.Module):
     """
 
     def __init__(
-        self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True,
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups=1,
+        bias=True,
         offset_groups=1,
-    ):  # fmt: skip
+    ):
         super().__init__()
         for name, number in (("in_channels", in_channels), ("out_channels", out_channels)):
             if number % groups:
-                raise ValueError(f"DeformConv2d: {name} {number} must be a multiple of groups {groups}.")
+                raise ValueError(
+                    f"DeformConv2d: {name} {number} must be a multiple of groups {groups}."
+                )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size, self.stride = _pair(kernel_size), _pair(stride)
-        self.padding, self.dilation, self.offset_groups = _pair(padding), _pair(dilation), offset_groups
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *self.kernel_size))
+        self.padding, self.dilation, self.offset_groups = (
+            _pair(padding),
+            _pair(dilation),
+            offset_groups,
+        )
+        self.weight = nn.Parameter(
+            torch.empty(out_channels, in_channels // groups, *self.kernel_size)
+        )
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         self.reset_parameters()
 
@@ -346,7 +448,9 @@ class DeformConv2d(nn.Module):
             nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input, offset, mask=None):
-        return deform_conv2d(input, offset, self.weight, self.bias, self.stride, self.padding, self.dilation, mask)
+        return deform_conv2d(
+            input, offset, self.weight, self.bias, self.stride, self.padding, self.dilation, mask
+        )
 
     def extra_repr(self):
         return (
@@ -366,12 +470,18 @@ class ModulatedDeformConv2d(DeformConv2d):
     Source: Zhu et al., "Deformable ConvNets v2", CVPR 2019, section 3.2.
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size, *args, guide_channels=None, **kwargs):
+    def __init__(
+        self, in_channels, out_channels, kernel_size, *args, guide_channels=None, **kwargs
+    ):
         super().__init__(in_channels, out_channels, kernel_size, *args, **kwargs)
         self.predictor = nn.Conv2d(
-            guide_channels or in_channels, self.offset_channels // 2 * 3, self.kernel_size, self.stride, self.padding,
+            guide_channels or in_channels,
+            self.offset_channels // 2 * 3,
+            self.kernel_size,
+            self.stride,
+            self.padding,
             self.dilation,
-        )  # fmt: skip
+        )
         nn.init.zeros_(self.predictor.weight)
         nn.init.zeros_(self.predictor.bias)
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from . import backend
-from .kernels import loader
+from .backends import compiler, dispatch
+from .reflection import fold_reflection
 
 
 def dynamic_filter(x, logits, kernel_size=3):
@@ -23,21 +23,31 @@ def dynamic_filter(x, logits, kernel_size=3):
     """
     for label, tensor in (("x", x), ("logits", logits)):
         if not tensor.is_floating_point():
-            raise TypeError(f"dynamic_filter: {label} is {tensor.dtype}; convert it to a floating-point dtype.")
+            raise TypeError(
+                f"dynamic_filter: {label} is {tensor.dtype}; convert it to a floating-point dtype."
+            )
         if tensor.dim() != 4:
-            raise ValueError(f"dynamic_filter: {label} has shape {tuple(tensor.shape)}; it needs 4 dimensions.")
+            raise ValueError(
+                f"dynamic_filter: {label} has shape {tuple(tensor.shape)}; it needs 4 dimensions."
+            )
     if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"dynamic_filter: kernel_size is {kernel_size}; it must be odd and positive.")
+        raise ValueError(
+            f"dynamic_filter: kernel_size is {kernel_size}; it must be odd and positive."
+        )
     expected = (x.shape[0], kernel_size**2, *x.shape[2:])
     if tuple(logits.shape) != expected:
-        raise ValueError(f"dynamic_filter: logits has shape {tuple(logits.shape)}; it must be {expected}.")
+        raise ValueError(
+            f"dynamic_filter: logits has shape {tuple(logits.shape)}; it must be {expected}."
+        )
     if min(x.shape[2:]) <= kernel_size // 2:
         raise ValueError(
             f"dynamic_filter: {x.shape[2]} x {x.shape[3]} pixels cannot be reflected by {kernel_size // 2}; "
             "enlarge the image or use a smaller kernel_size."
         )
     if x.device != logits.device:
-        raise ValueError(f"dynamic_filter: logits is on {logits.device} but x on {x.device}; move one.")
+        raise ValueError(
+            f"dynamic_filter: logits is on {logits.device} but x on {x.device}; move one."
+        )
     return _dynamic_filter(x, logits, kernel_size)
 
 
@@ -55,18 +65,10 @@ def forward_torch(x, logits, kernel_size):
     """The definition: K*K shifted images, each times its weight."""
     weights = logits.softmax(1)
     padded = torch.nn.functional.pad(x, [kernel_size // 2] * 4, mode="reflect")
-    return sum(weights[:, tap, None] * shifted for tap, shifted in _shifts(padded, x.shape[2:], kernel_size))
-
-
-def _fold(tensor, radius, axis):
-    """The transpose of reflection padding along one axis: the margins are added to the pixels that they show."""
-    tensor = tensor.movedim(axis, -1)
-    size = tensor.shape[-1] - 2 * radius
-    inner = tensor[..., radius : radius + size].clone()
-    if radius:
-        inner[..., 1 : radius + 1] += tensor[..., :radius].flip(-1)
-        inner[..., size - 1 - radius : size - 1] += tensor[..., -radius:].flip(-1)
-    return inner.movedim(-1, axis)
+    return sum(
+        weights[:, tap, None] * shifted
+        for tap, shifted in _shifts(padded, x.shape[2:], kernel_size)
+    )
 
 
 def backward_torch(grad, x, logits, kernel_size):
@@ -79,7 +81,7 @@ def backward_torch(grad, x, logits, kernel_size):
     for tap, shifted in _shifts(grad_padded, x.shape[2:], kernel_size):
         shifted += weights[:, tap, None] * grad
     grad_logits = weights * (slope - (weights * slope).sum(1, keepdim=True))
-    return _fold(_fold(grad_padded, radius, 2), radius, 3), grad_logits
+    return fold_reflection(fold_reflection(grad_padded, radius, 2), radius, 3), grad_logits
 
 
 # ------------------------------------------------------------------------------------------------------- compiled C
@@ -89,7 +91,9 @@ def forward_cpp(x, logits, kernel_size):
     x, logits = x.contiguous(), logits.contiguous()
     out = torch.empty_like(x)
     shape = *x.shape, kernel_size, torch.get_num_threads()
-    loader.call(loader.load("dynamic_filter", x.dtype), "dynamic_filter_forward", shape, x, logits, out)
+    compiler.call(
+        compiler.load("dynamic_filter", x.dtype), "dynamic_filter_forward", shape, x, logits, out
+    )
     return out
 
 
@@ -97,29 +101,33 @@ def backward_cpp(grad, x, logits, kernel_size):
     tensors = [tensor.contiguous() for tensor in (grad, x, logits)]
     grads = torch.empty_like(tensors[1]), torch.empty_like(tensors[2])
     shape = *x.shape, kernel_size, torch.get_num_threads()
-    loader.call(loader.load("dynamic_filter", x.dtype), "dynamic_filter_backward", shape, *tensors, *grads)
+    compiler.call(
+        compiler.load("dynamic_filter", x.dtype), "dynamic_filter_backward", shape, *tensors, *grads
+    )
     return grads
 
 
 # ----------------------------------------------------------------------------------------------------- registration
 
 
-_implementation = partial(backend.implementation, "dynamic_filter", globals())
+_implementation = partial(dispatch.implementation, "dynamic_filter", globals())
 
 
-@backend.operator
+@dispatch.operator
 def _dynamic_filter(x: Tensor, logits: Tensor, kernel_size: int) -> Tensor:
     if x.numel() == 0:
         return x.new_empty(x.shape)
-    tensors = backend.widen(x, logits)
+    tensors = dispatch.widen(x, logits)
     return _implementation(tensors[0], "forward")(*tensors, kernel_size).to(x.dtype).contiguous()
 
 
-@backend.operator
-def _dynamic_filter_backward(grad: Tensor, x: Tensor, logits: Tensor, kernel_size: int) -> tuple[Tensor, Tensor]:
+@dispatch.operator
+def _dynamic_filter_backward(
+    grad: Tensor, x: Tensor, logits: Tensor, kernel_size: int
+) -> tuple[Tensor, Tensor]:
     if x.numel() == 0:
         return x.new_empty(x.shape), logits.new_zeros(logits.shape)
-    tensors = backend.widen(grad, x, logits)
+    tensors = dispatch.widen(grad, x, logits)
     grad_x, grad_logits = _implementation(tensors[0], "backward")(*tensors, kernel_size)
     return grad_x.to(x.dtype).contiguous(), grad_logits.to(logits.dtype).contiguous()
 
@@ -153,6 +161,8 @@ def dynamic_filter_flops(x_shape, logits_shape, kernel_size, *args, out_shape=No
 
 
 @register_flop_formula(torch.ops.deblurlib.dynamic_filter_backward)
-def dynamic_filter_backward_flops(grad_shape, x_shape, logits_shape, kernel_size, *args, out_shape=None, **kwargs):
+def dynamic_filter_backward_flops(
+    grad_shape, x_shape, logits_shape, kernel_size, *args, out_shape=None, **kwargs
+):
     """The forward's work twice: once for x, once for the logits."""
     return 2 * dynamic_filter_flops(x_shape, logits_shape, kernel_size)

@@ -6,10 +6,14 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from . import backend
-from .kernels import loader
+from .backends import compiler, dispatch
 
-DIRECTIONS = ("right", "down", "left", "up")  # the order of the four groups of p in `spatial_rnn_4way`
+DIRECTIONS = (
+    "right",
+    "down",
+    "left",
+    "up",
+)  # the order of the four groups of p in `spatial_rnn_4way`
 RESULT_ORDER = ("right", "left", "down", "up")  # the order in which its results are concatenated
 
 
@@ -28,7 +32,9 @@ def spatial_rnn(x, p, direction):
     """
     _check(x, p, 1, "spatial_rnn")
     if direction not in DIRECTIONS:
-        raise ValueError(f"spatial_rnn: direction is {direction!r}; choose one of {', '.join(DIRECTIONS)}.")
+        raise ValueError(
+            f"spatial_rnn: direction is {direction!r}; choose one of {', '.join(DIRECTIONS)}."
+        )
     return _spatial_rnn(x, p, direction)
 
 
@@ -54,7 +60,9 @@ def spatial_rnn_associative(x, p, direction):
     a, b = _line_up(p, direction), _line_up((1 - p) * x, direction)
     distance = 1
     while distance < a.shape[-1]:
-        earlier_a = torch.nn.functional.pad(a[..., :-distance], (distance, 0), value=1.0)  # the identity is (1, 0)
+        earlier_a = torch.nn.functional.pad(
+            a[..., :-distance], (distance, 0), value=1.0
+        )  # the identity is (1, 0)
         earlier_b = torch.nn.functional.pad(b[..., :-distance], (distance, 0))
         a, b = a * earlier_a, a * earlier_b + b
         distance *= 2
@@ -71,12 +79,18 @@ def _line_up(tensor, direction):
 def _check(x, p, scans, name):
     for label, tensor in (("x", x), ("p", p)):
         if not tensor.is_floating_point():
-            raise TypeError(f"{name}: {label} is {tensor.dtype}; convert it to a floating-point dtype.")
+            raise TypeError(
+                f"{name}: {label} is {tensor.dtype}; convert it to a floating-point dtype."
+            )
         if tensor.dim() != 4:
-            raise ValueError(f"{name}: {label} has shape {tuple(tensor.shape)}; it needs 4 dimensions (B, C, H, W).")
+            raise ValueError(
+                f"{name}: {label} has shape {tuple(tensor.shape)}; it needs 4 dimensions (B, C, H, W)."
+            )
     expected = (x.shape[0], scans * x.shape[1], *x.shape[2:])
     if tuple(p.shape) != expected:
-        raise ValueError(f"{name}: p has shape {tuple(p.shape)}; for x {tuple(x.shape)} it must be {expected}.")
+        raise ValueError(
+            f"{name}: p has shape {tuple(p.shape)}; for x {tuple(x.shape)} it must be {expected}."
+        )
     if x.device != p.device:
         raise ValueError(f"{name}: p is on {p.device} but x on {x.device}; move one.")
 
@@ -87,7 +101,9 @@ def _check(x, p, scans, name):
 def scan_torch(x, p, direction):
     """The definition, one column at a time."""
     state, states = 0, []
-    for x_k, p_k in zip(_line_up(x, direction).unbind(-1), _line_up(p, direction).unbind(-1), strict=True):
+    for x_k, p_k in zip(
+        _line_up(x, direction).unbind(-1), _line_up(p, direction).unbind(-1), strict=True
+    ):
         state = (1 - p_k) * x_k + p_k * state
         states.append(state)
     return _line_up(torch.stack(states, -1), direction)
@@ -108,14 +124,19 @@ def scan_backward_torch(grad, x, p, h, direction):
 def forward_torch(x, p, direction):
     if direction != "all":
         return scan_torch(x, p, direction)
-    results = {way: scan_torch(x, weights, way) for way, weights in zip(DIRECTIONS, p.chunk(4, 1), strict=True)}
+    results = {
+        way: scan_torch(x, weights, way)
+        for way, weights in zip(DIRECTIONS, p.chunk(4, 1), strict=True)
+    }
     return torch.cat([results[way] for way in RESULT_ORDER], 1)
 
 
 def backward_torch(grad, x, p, h, direction):
     if direction != "all":
         return scan_backward_torch(grad, x, p, h, direction)
-    results = dict(zip(RESULT_ORDER, zip(grad.chunk(4, 1), h.chunk(4, 1), strict=True), strict=True))
+    results = dict(
+        zip(RESULT_ORDER, zip(grad.chunk(4, 1), h.chunk(4, 1), strict=True), strict=True)
+    )
     grads = [
         scan_backward_torch(results[way][0], x, weights, results[way][1], way)
         for way, weights in zip(DIRECTIONS, p.chunk(4, 1), strict=True)
@@ -134,7 +155,13 @@ def _by_pixels(tensor):
 
 
 def _geometry(x, p, direction):
-    return *x.shape, (*DIRECTIONS, "all").index(direction), torch.get_num_threads(), x.stride(3), p.stride(3)
+    return (
+        *x.shape,
+        (*DIRECTIONS, "all").index(direction),
+        torch.get_num_threads(),
+        x.stride(3),
+        p.stride(3),
+    )
 
 
 def forward_cpp(x, p, direction):
@@ -142,22 +169,22 @@ def forward_cpp(x, p, direction):
     if not (_by_pixels(x) and _by_pixels(p)):
         x, p, name = x.contiguous(), p.contiguous(), "spatial_rnn_forward"
     h = _empty_result(x, p)
-    loader.call(loader.load("spatial_rnn", x.dtype), name, _geometry(x, p, direction), x, p, h)
+    compiler.call(compiler.load("spatial_rnn", x.dtype), name, _geometry(x, p, direction), x, p, h)
     return h
 
 
 def backward_cpp(grad, x, p, h, direction):
     tensors = [tensor.contiguous() for tensor in (grad, x, p, h)]
     grads = torch.empty_like(tensors[1]), torch.empty_like(tensors[2])
-    library = loader.load("spatial_rnn", x.dtype)
-    loader.call(library, "spatial_rnn_backward", _geometry(x, p, direction), *tensors, *grads)
+    library = compiler.load("spatial_rnn", x.dtype)
+    compiler.call(library, "spatial_rnn_backward", _geometry(x, p, direction), *tensors, *grads)
     return grads
 
 
 # ----------------------------------------------------------------------------------------------------- registration
 
 
-_implementation = partial(backend.implementation, "spatial_rnn", globals())
+_implementation = partial(dispatch.implementation, "spatial_rnn", globals())
 
 
 def _memory_of_result(x, p):
@@ -165,23 +192,27 @@ def _memory_of_result(x, p):
 
 
 def _empty_result(x, p):
-    return torch.empty(p.shape, dtype=x.dtype, device=x.device, memory_format=_memory_of_result(x, p))
+    return torch.empty(
+        p.shape, dtype=x.dtype, device=x.device, memory_format=_memory_of_result(x, p)
+    )
 
 
-@backend.operator
+@dispatch.operator
 def _spatial_rnn(x: Tensor, p: Tensor, direction: str) -> Tensor:
     if p.numel() == 0:
         return _empty_result(x, p)
-    tensors = backend.widen(x, p)
+    tensors = dispatch.widen(x, p)
     h = _implementation(tensors[0], "forward")(*tensors, direction)
     return h.to(x.dtype).contiguous(memory_format=_memory_of_result(x, p))
 
 
-@backend.operator
-def _spatial_rnn_backward(grad: Tensor, x: Tensor, p: Tensor, h: Tensor, direction: str) -> tuple[Tensor, Tensor]:
+@dispatch.operator
+def _spatial_rnn_backward(
+    grad: Tensor, x: Tensor, p: Tensor, h: Tensor, direction: str
+) -> tuple[Tensor, Tensor]:
     if p.numel() == 0:
         return x.new_empty(x.shape), p.new_empty(p.shape)
-    tensors = backend.widen(grad, x, p, h)
+    tensors = dispatch.widen(grad, x, p, h)
     grad_x, grad_p = _implementation(tensors[0], "backward")(*tensors, direction)
     return grad_x.to(x.dtype).contiguous(), grad_p.to(p.dtype).contiguous()
 

@@ -15,7 +15,9 @@ def table(name: str) -> pd.DataFrame:
     """
     path = FOLDER / "tables" / f"{name}.csv"
     if not path.is_file():
-        raise ValueError(f"There is no printed table {name!r}: choose one of {', '.join(list_tables())}.")
+        raise ValueError(
+            f"There is no printed table {name!r}: choose one of {', '.join(list_tables())}."
+        )
     return pd.read_csv(path)
 
 
@@ -37,7 +39,8 @@ def runtimes() -> pd.DataFrame:
     """
     printed = {
         "svrnn": 1e3 * table("svrnn_table3").set_index("method").time_s["proposed"],
-        "svdn": 1e3 * float(table("svdn_table1").set_index("method").runtime["Ours(B)"].removesuffix(" s")),
+        "svdn": 1e3
+        * float(table("svdn_table1").set_index("method").runtime["Ours(B)"].removesuffix(" s")),
         "radn": float(table("radn_table1").set_index("model").runtime_ms["RADN(Final)"]),
         "aspdc": 1e3 * table("aspdc_table3").set_index("method").time_s["Ours"],
     }
@@ -50,7 +53,9 @@ def printed_on_gopro() -> pd.DataFrame:
     for name, rows in methods.groupby("table", sort=False):
         lines = table(name)
         lines = lines.rename(columns={lines.columns[0]: "printed", "psnr_db": "psnr"})
-        found.append(rows.merge(lines[["printed", "psnr", "ssim"]], on="printed", validate="one_to_one"))
+        found.append(
+            rows.merge(lines[["printed", "psnr", "ssim"]], on="printed", validate="one_to_one")
+        )
     return pd.concat(found, ignore_index=True)[["paper", "method", "printed", "psnr", "ssim"]]
 
 
@@ -63,7 +68,7 @@ def claims() -> pd.DataFrame:
     """Every claim of the four papers that this book tests, one row each.
 
     id; claim in our words; where it stands; test, what is measured; printed, the paper's value, and its unit; rule and
-    direction, from which the verdict follows (`deblurlib.statistics.verdict`); margin, the printed size of a difference in
+    direction, from which the verdict follows (`deblurlib.analysis.significance.verdict`); margin, the printed size of a difference in
     dB, NaN where there is none; trainings, whether it compares trainings, so that one seed cannot decide it; notebook, the
     number of the lesson that measures it.
     """

@@ -9,8 +9,14 @@ from pkgutil import iter_modules
 
 from .verdicts import Verdict, Wrong, require, require_answer
 
-_LESSONS = sorted(module.name for module in iter_modules(__path__) if module.name.startswith("lesson"))
-CHECKS = {number: check for name in _LESSONS for number, check in import_module(f".{name}", __name__).CHECKS.items()}
+_LESSONS = sorted(
+    module.name for module in iter_modules(__path__) if module.name.startswith("lesson")
+)
+CHECKS = {
+    number: check
+    for name in _LESSONS
+    for number, check in import_module(f".{name}", __name__).CHECKS.items()
+}
 
 __all__ = ["CHECKS", "Verdict", "Wrong", "check", "require", "require_answer"]
 
@@ -24,6 +30,12 @@ def check(exercise: str, answer) -> Verdict:
     except Wrong as wrong:
         return Verdict(exercise, False, str(wrong))
     except NotImplementedError:
-        return Verdict(exercise, False, "not answered yet: replace the `...` in the skeleton with your own lines.")
-    except Exception as error:  # whatever a student's code raises is an answer to explain, not a crash
+        return Verdict(
+            exercise,
+            False,
+            "not answered yet: replace the `...` in the skeleton with your own lines.",
+        )
+    except (
+        Exception
+    ) as error:  # whatever a student's code raises is an answer to explain, not a crash
         return Verdict(exercise, False, f"your code raised {type(error).__name__}: {error}")

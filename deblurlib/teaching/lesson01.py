@@ -15,15 +15,28 @@ def _undo_two_tap_blur(undo) -> str:
     found = undo(y.copy(), a)
     require_answer(found)
     found = np.asarray(found, dtype=np.float64)
-    require(found.shape == x.shape, f"a signal of {x.size} samples must come back as {x.size} samples, not as {found.shape}.")
-    require(np.isfinite(found).all(), "the result holds NaN or infinity: is every x[n] filled in before it is used?")
+    require(
+        found.shape == x.shape,
+        f"a signal of {x.size} samples must come back as {x.size} samples, not as {found.shape}.",
+    )
+    require(
+        np.isfinite(found).all(),
+        "the result holds NaN or infinity: is every x[n] filled in before it is used?",
+    )
     before = np.r_[0, y[:-1]]
     mistakes = {
         "you subtract the *blurred* neighbour y[n-1]. That is the expansion cut after one substitution: eq. 2 wants the "
         "neighbour that you have just recovered, x[n-1].": (y - a * before) / (1 - a),
-        "the sign is turned: the blur has added a x[n-1], so it must be subtracted.": theory.invert_recursively(y, [1 - a, -a]),
-        "the division by k[0] = 1 - a is missing: the subtraction leaves (1-a) x[n].": theory.invert_recursively(y, [1, a]),
-        "the two taps are exchanged: k[0] = 1 - a multiplies x[n], k[1] = a multiplies x[n-1].": (y - (1 - a) * before) / a,
+        "the sign is turned: the blur has added a x[n-1], so it must be subtracted.": theory.invert_recursively(
+            y, [1 - a, -a]
+        ),
+        "the division by k[0] = 1 - a is missing: the subtraction leaves (1-a) x[n].": theory.invert_recursively(
+            y, [1, a]
+        ),
+        "the two taps are exchanged: k[0] = 1 - a multiplies x[n], k[1] = a multiplies x[n-1].": (
+            y - (1 - a) * before
+        )
+        / a,
     }
     for reason, typical in mistakes.items():
         require(not np.allclose(found, typical, atol=1e-6), reason)
@@ -34,7 +47,8 @@ def _undo_two_tap_blur(undo) -> str:
         "In Python x[n-1] at n = 0 is the *last* sample.",
     )
     require(
-        wrong.size == 0, f"sample {wrong[:1]} is the first wrong one: write out eq. 2 for M = 1 and compare it with your line."
+        wrong.size == 0,
+        f"sample {wrong[:1]} is the first wrong one: write out eq. 2 for M = 1 and compare it with your line.",
     )
     error = np.abs(found - x).max()
     return f"largest error {error:.0e}. One number carried from pixel to pixel undoes the blur over a line of any length."
@@ -52,11 +66,18 @@ def _predict_the_pole(answer) -> str:
         "the algebra is right for a scan from the left, but |p| > 1: each step multiplies rounding errors by 7/3. "
         "What is the kernel when you read the line from the other end?",
     )
-    require(p < 0, f"p = {p:.3f} averages neighbours, it is one more blur: undoing positive taps needs a negative p.")
     require(
-        np.isclose(p, -3 / 7, atol=5e-3), f"p = {p:.3f} is not it: divide the far tap by the near one, as the scan meets them."
+        p < 0,
+        f"p = {p:.3f} averages neighbours, it is one more blur: undoing positive taps needs a negative p.",
     )
-    require(reverse, "p is right, but a scan from the left meets the tap 0.3 first, and there p would be -0.7 / 0.3.")
+    require(
+        np.isclose(p, -3 / 7, atol=5e-3),
+        f"p = {p:.3f} is not it: divide the far tap by the near one, as the scan meets them.",
+    )
+    require(
+        reverse,
+        "p is right, but a scan from the left meets the tap 0.3 first, and there p would be -0.7 / 0.3.",
+    )
     return "p = -3/7 from the right. Two directions cover every two-tap blur but [1/2, 1/2], whose zero lies on the circle."
 
 
@@ -74,10 +95,15 @@ def _choose_wiener_constant(choose) -> str:
         top, left = ((n - 128) // 2 for n in photograph.shape[:2])
         sharp = photograph[top : top + 128, left : left + 128] / 255
         transfer = theory.transfer_function(theory.line_kernel(11, angle), (128, 128))
-        blurred = theory.apply_filter(sharp, transfer) + noise * np.random.default_rng(3).standard_normal(sharp.shape)
+        blurred = theory.apply_filter(sharp, transfer) + noise * np.random.default_rng(
+            3
+        ).standard_normal(sharp.shape)
         c = choose(blurred, transfer, noise)
         require_answer(c)
-        require(np.ndim(c) == 0 and np.isfinite(c) and c > 0, "the constant must be one positive number for all frequencies.")
+        require(
+            np.ndim(c) == 0 and np.isfinite(c) and c > 0,
+            "the constant must be one positive number for all frequencies.",
+        )
 
         def quality(c, blurred=blurred, transfer=transfer, sharp=sharp):
             return psnr(theory.apply_filter(blurred, theory.inverse_filter(transfer, c)), sharp)
@@ -90,7 +116,10 @@ def _choose_wiener_constant(choose) -> str:
         if c < best
         else "too large: the blur is left in"
     )
-    require(loss < 1.0, f"on one of four pictures c = {c:.1e} loses {loss:.1f} dB against the best {best:.1e}; it is {side}.")
+    require(
+        loss < 1.0,
+        f"on one of four pictures c = {c:.1e} loses {loss:.1f} dB against the best {best:.1e}; it is {side}.",
+    )
     return f"at most {loss:.2f} dB below the best constant on four unseen pictures, from the blurred picture and the noise alone."
 
 

@@ -11,29 +11,46 @@ def _count_subframes(subframes) -> str:
     rng = np.random.default_rng(2)
     for exposure in (1.0, 0.5, 0.8):
         before, after = (rng.uniform(-1, 1, (6, 5, 2)) * length for length in (21, 9))
-        side = exposure * np.hypot(*np.moveaxis(before, -1, 0))  # twice the path of one side: that side lasts exposure / 2
+        side = exposure * np.hypot(
+            *np.moveaxis(before, -1, 0)
+        )  # twice the path of one side: that side lasts exposure / 2
         longest, mean = side.max(), np.hypot(*np.moveaxis(np.stack([before, after]), -1, 0)).mean()
         found, right = subframes(before, after, exposure), 2 * int(np.ceil(longest / 2)) + 1
         require_answer(found)
         mistakes = {
-            "the whole flow takes a whole frame period, but the shutter is open for exposure / 2 of it on either side.":
-                2 * int(np.ceil(longest / exposure)) + 1,
-            "you count for the average motion: the fastest point is the one that leaves ghosts, so take the largest length.":
-                2 * int(np.ceil(exposure * mean / 2)) + 1,
-            "these are the sub-frames of one side only: there are as many before the sharp frame as after it.":
-                int(np.ceil(longest / 2)) + 1,
+            "the whole flow takes a whole frame period, but the shutter is open for exposure / 2 of it on either side.": 2
+            * int(np.ceil(longest / exposure))
+            + 1,
+            "you count for the average motion: the fastest point is the one that leaves ghosts, so take the largest length.": 2
+            * int(np.ceil(exposure * mean / 2))
+            + 1,
+            "these are the sub-frames of one side only: there are as many before the sharp frame as after it.": int(
+                np.ceil(longest / 2)
+            )
+            + 1,
             "n steps have n + 1 ends: the sharp frame in the middle counts as well.": right - 1,
-            "you look at the motion to the next frame only: here the motion before the sharp frame is the longer one.":
-                2 * int(np.ceil(exposure * np.hypot(*np.moveaxis(after, -1, 0)).max() / 2)) + 1,
-        }  # fmt: skip
+            "you look at the motion to the next frame only: here the motion before the sharp frame is the longer one.": 2
+            * int(np.ceil(exposure * np.hypot(*np.moveaxis(after, -1, 0)).max() / 2))
+            + 1,
+        }
         for reason, number in mistakes.items():
-            require(found == right or found != number, f"{found} for an exposure of {exposure}: {reason}")
+            require(
+                found == right or found != number,
+                f"{found} for an exposure of {exposure}: {reason}",
+            )
         require(
-            found % 2 == 1, f"{found} is even: then no sub-frame stands in the middle of the exposure, where the sharp one is."
+            found % 2 == 1,
+            f"{found} is even: then no sub-frame stands in the middle of the exposure, where the sharp one is.",
         )
         step = longest / max(found - 1, 1)
-        require(found >= right, f"{found} leaves steps of {step:.2f} pixels, and a thin line would show as separate copies.")
-        require(found == right, f"{found} is more than needed: {right} already make steps of at most one pixel.")
+        require(
+            found >= right,
+            f"{found} leaves steps of {step:.2f} pixels, and a thin line would show as separate copies.",
+        )
+        require(
+            found == right,
+            f"{found} is more than needed: {right} already make steps of at most one pixel.",
+        )
     return "one sub-frame a pixel of the longest path. A film of fixed rate cannot promise that: GoPro averages 7 to 13 frames."
 
 
@@ -44,25 +61,33 @@ def _tell_the_variant(tell) -> str:
     require_answer(tell)
     right, said = {}, set()
     for variant in ("blur", "blur_gamma"):
-        scenes = [SceneDataset("train", 12, 128, seed=77, variant=variant, severity=0.7).scene(i) for i in range(12)]
+        scenes = [
+            SceneDataset("train", 12, 128, seed=77, variant=variant, severity=0.7).scene(i)
+            for i in range(12)
+        ]
         answers = [tell(s.blurry.copy(), s.sharp.copy()) for s in scenes]
         require_answer(answers[0])
         said |= set(answers)
         right[variant] = np.mean([a == variant for a in answers])
-    require(said <= {"blur", "blur_gamma"}, f"the answer must be 'blur' or 'blur_gamma', not {sorted(map(str, said))[0]!r}.")
-    require(len(said) == 2, f"you answer {said.pop()!r} for every pair: what is equal in one variant and not in the other?")
+    require(
+        said <= {"blur", "blur_gamma"},
+        f"the answer must be 'blur' or 'blur_gamma', not {sorted(map(str, said))[0]!r}.",
+    )
+    require(
+        len(said) == 2,
+        f"you answer {said.pop()!r} for every pair: what is equal in one variant and not in the other?",
+    )
     share = (right["blur"] + right["blur_gamma"]) / 2
     require(
-        share > 0.15, "nearly every answer is the wrong way round: the gap that is *smaller* names the values that were averaged."
+        share > 0.15,
+        "nearly every answer is the wrong way round: the gap that is *smaller* names the values that were averaged.",
     )
     require(
         share >= 0.9,
         f"{share:.0%} are right. An average keeps the mean of what was averaged: compare |mean(blurry) - mean(sharp)| with the "
         "same gap after raising both to the power 2.2, and leave differences of single pixels alone.",
     )
-    return (
-        f"{share:.0%} of 24 pairs are right. Run it on any download before you train on it: it takes a minute and saves a table."
-    )
+    return f"{share:.0%} of 24 pairs are right. Run it on any download before you train on it: it takes a minute and saves a table."
 
 
 def _estimate_the_exposure(estimate) -> str:
@@ -74,7 +99,16 @@ def _estimate_the_exposure(estimate) -> str:
     photograph, found = load_photograph(list_photographs("test")[0]), []
     truths = (0.4, 0.6, 0.8, 1.0)
     for truth in truths:
-        scene = render_scene(photograph, 21, 128, variant="blur", exposure=truth, severity=1 / truth, noise=0, objects=1)
+        scene = render_scene(
+            photograph,
+            21,
+            128,
+            variant="blur",
+            exposure=truth,
+            severity=1 / truth,
+            noise=0,
+            objects=1,
+        )
         found.append(estimate(scene.blurry, scene.sharp, scene.flow_previous, scene.flow_next))
         require_answer(found[-1])
     found, truths = np.array(found, dtype=float), np.array(truths)

@@ -13,7 +13,10 @@ def _weight_for_reach(weight) -> str:
         require_answer(p)
         require(np.ndim(p) == 0 and np.isfinite(p), "return one number, the weight p.")
         p, steps = float(p), reach / 2
-        require(abs(p) < 1, f"for {reach} pixels you give p = {p:.3f}: with |p| >= 1 nothing is ever forgotten, and noise grows.")
+        require(
+            abs(p) < 1,
+            f"for {reach} pixels you give p = {p:.3f}: with |p| >= 1 nothing is ever forgotten, and noise grows.",
+        )
         right = 0.01 ** (1 / steps)
         require(
             not np.isclose(abs(p), 0.01 ** (1 / reach), rtol=1e-6),
@@ -27,7 +30,10 @@ def _weight_for_reach(weight) -> str:
             np.isclose(abs(p), right, rtol=1e-6),
             f"for {reach} pixels |p| = {abs(p):.4f}: after {steps:g} steps |p|^{steps:g} is {abs(p) ** steps:.3g}, not 0.01.",
         )
-        require(p < 0, f"p = {p:.3f} remembers as far, but it averages: a scan that sharpens has a negative weight.")
+        require(
+            p < 0,
+            f"p = {p:.3f} remembers as far, but it averages: a scan that sharpens has a negative weight.",
+        )
     return "p = -0.01^(2 / reach). From 10 pixels of memory to 200 the weight moves from -0.40 to -0.95, and the cost not at all."
 
 
@@ -46,13 +52,19 @@ def _compose(compose) -> str:
         "that does the second step first. h goes through the first: a1 h + b1, and the second then acts on all of it.",
     )
     require(not np.isclose(a, a1 + a2), "a is a factor: two factors in a row are multiplied.")
-    require(not np.isclose(b, b1 + b2), "the second step multiplies everything that it finds, b1 included.")
+    require(
+        not np.isclose(b, b1 + b2),
+        "the second step multiplies everything that it finds, b1 included.",
+    )
     require(
         np.isclose(a, a1 * a2) and np.isclose(b, a2 * b1 + b2),
         f"from h = 1 the two steps lead to {a2 * (a1 + b1) + b2:.3f}, yours to {a + b:.3f}.",
     )
     left, right = compose(compose(one, two), three), compose(one, compose(two, three))
-    require(np.allclose(left, right), "grouped differently, three steps give different results: compose must not keep anything.")
+    require(
+        np.allclose(left, right),
+        "grouped differently, three steps give different results: compose must not keep anything.",
+    )
     x, p = rng.standard_normal(64), rng.uniform(-0.9, 0.9, 64)
     steps = list(zip(p, (1 - p) * x, strict=True))
     while len(steps) > 1:
@@ -72,7 +84,10 @@ def _backward_scan(gradients) -> str:
     require_answer(found)
     require(len(found) == 2, "return both gradients: (dL/dx, dL/dp).")
     dx, dp = (np.asarray(part, dtype=float) for part in found)
-    require(dx.shape == dp.shape == x.shape, f"both gradients have the shape of x, {x.shape}, not {dx.shape} and {dp.shape}.")
+    require(
+        dx.shape == dp.shape == x.shape,
+        f"both gradients have the shape of x, {x.shape}, not {dx.shape} and {dp.shape}.",
+    )
 
     def total(carry):  # g[k] = grad[k] + carry[k] g[k+1]
         g = np.zeros(13)
@@ -84,16 +99,29 @@ def _backward_scan(gradients) -> str:
     slips = {
         "you use dL/dh as it comes from above. h[k] also acts through h[k+1], so its whole gradient is "
         "g[k] = grad[k] + p[k+1] g[k+1].": grad,
-        "the carried gradient must be multiplied by p[k+1], the weight with which h[k+1] read h[k], not by p[k].": total(p),
+        "the carried gradient must be multiplied by p[k+1], the weight with which h[k+1] read h[k], not by p[k].": total(
+            p
+        ),
         "the gradient runs the other way: begin at the last pixel, since h[k] acts only on what comes after it.": _scan(
             grad / (1 - p), p
         ),
     }
     for reason, wrong in slips.items():
-        require(not np.allclose(dx, (1 - p) * wrong) and not np.allclose(dp, wrong * (before - x)), reason)
-    require(not np.allclose(dx, g), "dL/dx lacks a factor: x[k] enters h[k] multiplied by 1 - p[k].")
-    require(not np.allclose(dp, g * before), "dL/dp lacks a part: p[k] also takes its share from x[k], h = x + p (h[k-1] - x).")
-    require(not np.allclose(dp, g * (h - x)), "dL/dp reads h[k] where it should read h[k-1], the state before the step.")
+        require(
+            not np.allclose(dx, (1 - p) * wrong) and not np.allclose(dp, wrong * (before - x)),
+            reason,
+        )
+    require(
+        not np.allclose(dx, g), "dL/dx lacks a factor: x[k] enters h[k] multiplied by 1 - p[k]."
+    )
+    require(
+        not np.allclose(dp, g * before),
+        "dL/dp lacks a part: p[k] also takes its share from x[k], h = x + p (h[k-1] - x).",
+    )
+    require(
+        not np.allclose(dp, g * (h - x)),
+        "dL/dp reads h[k] where it should read h[k-1], the state before the step.",
+    )
     for name, got, right in (("x", dx, (1 - p) * g), ("p", dp, g * (before - x))):
         wrong = np.flatnonzero(~np.isclose(got, right))
         require(

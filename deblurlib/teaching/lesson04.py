@@ -36,14 +36,21 @@ def _check_feature_flow(answer) -> str:
     got = answer(flow)
     require_answer(got)
     got = np.asarray(got)
-    require(got.shape == (3, 4, 2), f"a (6, 8, 2) flow should become (3, 4, 2), not {got.shape}: every second row and column.")
+    require(
+        got.shape == (3, 4, 2),
+        f"a (6, 8, 2) flow should become (3, 4, 2), not {got.shape}: every second row and column.",
+    )
     require(
         not np.allclose(got, flow[::2, ::2]),
         "the places are right, but the vectors still count image pixels: one feature pixel is two.",
     )
-    require(not np.allclose(got, 2 * flow[::2, ::2]), "the vectors grew: fewer, larger pixels mean smaller numbers.")
     require(
-        np.allclose(got, flow[::2, ::2] / 2), "take the vectors at even rows and columns, where the features sit, and halve them."
+        not np.allclose(got, 2 * flow[::2, ::2]),
+        "the vectors grew: fewer, larger pixels mean smaller numbers.",
+    )
+    require(
+        np.allclose(got, flow[::2, ::2] / 2),
+        "take the vectors at even rows and columns, where the features sit, and halve them.",
     )
     return "fewer pixels, each twice as large: the same motion is half as many of them."
 
@@ -54,10 +61,14 @@ def _check_offsets(answer) -> str:
         require_answer(got)
         got = np.asarray(got, float)
         require(
-            got.shape == (50,), f"the operator wants 50 numbers, (down, right) for each of 25 taps; yours has shape {got.shape}."
+            got.shape == (50,),
+            f"the operator wants 50 numbers, (down, right) for each of 25 taps; yours has shape {got.shape}.",
         )
         grid = np.stack(np.divmod(np.arange(25), 5), -1) - 2
-        points, wanted = got.reshape(25, 2) + grid, np.linspace(-1, 1, 25)[:, None] * np.array(D[::-1])
+        points, wanted = (
+            got.reshape(25, 2) + grid,
+            np.linspace(-1, 1, 25)[:, None] * np.array(D[::-1]),
+        )
         require(
             not np.allclose(got.reshape(25, 2), wanted),
             "these are the points themselves: an offset is the point minus the grid point the tap starts from.",
@@ -70,7 +81,10 @@ def _check_offsets(answer) -> str:
             np.allclose(points[::-1], wanted) or np.allclose(points, wanted),
             f"for D = {D} tap 0 reads at (down, right) = {points[0].round(2)}, not at {wanted[0]}.",
         )
-        require(np.allclose(points, wanted), "the points are right but run backwards: the first should be -D, the last D.")
+        require(
+            np.allclose(points, wanted),
+            "the points are right but run backwards: the first should be -D, the last D.",
+        )
     return "25 taps in a row: with weights of 1/25 this is a box blur along D, made by an operator that knows no blur."
 
 

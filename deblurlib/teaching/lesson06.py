@@ -20,23 +20,37 @@ def _check_fusion(fuse) -> str:
     found = fuse(f.copy(), logits.copy())
     require_answer(found)
     found = np.asarray(found, float)
-    require(found.shape == (3, 5, 6), f"four branches of shape (3, 5, 6) should become one of that shape, not {found.shape}.")
+    require(
+        found.shape == (3, 5, 6),
+        f"four branches of shape (3, 5, 6) should become one of that shape, not {found.shape}.",
+    )
     mistakes = {
-        "the logits themselves are the weights here: they are negative as often as not, and sum to anything.": weighted(logits),
-        "exp makes the weights positive, but nothing makes them sum to one: divide by their sum over the branches.":
-            weighted(np.exp(logits)),
-        "the softmax runs over all positions of a map, so the pixels compete with each other, not the branches.":
-            weighted(softmax(logits.reshape(4, -1), 1).reshape(4, 5, 6)),
-        "the softmax runs over the last axis, the columns of the picture: axis 0 holds the branches.":
-            weighted(softmax(logits, 2)),
-        "the softmax runs over the rows of the picture: axis 0 holds the branches.": weighted(softmax(logits, 1)),
-        "each weight is a sigmoid of its own: the four would not sum to one. Let them compete.":
-            weighted(1 / (1 + np.exp(-logits))),
-        "you took the mean: the weights sum to one already, so dividing by four makes the output four times too small.":
-            weighted(softmax(logits, 0)) / 4,
-        "you took the winner alone, which has no gradient for the others: weigh all four.":
-            np.take_along_axis(f, logits.argmax(0)[None, None], 0)[0],
-    }  # fmt: skip
+        "the logits themselves are the weights here: they are negative as often as not, and sum to anything.": weighted(
+            logits
+        ),
+        "exp makes the weights positive, but nothing makes them sum to one: divide by their sum over the branches.": weighted(
+            np.exp(logits)
+        ),
+        "the softmax runs over all positions of a map, so the pixels compete with each other, not the branches.": weighted(
+            softmax(logits.reshape(4, -1), 1).reshape(4, 5, 6)
+        ),
+        "the softmax runs over the last axis, the columns of the picture: axis 0 holds the branches.": weighted(
+            softmax(logits, 2)
+        ),
+        "the softmax runs over the rows of the picture: axis 0 holds the branches.": weighted(
+            softmax(logits, 1)
+        ),
+        "each weight is a sigmoid of its own: the four would not sum to one. Let them compete.": weighted(
+            1 / (1 + np.exp(-logits))
+        ),
+        "you took the mean: the weights sum to one already, so dividing by four makes the output four times too small.": weighted(
+            softmax(logits, 0)
+        )
+        / 4,
+        "you took the winner alone, which has no gradient for the others: weigh all four.": np.take_along_axis(
+            f, logits.argmax(0)[None, None], 0
+        )[0],
+    }
     for reason, typical in mistakes.items():
         require(not np.allclose(found, typical, atol=1e-6), reason)
     require(
@@ -68,15 +82,25 @@ def _check_address(source) -> str:
             f"down row by row for {rows} x {columns}.",
         )
         exchanged = [*np.ndindex(9, columns, rows), *behind]
-        require(found != exchanged, f"the two sides of the mask are exchanged: it has {rows} rows of {columns}.")
-        for n, (place, at, right) in enumerate(zip(places, found, [*np.ndindex(9, rows, columns), *behind], strict=True)):
+        require(
+            found != exchanged,
+            f"the two sides of the mask are exchanged: it has {rows} rows of {columns}.",
+        )
+        for n, (place, at, right) in enumerate(
+            zip(places, found, [*np.ndindex(9, rows, columns), *behind], strict=True)
+        ):
             where = f"entry (k, y, x) = {place} of a {height} x {width} feature map is number {n} in memory"
             require(
                 right or at is None,
                 f"{where}, behind the end of the mask, which has only {length} numbers: None is wanted, not {at}.",
             )
-            require(at or right is None, f"{where}, and the mask has {length}: it is not behind the end.")
-            require(at == right, f"{where}; number {n} of the mask is (k', y', x') = {right}, not {at}.")
+            require(
+                at or right is None,
+                f"{where}, and the mask has {length}: it is not behind the end.",
+            )
+            require(
+                at == right, f"{where}; number {n} of the mask is (k', y', x') = {right}, not {at}."
+            )
     return "the last row of tap 1 already holds other taps, and the last taps hold whatever came next in memory."
 
 
@@ -84,7 +108,7 @@ def _check_surprise(surprise) -> str:
     """06.3: surprise(a, b) -> share of all circular shifts of b that correlate with a at least as strongly as b itself."""
     from scipy.ndimage import gaussian_filter
 
-    from ..correlation import shifted_rank_correlations
+    from ..analysis.correlation import shifted_rank_correlations
 
     def maps(seed, mixed=0.0):
         rng = np.random.default_rng(seed)
@@ -105,27 +129,40 @@ def _check_surprise(surprise) -> str:
         rho = shifted_rank_correlations(a, b)
         found = surprise(a.copy(), b.copy())
         require_answer(found)
-        require(np.ndim(found) == 0 and 0 <= found <= 1, f"a share lies between 0 and 1; yours is {found}.")
+        require(
+            np.ndim(found) == 0 and 0 <= found <= 1,
+            f"a share lies between 0 and 1; yours is {found}.",
+        )
         right, n = share(rho), a.size
         mistakes = {
-            "Pearson's correlation follows a few long motions; rank both maps first (Spearman).": share(pearson(a, b)),
-            "a strong negative correlation is as surprising as a positive one: compare absolute values.": share(rho, False),
-            "the shift by nothing is one of the shifts: without it a share can be 0, which no finite test can show.":
-                (right * n - 1) / (n - 1),
-        }  # fmt: skip
+            "Pearson's correlation follows a few long motions; rank both maps first (Spearman).": share(
+                pearson(a, b)
+            ),
+            "a strong negative correlation is as surprising as a positive one: compare absolute values.": share(
+                rho, False
+            ),
+            "the shift by nothing is one of the shifts: without it a share can be 0, which no finite test can show.": (
+                right * n - 1
+            )
+            / (n - 1),
+        }
         if abs(found - right) > 0.5 / n:
             for reason, value in mistakes.items():
                 require(abs(found - value) > 0.4 / n, reason)
-            require(abs(found - 1 + right) > 1 / n, "you count the shifts that correlate *less*: the share is one minus that.")
+            require(
+                abs(found - 1 + right) > 1 / n,
+                "you count the shifts that correlate *less*: the share is one minus that.",
+            )
             require(
                 found > 0.3 * right,
                 f"{found:.3f} is far too small, the share is {right:.3f}: shuffled pixels are no longer smooth, and noise never "
                 "correlates with anything. Shift the whole map, and let it wrap round (np.roll).",
             )
             require(
-                False, f"{found:.3f} is not the share, {right:.3f}: try all {n} shifts, by 0 to {a.shape[0] - 1} rows and 0 to "
+                False,
+                f"{found:.3f} is not the share, {right:.3f}: try all {n} shifts, by 0 to {a.shape[0] - 1} rows and 0 to "
                 f"{a.shape[1] - 1} columns.",
-            )  # fmt: skip
+            )
     return "two unrelated smooth maps reach correlations that shuffled pixels never would. Keep the smoothness, break the tie."
 
 

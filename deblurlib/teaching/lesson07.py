@@ -14,20 +14,37 @@ def _logits_of_a_kernel(answer) -> str:
             found = answer(kernel.copy())
         require_answer(found)
         found = np.asarray(found, dtype=float)
-        require(found.shape == (9,), f"the filter takes nine logits in a row, taps row after row; yours has shape {found.shape}.")
-        require(not np.isnan(found).any() and found.max() < np.inf, "NaN or +infinity among the logits: no softmax bears that.")
+        require(
+            found.shape == (9,),
+            f"the filter takes nine logits in a row, taps row after row; yours has shape {found.shape}.",
+        )
+        require(
+            not np.isnan(found).any() and found.max() < np.inf,
+            "NaN or +infinity among the logits: no softmax bears that.",
+        )
         with np.errstate(divide="ignore"):
-            weights, mistakes = _softmax(found), {
-                "you give the weights themselves. The softmax takes the exponential of what it gets: give it logarithms.":
-                    _softmax(kernel[::-1, ::-1].ravel()),
-                "you give the weights themselves, and not mirrored: take logarithms, and compare the two sums.":
-                    _softmax(kernel.ravel()),
-                "the kernel is not mirrored: a convolution reads x - m where the filter reads x + m.": kernel.ravel(),
-                "rows and columns are exchanged: tap k stands in row k // 3 and column k % 3.": kernel[::-1, ::-1].T.ravel(),
-            }  # fmt: skip
+            weights, mistakes = (
+                _softmax(found),
+                {
+                    "you give the weights themselves. The softmax takes the exponential of what it gets: give it logarithms.": _softmax(
+                        kernel[::-1, ::-1].ravel()
+                    ),
+                    "you give the weights themselves, and not mirrored: take logarithms, and compare the two sums.": _softmax(
+                        kernel.ravel()
+                    ),
+                    "the kernel is not mirrored: a convolution reads x - m where the filter reads x + m.": kernel.ravel(),
+                    "rows and columns are exchanged: tap k stands in row k // 3 and column k % 3.": kernel[
+                        ::-1, ::-1
+                    ].T.ravel(),
+                },
+            )
         right = kernel[::-1, ::-1].ravel()
         for reason, typical in mistakes.items():
-            require(np.allclose(weights, right, atol=1e-3) or not np.allclose(weights, typical, atol=1e-6), reason)
+            require(
+                np.allclose(weights, right, atol=1e-3)
+                or not np.allclose(weights, typical, atol=1e-6),
+                reason,
+            )
         require(
             np.allclose(weights, right, atol=1e-3),
             f"the softmax of your logits is {weights.round(3)}, and should be {right.round(3)}. (A tap of 0 wants a logit far "
@@ -50,36 +67,54 @@ def _tell_a_copier(copies) -> str:
     networks = {  # what it does: (network, whether it copies, what to think about)
         "returns the blurry picture": (lambda b, s: b + 0 * s, True, "That is the copier itself."),
         "returns 0.9 of the blurry picture and 0.1 of the sharp one": (
-            lambda b, s: 0.9 * b + 0.1 * s, True,
+            lambda b, s: 0.9 * b + 0.1 * s,
+            True,
             "A tenth of the sharp picture does not make a reblurring network: do not ask for equality.",
         ),
         "finds the kernel from both pictures, and blurs the sharp one with it": (
-            _honest, False,
+            _honest,
+            False,
             "Its reblurred picture is nearly perfect, and so is a copy: the score against the blurry picture cannot tell them "
             "apart. Give it the sharp picture of another pair.",
         ),
         "returns the sharp picture": (
-            lambda b, s: s + 0 * b, False, "Its output is close to the blurry picture only as far as the sharp one is.",
+            lambda b, s: s + 0 * b,
+            False,
+            "Its output is close to the blurry picture only as far as the sharp one is.",
         ),
         "returns grey whatever it is given": (
-            lambda b, s: 0.5 + 0 * (b + s), False,
+            lambda b, s: 0.5 + 0 * (b + s),
+            False,
             "It does not react to the sharp picture, but neither does it show the blurry one: look at the output.",
         ),
-    }  # fmt: skip
+    }
     said = {}
     for what, (network, _, _) in networks.items():
         verdict = copies(network, blurry.clone(), sharp.clone())
         require_answer(verdict)
-        require(isinstance(verdict, bool | np.bool_ | torch.Tensor), f"answer True or False, not {verdict!r}.")
+        require(
+            isinstance(verdict, bool | np.bool_ | torch.Tensor),
+            f"answer True or False, not {verdict!r}.",
+        )
         said[what] = bool(verdict)
     same = set(said.values())
     require(len(same) == 2, f"you say {same.pop()} of every network: what can only a copier do?")
     for what, (_, truth, hint) in networks.items():
-        require(said[what] == truth, f"a network that {what} {'copies' if truth else 'does not copy'}. {hint}")
+        require(
+            said[what] == truth,
+            f"a network that {what} {'copies' if truth else 'does not copy'}. {hint}",
+        )
     return "two copiers caught, three others cleared, among them one whose score against the blurry picture is as high."
 
 
-KERNELS = ((9, 0), (9, 45), (9, 90), (9, 135), (5, 20), (13, 70))  # length in pixels and angle of a line
+KERNELS = (
+    (9, 0),
+    (9, 45),
+    (9, 90),
+    (9, 135),
+    (5, 20),
+    (13, 70),
+)  # length in pixels and angle of a line
 
 
 def _blur(pictures, length, angle):
@@ -99,7 +134,9 @@ def _pairs_with_known_blur():
 
     from ..data import list_photographs, load_photograph, to_tensor
 
-    sharp = torch.stack([to_tensor(load_photograph(p)[64:128, 64:128]) for p in list_photographs("train")[:3]])
+    sharp = torch.stack(
+        [to_tensor(load_photograph(p)[64:128, 64:128]) for p in list_photographs("train")[:3]]
+    )
     return torch.cat([_blur(s[None], *KERNELS[i]) for i, s in enumerate(sharp)]), sharp
 
 
@@ -107,8 +144,10 @@ def _honest(blurry, sharp):
     """The sharp picture, blurred with whichever kernel leads nearest to the blurry one."""
     import torch
 
-    nearest = [min((_blur(s[None], *k) for k in KERNELS), key=lambda r, b=b: (r - b).square().mean())
-               for b, s in zip(blurry.detach(), sharp, strict=True)]  # fmt: skip
+    nearest = [
+        min((_blur(s[None], *k) for k in KERNELS), key=lambda r, b=b: (r - b).square().mean())
+        for b, s in zip(blurry.detach(), sharp, strict=True)
+    ]
     return torch.cat(nearest) + 0 * blurry
 
 
@@ -117,9 +156,15 @@ def _honest_gain(answer) -> str:
     require_answer(answer)
     rng = np.random.default_rng(7)
 
-    def draw(gain, images=40):  # PSNR of images without, and with each of three lambdas, one of which gains something
+    def draw(
+        gain, images=40
+    ):  # PSNR of images without, and with each of three lambdas, one of which gains something
         gains = np.r_[0, rng.permutation([gain, 0, 0])]
-        return rng.normal(30, 2.5, (images, 1)) + gains + np.c_[np.zeros(images), rng.normal(0, 0.3, (images, 3))]
+        return (
+            rng.normal(30, 2.5, (images, 1))
+            + gains
+            + np.c_[np.zeros(images), rng.normal(0, 0.3, (images, 3))]
+        )
 
     def mean(gain):
         found = [answer(draw(gain)) for _ in range(300)]
@@ -128,14 +173,23 @@ def _honest_gain(answer) -> str:
         return float(np.mean(found))
 
     idle, useful = mean(0.0), mean(0.4)
-    require(abs(idle) < 5, f"you return {idle:.1f}: that is a PSNR; the gain is its difference from column 0, image by image.")
-    require(useful > -0.2, f"a lambda that gains 0.4 dB comes out as {useful:.2f}: turn the difference round.")
+    require(
+        abs(idle) < 5,
+        f"you return {idle:.1f}: that is a PSNR; the gain is its difference from column 0, image by image.",
+    )
+    require(
+        useful > -0.2,
+        f"a lambda that gains 0.4 dB comes out as {useful:.2f}: turn the difference round.",
+    )
     require(
         idle < 0.02,
         f"three lambdas that change nothing gain {idle:.3f} dB on average in your hands: the same images choose the best one and "
         "measure it. Let one half choose and the other half measure.",
     )
-    require(idle > -0.02, f"three lambdas that change nothing lose {-idle:.3f} dB on average: choose the best, not the worst.")
+    require(
+        idle > -0.02,
+        f"three lambdas that change nothing lose {-idle:.3f} dB on average: choose the best, not the worst.",
+    )
     require(
         abs(useful - 0.4) < 0.03,
         f"one lambda of three gains 0.4 dB and you report {useful:.2f}: return the gain of the one that you would choose, not "

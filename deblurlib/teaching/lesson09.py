@@ -4,7 +4,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.stats import rankdata, spearmanr
 
-from ..correlation import rank_residual
+from ..analysis.correlation import rank_residual
 from .verdicts import require, require_answer
 
 
@@ -12,23 +12,43 @@ def _rank_correlation(function) -> str:
     """09.1: function(a, b) -> Spearman's rank correlation of two maps of equal shape; nan for a constant one."""
     rng = np.random.default_rng(9)
     a = rng.standard_normal((6, 7))
-    for b in (np.exp(3 * a) + rng.standard_normal((6, 7)), np.round(2 * a) + rng.integers(0, 2, (6, 7))):  # skewed; with ties
+    for b in (
+        np.exp(3 * a) + rng.standard_normal((6, 7)),
+        np.round(2 * a) + rng.integers(0, 2, (6, 7)),
+    ):  # skewed; with ties
         found, right = function(a.copy(), b.copy()), spearmanr(a.ravel(), b.ravel()).statistic
         require_answer(found)
-        require(np.ndim(found) == 0, f"two maps have one correlation; yours has the shape {np.shape(found)}.")
+        require(
+            np.ndim(found) == 0,
+            f"two maps have one correlation; yours has the shape {np.shape(found)}.",
+        )
         mistakes = {
-            "that is Pearson's correlation of the values: one very fast pixel would decide it. Take ranks first.":
-                np.corrcoef(a.ravel(), b.ravel())[0, 1],
-            "the ranks are not centred: take their mean off, or all correlations come out large and positive.":
-                rankdata(a) @ rankdata(b) / np.sqrt((rankdata(a) ** 2).sum() * (rankdata(b) ** 2).sum()),
-            "you ranked within each row of the map: `rankdata` without an axis ranks all pixels together.":
-                np.corrcoef(rankdata(a, axis=-1).ravel(), rankdata(b, axis=-1).ravel())[0, 1],
-        }  # fmt: skip
+            "that is Pearson's correlation of the values: one very fast pixel would decide it. Take ranks first.": np.corrcoef(
+                a.ravel(), b.ravel()
+            )[0, 1],
+            "the ranks are not centred: take their mean off, or all correlations come out large and positive.": rankdata(
+                a
+            )
+            @ rankdata(b)
+            / np.sqrt((rankdata(a) ** 2).sum() * (rankdata(b) ** 2).sum()),
+            "you ranked within each row of the map: `rankdata` without an axis ranks all pixels together.": np.corrcoef(
+                rankdata(a, axis=-1).ravel(), rankdata(b, axis=-1).ravel()
+            )[0, 1],
+        }
         for reason, value in mistakes.items():
-            require(not np.isclose(found, value, atol=1e-6) or np.isclose(value, right, atol=1e-6), reason)
-        require(np.isclose(found, right, atol=1e-6), f"the value is {found:.3f}, and should be {right:.3f}.")
+            require(
+                not np.isclose(found, value, atol=1e-6) or np.isclose(value, right, atol=1e-6),
+                reason,
+            )
+        require(
+            np.isclose(found, right, atol=1e-6),
+            f"the value is {found:.3f}, and should be {right:.3f}.",
+        )
     with np.errstate(all="ignore"):
-        require(np.isnan(function(a, np.ones_like(a))), "a constant map has no order, so no rank correlation: return `np.nan`.")
+        require(
+            np.isnan(function(a, np.ones_like(a))),
+            "a constant map has no order, so no rank correlation: return `np.nan`.",
+        )
     return "any growing function of a map leaves it as it is, so neither units nor outliers matter."
 
 
@@ -38,7 +58,10 @@ def _given_edges(function) -> str:
     smooth = lambda: gaussian_filter(rng.standard_normal((14, 15)), 1.5)  # noqa: E731
     for own in (0.0, 1.0):
         edges, shared = smooth(), smooth()
-        a, b = edges + own * shared + 0.3 * smooth(), np.exp(3 * (edges + own * shared)) + 0.3 * smooth()
+        a, b = (
+            edges + own * shared + 0.3 * smooth(),
+            np.exp(3 * (edges + own * shared)) + 0.3 * smooth(),
+        )
         found = function(a.copy(), b.copy(), edges.copy())
         require_answer(found)
         x, y = rank_residual(a, edges), rank_residual(b, edges)
@@ -46,35 +69,61 @@ def _given_edges(function) -> str:
         plain = spearmanr(a.ravel(), b.ravel()).statistic
         half = (x * (rankdata(b) - rankdata(b).mean()).reshape(b.shape)).sum()
         half /= np.sqrt((x**2).sum() * rankdata(b).var() * b.size)
-        by_value = [np.ravel(v) - np.polyval(np.polyfit(edges.ravel(), np.ravel(v), 1), edges.ravel()) for v in (a, b)]
+        by_value = [
+            np.ravel(v) - np.polyval(np.polyfit(edges.ravel(), np.ravel(v), 1), edges.ravel())
+            for v in (a, b)
+        ]
         mistakes = {
             "the edges are still in it: that is the plain rank correlation of a and b.": plain,
             "you took the edges out of a alone: what b shares with them dilutes the result. Take them out of both.": half,
-            "the lines were fitted to the values, not to the ranks: rank all three maps first.": np.corrcoef(*by_value)[0, 1],
+            "the lines were fitted to the values, not to the ranks: rank all three maps first.": np.corrcoef(
+                *by_value
+            )[0, 1],
         }
         for reason, value in mistakes.items():
             require(not np.isclose(found, value, atol=1e-6), reason)
-        require(np.isclose(found, right, atol=1e-6), f"the value is {found:.3f}, and should be {right:.3f}.")
-    return "a map that only repeats the edges falls to nearly nothing; one that knows more keeps it."
+        require(
+            np.isclose(found, right, atol=1e-6),
+            f"the value is {found:.3f}, and should be {right:.3f}.",
+        )
+    return (
+        "a map that only repeats the edges falls to nearly nothing; one that knows more keeps it."
+    )
 
 
 def _referee(answer) -> str:
     """09.3: what the maps A to D of the table follow."""
     require_answer(answer)
-    require(isinstance(answer, dict) and set(answer) == set("ABCD"), "give a dictionary with the keys A, B, C and D.")
+    require(
+        isinstance(answer, dict) and set(answer) == set("ABCD"),
+        "give a dictionary with the keys A, B, C and D.",
+    )
     for value in answer.values():
         require_answer(value)
     reasons = {
-        "C": ("chance", "C lies inside the band of chance, whatever its controls say: two smooth maps do that by themselves."),
-        "B": ("edges", "B is large, and next to nothing of it is left given edges. (It shows on the sharp picture, too: of "
-                       "course, edges are there as well. The rule asks for edges first.)"),
-        "D": ("things", "D keeps its correlation without the edges, but has it on the sharp picture as well, where nothing is "
-                        "blurred: it follows the things. Its sign is no reason for or against."),
-        "A": ("motion", "A is outside of chance, keeps it given edges, and loses it on the sharp picture."),
-    }  # fmt: skip
+        "C": (
+            "chance",
+            "C lies inside the band of chance, whatever its controls say: two smooth maps do that by themselves.",
+        ),
+        "B": (
+            "edges",
+            "B is large, and next to nothing of it is left given edges. (It shows on the sharp picture, too: of "
+            "course, edges are there as well. The rule asks for edges first.)",
+        ),
+        "D": (
+            "things",
+            "D keeps its correlation without the edges, but has it on the sharp picture as well, where nothing is "
+            "blurred: it follows the things. Its sign is no reason for or against.",
+        ),
+        "A": (
+            "motion",
+            "A is outside of chance, keeps it given edges, and loses it on the sharp picture.",
+        ),
+    }
     for name, (right, reason) in reasons.items():
         require(
-            answer[name] in {"motion", "edges", "things", "chance"}, f"{name} is {answer[name]!r}: choose one of the four words."
+            answer[name] in {"motion", "edges", "things", "chance"},
+            f"{name} is {answer[name]!r}: choose one of the four words.",
         )
         require(answer[name] == right, reason)
     return "one of four. That is about what one should expect of figures in papers."

@@ -19,13 +19,16 @@ def _check_macs(answer) -> str:
         weights = kernel**2 * inputs * outputs
         mistakes = {
             "these are the weights; each is used once at every position of the output.": weights,
-            "with a stride the output has fewer positions than the input.": weights * height * width,
+            "with a stride the output has fewer positions than the input.": weights
+            * height
+            * width,
             "a stride of 2 thins out rows and columns, both.": weights * height * width // stride,
             "the kernel has kernel x kernel taps.": right // kernel,
-            "with odd sizes the output is rounded up: the first pixel always counts.":
-                weights * (height // stride) * (width // stride),
+            "with odd sizes the output is rounded up: the first pixel always counts.": weights
+            * (height // stride)
+            * (width // stride),
             "these are operations, of which a multiply-accumulate has two.": 2 * right,
-        }  # fmt: skip
+        }
         for reason, number in mistakes.items():
             require(got == right or got != number, f"{got} for {size}: {reason}")
         require(got == right, f"{got} for {size}, where torch counts {right}.")
@@ -37,9 +40,15 @@ def _check_least_milliseconds(answer) -> str:
         got = answer(gmac, tflops)
         require_answer(got)
         right = 2 * gmac / tflops
-        require(not np.isclose(got, right / 2), "a multiply-accumulate is two operations, and peaks count operations.")
+        require(
+            not np.isclose(got, right / 2),
+            "a multiply-accumulate is two operations, and peaks count operations.",
+        )
         require(not np.isclose(got, right / 1000), "these are seconds.")
-        require(np.isclose(got, right), f"{float(got):.4g} for {gmac} GMAC at {tflops} TFLOP/s, it is {right:.4g} ms.")
+        require(
+            np.isclose(got, right),
+            f"{float(got):.4g} for {gmac} GMAC at {tflops} TFLOP/s, it is {right:.4g} ms.",
+        )
     return "a printed time below this bound is not the time of that computation on that card."
 
 
@@ -48,10 +57,22 @@ def _check_megabytes(answer) -> str:
     n, got = 160 * 90, float(answer)
     require(not np.isclose(got, n**2 / 1e6), "a number in single precision has four bytes.")
     require(not np.isclose(got, n**2 * 4 / 2**20, rtol=1e-3), "10^6 bytes are asked for, not 2^20.")
-    require(not np.isclose(got, n * 4 / 1e6), "every pixel is compared with every other one: N x N numbers.")
-    require(not np.isclose(got, (1280 * 720) ** 2 * 4 / 1e6), "at an eighth of the resolution, 160 x 90 pixels.")
-    require(not np.isclose(got, (320 * 180) ** 2 * 4 / 1e6), "this is a quarter of the resolution; an eighth is asked for.")
-    require(np.isclose(got, n**2 * 4 / 1e6, rtol=1e-3), f"{got:.4g} is not it: N = 160 x 90, N x N numbers of four bytes.")
+    require(
+        not np.isclose(got, n * 4 / 1e6),
+        "every pixel is compared with every other one: N x N numbers.",
+    )
+    require(
+        not np.isclose(got, (1280 * 720) ** 2 * 4 / 1e6),
+        "at an eighth of the resolution, 160 x 90 pixels.",
+    )
+    require(
+        not np.isclose(got, (320 * 180) ** 2 * 4 / 1e6),
+        "this is a quarter of the resolution; an eighth is asked for.",
+    )
+    require(
+        np.isclose(got, n**2 * 4 / 1e6, rtol=1e-3),
+        f"{got:.4g} is not it: N = 160 x 90, N x N numbers of four bytes.",
+    )
     return "829 MB for one picture: hence the exact form in chunks, which never holds more than some rows of it."
 
 

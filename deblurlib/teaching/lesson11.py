@@ -14,9 +14,18 @@ def _check_error_factor(answer) -> str:
             not (gain and np.isclose(got, 10 ** (-gain / 20))),
             "a gain of 20 dB is a factor of 10 in the error itself and of 100 in its square: PSNR speaks of the square.",
         )
-        require(not (gain and np.isclose(got, 10 ** (gain / 10))), "the wrong way round: a gain makes the error smaller.")
-        require(not (gain and np.isclose(got, 1 - gain / 10)), "decibels are logarithms: equal steps multiply.")
-        require(np.isclose(got, right), f"for {gain:g} dB the squared error is {right:.3f} of what it was, not {float(got):.3f}.")
+        require(
+            not (gain and np.isclose(got, 10 ** (gain / 10))),
+            "the wrong way round: a gain makes the error smaller.",
+        )
+        require(
+            not (gain and np.isclose(got, 1 - gain / 10)),
+            "decibels are logarithms: equal steps multiply.",
+        )
+        require(
+            np.isclose(got, right),
+            f"for {gain:g} dB the squared error is {right:.3f} of what it was, not {float(got):.3f}.",
+        )
     return "1 dB is a fifth less squared error, 3 dB half of it, 10 dB a tenth."
 
 
@@ -33,11 +42,20 @@ def _check_best_constant(answer) -> str:
         blurry = theory.apply_filter(photograph, transfer) + noise * grain
         got = answer(blurry.copy(), photograph.copy(), transfer.copy(), constants.copy())
         require_answer(got)
-        quality = [psnr(theory.apply_filter(blurry, theory.inverse_filter(transfer, c)), photograph) for c in constants]
+        quality = [
+            psnr(theory.apply_filter(blurry, theory.inverse_filter(transfer, c)), photograph)
+            for c in constants
+        ]
         best, worst = constants[int(np.argmax(quality))], constants[int(np.argmin(quality))]
-        require(np.ndim(got) == 0 and np.isclose(constants, got).any(), f"one of the constants given is wanted, not {got!r}.")
+        require(
+            np.ndim(got) == 0 and np.isclose(constants, got).any(),
+            f"one of the constants given is wanted, not {got!r}.",
+        )
         require(not np.isclose(got, worst), "this is the worst of them: a higher PSNR is better.")
-        require(np.isclose(got, best), f"{got:.1e} for noise of {noise:g}, but {best:.1e} comes closer to the truth.")
+        require(
+            np.isclose(got, best),
+            f"{got:.1e} for noise of {noise:g}, but {best:.1e} comes closer to the truth.",
+        )
     return "more noise, larger constant. An oracle needs the truth; lesson 1 asked for the same without it."
 
 

@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from deblurlib.data import Sample, SceneDataset, augment, collate, crop, random_crop, warp
-from deblurlib.data.augment import flip_horizontally, flip_vertically, permute_channels, quarter_turn
+from deblurlib.data.augment import (
+    flip_horizontally,
+    flip_vertically,
+    permute_channels,
+    quarter_turn,
+)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +25,10 @@ def warp_error(sample):
     sharp = sample.sharp.numpy()
     errors = [
         np.abs(np.moveaxis(warp(frame, flow), -1, 0) - sharp)[:, 24:-24, 24:-24].mean()
-        for frame, flow in ((sample.previous, sample.flow_previous), (sample.following, sample.flow_next))
+        for frame, flow in (
+            (sample.previous, sample.flow_previous),
+            (sample.following, sample.flow_next),
+        )
     ]
     return np.array(errors)
 
@@ -30,13 +38,25 @@ def moving_point(u, v):
     sharp, following = torch.zeros(3, 8, 9), torch.zeros(3, 8, 9)
     sharp[:, 2, 5], following[:, 2 + v, 5 + u] = 1, 1
     flow = torch.tensor([u, v], dtype=torch.float32).reshape(2, 1, 1).expand(2, 8, 9).clone()
-    return Sample(sharp.clone(), sharp, following=following, flow_next=flow, blur_extent=sharp[:1].clone(), name="point")
+    return Sample(
+        sharp.clone(),
+        sharp,
+        following=following,
+        flow_next=flow,
+        blur_extent=sharp[:1].clone(),
+        name="point",
+    )
 
 
-@pytest.mark.parametrize("change", [flip_horizontally, flip_vertically, quarter_turn, lambda s: quarter_turn(flip_vertically(s))])
+@pytest.mark.parametrize(
+    "change",
+    [flip_horizontally, flip_vertically, quarter_turn, lambda s: quarter_turn(flip_vertically(s))],
+)
 def test_vectors_turn_with_the_pixels(change):
     moved = change(moving_point(2, 1))
-    (y, x), (y2, x2) = (np.argwhere(frame[0].numpy())[0] for frame in (moved.sharp, moved.following))
+    (y, x), (y2, x2) = (
+        np.argwhere(frame[0].numpy())[0] for frame in (moved.sharp, moved.following)
+    )
     assert tuple(moved.flow_next[:, y, x].tolist()) == (x2 - x, y2 - y)
     assert moved.blur_extent[0, y, x] == 1
 
@@ -44,7 +64,9 @@ def test_vectors_turn_with_the_pixels(change):
 def test_quarter_turn_is_numpy_rot90(sample):
     assert np.array_equal(quarter_turn(sample).sharp[0].numpy(), np.rot90(sample.sharp[0].numpy()))
     four = quarter_turn(quarter_turn(quarter_turn(quarter_turn(sample))))
-    assert all(torch.equal(four.tensors()[name], tensor) for name, tensor in sample.tensors().items())
+    assert all(
+        torch.equal(four.tensors()[name], tensor) for name, tensor in sample.tensors().items()
+    )
 
 
 def test_every_augmentation_keeps_the_warp(sample):
@@ -61,7 +83,10 @@ def test_every_augmentation_keeps_the_warp(sample):
 
 def test_augment_is_decided_by_the_generator(sample):
     first, second = (augment(sample, np.random.default_rng(5)) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(first.tensors().values(), second.tensors().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(first.tensors().values(), second.tensors().values(), strict=True)
+    )
 
 
 def test_channels_move_together(sample):
@@ -82,7 +107,10 @@ def test_crops_cut_the_same_window(sample):
     window = crop(sample, 10, 20, 32, 48)
     for name, tensor in sample.tensors().items():
         assert torch.equal(getattr(window, name), tensor[..., 10:42, 20:68])
-    places = {random_crop(sample, (90, 120), np.random.default_rng(i)).sharp[0, 0, 0].item() for i in range(30)}
+    places = {
+        random_crop(sample, (90, 120), np.random.default_rng(i)).sharp[0, 0, 0].item()
+        for i in range(30)
+    }
     assert len(places) > 10
     assert random_crop(sample, (96, 128), np.random.default_rng(0)).sharp.shape == (3, 96, 128)
 

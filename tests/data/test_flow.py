@@ -6,7 +6,16 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from deblurlib.data import Sample, SceneDataset, dis_flow, end_point_error, farneback_flow, neighbour_flows, to_tensor, warp
+from deblurlib.data import (
+    Sample,
+    SceneDataset,
+    dis_flow,
+    end_point_error,
+    farneback_flow,
+    neighbour_flows,
+    to_tensor,
+    warp,
+)
 
 INSIDE = np.s_[32:-32, 32:-32]
 
@@ -15,7 +24,10 @@ INSIDE = np.s_[32:-32, 32:-32]
 def noise():
     """Detail of every size, as photographs have it: fine detail alone gives a coarse-to-fine search nothing to start from."""
     white = np.random.default_rng(0).standard_normal((224, 288, 3), dtype=np.float32)
-    values = sum(sigma * gaussian_filter(white, (sigma, sigma, 0), mode="wrap") for sigma in (1.5, 3, 6, 12, 24))
+    values = sum(
+        sigma * gaussian_filter(white, (sigma, sigma, 0), mode="wrap")
+        for sigma in (1.5, 3, 6, 12, 24)
+    )
     return (values - values.min()) / (values.max() - values.min())
 
 
@@ -46,8 +58,12 @@ def test_every_preset_and_every_form_of_picture(noise, preset):
     eight_bit = [np.rint(p * 255).astype(np.uint8) for p in (noise, second)]
     assert np.array_equal(dis_flow(*eight_bit, preset), expected)
     assert np.array_equal(dis_flow(to_tensor(noise), to_tensor(second), preset), expected)
-    assert np.array_equal(dis_flow(np.moveaxis(noise, -1, 0), np.moveaxis(second, -1, 0), preset), expected)
-    assert np.array_equal(dis_flow(*((p.astype(np.uint16) * 257) for p in eight_bit), preset), expected)
+    assert np.array_equal(
+        dis_flow(np.moveaxis(noise, -1, 0), np.moveaxis(second, -1, 0), preset), expected
+    )
+    assert np.array_equal(
+        dis_flow(*((p.astype(np.uint16) * 257) for p in eight_bit), preset), expected
+    )
 
 
 def test_flow_does_not_depend_on_the_number_of_threads(noise):
@@ -60,7 +76,10 @@ def test_flow_does_not_depend_on_the_number_of_threads(noise):
 
 
 def test_warp_fetches_the_second_frame_into_the_first(noise):
-    second, flow = shifted(noise, 6, -4), np.broadcast_to(np.float32([6, -4]), (*noise.shape[:2], 2))
+    second, flow = (
+        shifted(noise, 6, -4),
+        np.broadcast_to(np.float32([6, -4]), (*noise.shape[:2], 2)),
+    )
     assert np.allclose(warp(second, flow)[INSIDE], noise[INSIDE], atol=1e-6)
     assert not np.allclose(warp(second, flow[..., ::-1])[INSIDE], noise[INSIDE], atol=0.05)
     as_tensors = warp(to_tensor(second), to_tensor(flow))
@@ -93,14 +112,20 @@ def test_dis_beats_farneback_where_scenes_move_far():
     for scene in map(SceneDataset("test", 12, 192).scene, range(12)):
         far = (np.hypot(*np.moveaxis(scene.flow_next, -1, 0)) > 15) & scene.visible_next
         if far.sum() > 500:
-            long["dis"].append(end_point_error(dis_flow(scene.sharp, scene.next), scene.flow_next, far))
-            long["farneback"].append(end_point_error(farneback_flow(scene.sharp, scene.next), scene.flow_next, far))
+            long["dis"].append(
+                end_point_error(dis_flow(scene.sharp, scene.next), scene.flow_next, far)
+            )
+            long["farneback"].append(
+                end_point_error(farneback_flow(scene.sharp, scene.next), scene.flow_next, far)
+            )
     assert len(long["dis"]) >= 3
     assert np.mean(long["dis"]) < 0.5 * np.mean(long["farneback"])
 
 
 def test_neighbour_flows_and_the_ends_of_a_sequence(noise):
-    sharp, previous, following = (to_tensor(p) for p in (noise, shifted(noise, -5, 1), shifted(noise, 8, 3)))
+    sharp, previous, following = (
+        to_tensor(p) for p in (noise, shifted(noise, -5, 1), shifted(noise, 8, 3))
+    )
     to_previous, to_next = neighbour_flows(Sample(sharp, sharp, previous, following))
     assert inner_error(to_previous.permute(1, 2, 0).numpy(), -5, 1) < 0.1
     assert inner_error(to_next.permute(1, 2, 0).numpy(), 8, 3) < 0.1

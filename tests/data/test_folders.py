@@ -27,7 +27,10 @@ def write_sequence(folder, frames, variants=("blur",), suffix="png"):
     for frame in frames:
         write(folder / "sharp" / f"{frame:06d}.{suffix}", frame / 255)
         for variant in variants:
-            write(folder / variant / f"{frame:06d}.{suffix}", (100 if variant == "blur" else 200) / 255)
+            write(
+                folder / variant / f"{frame:06d}.{suffix}",
+                (100 if variant == "blur" else 200) / 255,
+            )
 
 
 def value(tensor):
@@ -43,8 +46,15 @@ def test_gopro_with_both_variants(tmp_path):
     write_sequence(tmp_path / "train/GOPR0372_07_00", [47, 48, 50], ("blur", "blur_gamma"))
     write_sequence(tmp_path / "test/GOPR0384_11_00", [1, 2], ("blur", "blur_gamma"))
     pairs = PairedFolder(tmp_path, "train", "blur_gamma")
-    assert pairs.names == [f"GOPR0372_07_0{s}" for s in ("0/000047", "0/000048", "0/000050", "1/000001")]
-    assert (len(pairs), pairs.split, pairs.variant, pairs.unmatched) == (4, "train", "blur_gamma", [])
+    assert pairs.names == [
+        f"GOPR0372_07_0{s}" for s in ("0/000047", "0/000048", "0/000050", "1/000001")
+    ]
+    assert (len(pairs), pairs.split, pairs.variant, pairs.unmatched) == (
+        4,
+        "train",
+        "blur_gamma",
+        [],
+    )
     assert [value(s.blurry) for s in pairs] == [200] * 4
     assert [value(s.sharp) for s in pairs] == [47, 48, 50, 1]
     assert value(PairedFolder(tmp_path, "train", "blur")[0].blurry) == 100
@@ -68,7 +78,9 @@ def test_neighbours_are_the_sharp_frames_of_consecutive_numbers(tmp_path):
     samples = list(PairedFolder(tmp_path))
     assert [value(s.previous) for s in samples] == [None, 8, 9, None, None]
     assert [value(s.following) for s in samples] == [9, 10, None, None, None]
-    assert all(s.previous is None and s.following is None for s in PairedFolder(tmp_path, neighbours=False))
+    assert all(
+        s.previous is None and s.following is None for s in PairedFolder(tmp_path, neighbours=False)
+    )
 
 
 def test_one_variant_needs_no_choice_and_another_is_refused(tmp_path):
@@ -92,7 +104,9 @@ def test_a_root_above_the_data_set(tmp_path):
 
 @pytest.mark.parametrize("prefix", ["", "test/"])
 def test_input_and_target(tmp_path, prefix):
-    for i, name in enumerate(["GOPR0384_11_00-000001", "GOPR0384_11_00-000002", "GOPR0384_11_05-000003"]):
+    for i, name in enumerate(
+        ["GOPR0384_11_00-000001", "GOPR0384_11_00-000002", "GOPR0384_11_05-000003"]
+    ):
         write(tmp_path / prefix / "input" / f"{name}.png", 0.8)
         write(tmp_path / prefix / "target" / f"{name}.png", (i + 1) / 255)
     pairs = PairedFolder(tmp_path)
@@ -103,15 +117,28 @@ def test_input_and_target(tmp_path, prefix):
 
 
 def test_hide(tmp_path):
-    for folder, names in {"train": ["1fromGOPR0950", "2fromGOPR0951"], "test/test-close-ups": ["15fromGOPR1"],
-                          "test/test-long-shot": ["9fromGOPR2", "10fromGOPR2"]}.items():  # fmt: skip
+    for folder, names in {
+        "train": ["1fromGOPR0950", "2fromGOPR0951"],
+        "test/test-close-ups": ["15fromGOPR1"],
+        "test/test-long-shot": ["9fromGOPR2", "10fromGOPR2"],
+    }.items():
         for name in names:
             write(tmp_path / folder / f"{name}.png", 0.4)
             write(tmp_path / "GT" / f"{name}.png", 0.6)
     assert PairedFolder(tmp_path, "train").names == ["1fromGOPR0950", "2fromGOPR0951"]
     pairs = PairedFolder(tmp_path, "test")
-    assert pairs.names == ["test-close-ups/15fromGOPR1", "test-long-shot/10fromGOPR2", "test-long-shot/9fromGOPR2"]
-    assert all(value(s.blurry) == 102 and value(s.sharp) == 153 and s.previous is None and s.following is None for s in pairs)
+    assert pairs.names == [
+        "test-close-ups/15fromGOPR1",
+        "test-long-shot/10fromGOPR2",
+        "test-long-shot/9fromGOPR2",
+    ]
+    assert all(
+        value(s.blurry) == 102
+        and value(s.sharp) == 153
+        and s.previous is None
+        and s.following is None
+        for s in pairs
+    )
     report = check_data(tmp_path)
     assert report.dataset == "HIDE" and "the complete HIDE test split has 2025 pairs" in report.text
 
@@ -126,7 +153,11 @@ def test_reds(tmp_path, prefix):
     assert pairs.names[2:4] == ["000/00000002", "001/00000000"]
     assert [value(s.following) for s in pairs] == [1, 2, None] * 2
     report = check_data(tmp_path)
-    assert report.dataset == "REDS" and "24000 pairs in 240 sequences" in report.text and "absent" in report.text
+    assert (
+        report.dataset == "REDS"
+        and "24000 pairs in 240 sequences" in report.text
+        and "absent" in report.text
+    )
 
 
 def test_pictures_without_ground_truth(tmp_path):
@@ -177,7 +208,9 @@ def test_depths_and_modes_of_colour(tmp_path):
     assert np.array_equal(read_picture(tmp_path / "alpha.png"), deep >> 8)
     assert np.array_equal(read_picture(tmp_path / "grey.png"), np.repeat(deep[..., :1] >> 8, 3, 2))
     sample = PairedFolder(tmp_path)[3]
-    assert sample.name == "deep_grey" and sample.blurry.min() >= 0 and 0.9 < sample.blurry.max() <= 1
+    assert (
+        sample.name == "deep_grey" and sample.blurry.min() >= 0 and 0.9 < sample.blurry.max() <= 1
+    )
     assert check_data(tmp_path).ok
 
 
@@ -191,7 +224,9 @@ def test_pictures_stand_upright(tmp_path):
 
 def noisy(path):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)).save(path)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)).save(
+        path
+    )
     return path
 
 
@@ -208,12 +243,17 @@ def test_truncated_and_false_pictures_are_named(tmp_path, suffix):
             pairs[i]
     report = check_data(tmp_path)
     assert not report.ok
-    assert report.splits[0].unreadable == [f"train/GOPR0372_07_00/{f}/00000{i}.{suffix}" for f, i in (("blur", 2), ("sharp", 3))]
+    assert report.splits[0].unreadable == [
+        f"train/GOPR0372_07_00/{f}/00000{i}.{suffix}" for f, i in (("blur", 2), ("sharp", 3))
+    ]
     assert "unreadable: 2" in report.text
 
 
 def test_truncated_16_bit_pictures_are_named(tmp_path):
-    cv2.imwrite(str(tmp_path / "deep.png"), np.random.default_rng(0).integers(0, 65536, (20, 24, 3), dtype=np.uint16))
+    cv2.imwrite(
+        str(tmp_path / "deep.png"),
+        np.random.default_rng(0).integers(0, 65536, (20, 24, 3), dtype=np.uint16),
+    )
     (tmp_path / "deep.png").write_bytes((tmp_path / "deep.png").read_bytes()[:-400])
     with pytest.raises(ValueError, match="deep.png cannot be read"):
         read_picture(tmp_path / "deep.png")
@@ -222,9 +262,13 @@ def test_truncated_16_bit_pictures_are_named(tmp_path):
 def test_pairs_of_different_size_are_named(tmp_path):
     write_sequence(tmp_path / "train/GOPR0372_07_00", [1, 5])
     write(tmp_path / "train/GOPR0372_07_00/sharp/000005.png", size=(24, 30))
-    with pytest.raises(ValueError, match=r"blur/000005.png is 32 x 24 but .*sharp/000005.png is 30 x 24"):
+    with pytest.raises(
+        ValueError, match=r"blur/000005.png is 32 x 24 but .*sharp/000005.png is 30 x 24"
+    ):
         PairedFolder(tmp_path)[1]
-    assert check_data(tmp_path).splits[0].mismatched == ["train/GOPR0372_07_00/blur/000005.png (32 x 24, its partner 30 x 24)"]
+    assert check_data(tmp_path).splits[0].mismatched == [
+        "train/GOPR0372_07_00/blur/000005.png (32 x 24, its partner 30 x 24)"
+    ]
 
 
 def test_files_without_a_partner_are_reported(tmp_path, caplog):
@@ -233,7 +277,9 @@ def test_files_without_a_partner_are_reported(tmp_path, caplog):
     write(tmp_path / "train/GOPR0372_07_00/sharp/000009.png")
     write(tmp_path / "train/GOPR0372_07_00/sharp/._000001.png")  # left behind by macOS: no picture
     pairs = PairedFolder(tmp_path)
-    assert [path.name for path in pairs.unmatched] == ["000002.png", "000009.png"] and len(pairs) == 2
+    assert [path.name for path in pairs.unmatched] == ["000002.png", "000009.png"] and len(
+        pairs
+    ) == 2
     assert "2 files have no partner" in caplog.text
     report = check_data(tmp_path)
     assert not report.ok and "without a partner: 2" in report.text
@@ -243,7 +289,9 @@ def test_two_files_of_one_name_are_not_mixed_up(tmp_path):
     write_sequence(tmp_path / "train/GOPR0372_07_00", [1])
     twin = write(tmp_path / "train/GOPR0372_07_00/blur/000001.jpg", 0.9)
     pairs = PairedFolder(tmp_path)
-    assert len(pairs) == 1 and len(pairs.unmatched) == 1 and pairs.unmatched[0].parent == twin.parent
+    assert (
+        len(pairs) == 1 and len(pairs.unmatched) == 1 and pairs.unmatched[0].parent == twin.parent
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -274,11 +322,23 @@ def test_report_of_a_part_of_gopro(tmp_path):
     report = check_data(tmp_path)
     assert report.ok and report.dataset == "GoPro" and report.absent_splits == {"test": 1111}
     (train,) = report.splits
-    assert (train.pairs, train.sequences, train.sizes) == ({"blur": 3, "blur_gamma": 2}, 2, {"32 x 24": 5})
+    assert (train.pairs, train.sequences, train.sizes) == (
+        {"blur": 3, "blur_gamma": 2},
+        2,
+        {"32 x 24": 5},
+    )
     assert (train.official_pairs, train.official_sequences) == (2103, 22)
-    for words in ("3 pairs with `blur`, 2 pairs with `blur_gamma` in 2 sequences", "a part", "2103 pairs in 22", "test: absent"):
+    for words in (
+        "3 pairs with `blur`, 2 pairs with `blur_gamma` in 2 sequences",
+        "a part",
+        "2103 pairs in 22",
+        "test: absent",
+    ):
         assert words in report.text
-    assert json.loads(json.dumps(report.as_dict()))["splits"][0]["pairs"] == {"blur": 3, "blur_gamma": 2}
+    assert json.loads(json.dumps(report.as_dict()))["splits"][0]["pairs"] == {
+        "blur": 3,
+        "blur_gamma": 2,
+    }
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -296,10 +356,17 @@ def test_real_gopro_pairs():
     psnr = evaluate(None, pairs, ["rgb-psnr"])["blurry rgb-psnr"]
     assert len(psnr) == 40 and psnr.mean() == pytest.approx(23.84, abs=0.02)
     sample = PairedFolder(root)[5]
-    assert sample.name == "GOPR0372_07_00/000052" and sample.previous.shape == sample.following.shape == (3, 720, 1280)
+    assert (
+        sample.name == "GOPR0372_07_00/000052"
+        and sample.previous.shape == sample.following.shape == (3, 720, 1280)
+    )
 
 
 @real
 def test_real_reds_pairs():
     pairs = PairedFolder(Path(REAL_DATA) / "reds_small")
-    assert len(pairs) == 20 and pairs[0].name == "train_000/00000000" and pairs[0].blurry.shape == (3, 180, 320)
+    assert (
+        len(pairs) == 20
+        and pairs[0].name == "train_000/00000000"
+        and pairs[0].blurry.shape == (3, 180, 320)
+    )

@@ -15,7 +15,9 @@ ATTRIBUTION = (BUNDLED / "ATTRIBUTION.md").read_text(encoding="utf-8")
 def attributed(heading):
     """The rows of the table under a heading, by file."""
     section = ATTRIBUTION.split(f"## {heading}")[1].split("\n## ")[0]
-    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    rows = [
+        line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")
+    ]
     return {row[0].strip("`"): row for row in rows}
 
 
@@ -29,13 +31,19 @@ def test_every_bundled_file_has_a_complete_row_and_every_row_a_file():
 
 
 def test_every_picture_read_from_a_package_has_a_row():
-    borrowed = {name for names in SPLITS.values() for name in names if not name.startswith("photos/")}
+    borrowed = {
+        name for names in SPLITS.values() for name in names if not name.startswith("photos/")
+    }
     assert attributed("Read from installed packages").keys() == borrowed
 
 
 def test_no_picture_is_on_two_sides():
     paths = [path for split in SPLITS for path in list_photographs(split)]
-    assert len(paths) == len(set(paths)) == len({hashlib.sha256(path.read_bytes()).hexdigest() for path in paths})
+    assert (
+        len(paths)
+        == len(set(paths))
+        == len({hashlib.sha256(path.read_bytes()).hexdigest() for path in paths})
+    )
     assert {path for path in paths if path.parent == BUNDLED} == set(BUNDLED.glob("*.jpg"))
 
 
@@ -43,7 +51,11 @@ def test_pictures_are_rgb_and_large_enough_to_cut_from():
     for split in SPLITS:
         for path in list_photographs(split):
             picture = load_photograph(path)
-            assert picture.dtype.name == "uint8" and picture.shape[2] == 3 and min(picture.shape[:2]) >= 300, path
+            assert (
+                picture.dtype.name == "uint8"
+                and picture.shape[2] == 3
+                and min(picture.shape[:2]) >= 300
+            ), path
 
 
 def test_a_folder_of_pictures_takes_their_place(tmp_path):

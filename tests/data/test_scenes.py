@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from deblurlib.data import SceneDataset, list_photographs, load_photograph, render_scene, scenes, warp
+from deblurlib.data import (
+    SceneDataset,
+    list_photographs,
+    load_photograph,
+    render_scene,
+    scenes,
+    warp,
+)
 from deblurlib.evaluation import psnr
 
 PICTURES = ("blurry", "sharp", "previous", "next")
@@ -24,13 +31,18 @@ def photo():
 
 
 def fingerprint(scene):
-    return hashlib.sha256(b"".join(np.ascontiguousarray(v).tobytes() for v in vars(scene).values())).hexdigest()
+    return hashlib.sha256(
+        b"".join(np.ascontiguousarray(v).tobytes() for v in vars(scene).values())
+    ).hexdigest()
 
 
 def thumbnails(variant):
     scene = SceneDataset("test", 3, 96, variant=variant).scene(2)
     maps = {name: getattr(scene, name) for name in (*PICTURES, "flow_next", "blur_extent")}
-    return {name: np.round(cv2.resize(m, (6, 6), interpolation=cv2.INTER_AREA), 4).tolist() for name, m in maps.items()}
+    return {
+        name: np.round(cv2.resize(m, (6, 6), interpolation=cv2.INTER_AREA), 4).tolist()
+        for name, m in maps.items()
+    }
 
 
 def masked_psnr(picture, sharp, mask):
@@ -42,7 +54,9 @@ def translation(monkeypatch):
     """Every motion becomes a shift by (8, 6) pixels a frame."""
 
     def path(rng, size, blur, exposure, centre=None):
-        return lambda times, parallax=1.0: np.stack([np.array([[1, 0, 8 * t], [0, 1, 6 * t], [0, 0, 1.0]]) for t in times])
+        return lambda times, parallax=1.0: np.stack(
+            [np.array([[1, 0, 8 * t], [0, 1, 6 * t], [0, 0, 1.0]]) for t in times]
+        )
 
     monkeypatch.setattr(scenes, "_random_path", path)
 
@@ -81,7 +95,10 @@ def test_seed_split_and_variant_all_count():
     def first(split="train", **options):
         return fingerprint(SceneDataset(split, 1, 64, **options).scene(0))
 
-    assert len({first(), first(seed=1), first("test"), first("validation"), first(variant="blur")}) == 5
+    assert (
+        len({first(), first(seed=1), first("test"), first("validation"), first(variant="blur")})
+        == 5
+    )
 
 
 def test_samples_hold_the_scene():
@@ -103,13 +120,18 @@ def test_neighbours_fetched_along_the_exact_flow_are_the_sharp_frame():
     measured = []
     for scene in map(SceneDataset("test", 12, 160).scene, range(12)):
         for frame, flow, visible in (
-            (scene.previous, scene.flow_previous, scene.visible_previous), (scene.next, scene.flow_next, scene.visible_next),
-        ):  # fmt: skip
+            (scene.previous, scene.flow_previous, scene.visible_previous),
+            (scene.next, scene.flow_next, scene.visible_next),
+        ):
             broken = -flow, flow[..., ::-1]
-            measured.append([masked_psnr(warp(frame, f), scene.sharp, visible) for f in (flow, *broken)])
+            measured.append(
+                [masked_psnr(warp(frame, f), scene.sharp, visible) for f in (flow, *broken)]
+            )
     exact, opposite, swapped = np.mean(measured, 0)
     assert exact > 32
-    assert opposite < exact - 10 and swapped < exact - 10, "the measure must notice flows of the wrong sign or order"
+    assert opposite < exact - 10 and swapped < exact - 10, (
+        "the measure must notice flows of the wrong sign or order"
+    )
 
 
 def test_hidden_points_are_marked(photo):
@@ -130,7 +152,11 @@ def test_a_pure_translation_has_its_length_as_blur_extent(photo, translation, ex
     one_layer = scene.labels == 0  # objects move with the camera and by themselves: twice as far
     assert one_layer.any() and (~one_layer).any()
     assert_allclose(scene.blur_extent[one_layer], 10 * exposure, rtol=1e-4)
-    assert_allclose(scene.flow_next[one_layer], np.broadcast_to([8, 6], scene.flow_next[one_layer].shape), atol=1e-4)
+    assert_allclose(
+        scene.flow_next[one_layer],
+        np.broadcast_to([8, 6], scene.flow_next[one_layer].shape),
+        atol=1e-4,
+    )
     assert_allclose(scene.flow_previous, -scene.flow_next, atol=1e-3)
     assert scene.blur_extent[~one_layer].max() == pytest.approx(20 * exposure, rel=1e-4)
 
@@ -140,9 +166,16 @@ def test_a_translation_blurs_like_a_line_kernel(photo, translation, monkeypatch)
     scene = render_scene(photo, 3, (120, 140), objects=0, variant="blur", noise=0)
     times = np.linspace(-0.5, 0.5, scene.subframes)
     shift = np.float32([8, 6])
-    average = np.mean([warp(scene.sharp, np.broadcast_to(-t * shift, (120, 140, 2))) for t in times], 0)
+    average = np.mean(
+        [warp(scene.sharp, np.broadcast_to(-t * shift, (120, 140, 2))) for t in times], 0
+    )
     inside = np.s_[16:-16, 16:-16]
-    assert psnr(average[inside], scene.blurry[inside]) > 38 > 30 > psnr(scene.sharp[inside], scene.blurry[inside])
+    assert (
+        psnr(average[inside], scene.blurry[inside])
+        > 38
+        > 30
+        > psnr(scene.sharp[inside], scene.blurry[inside])
+    )
 
 
 def test_longer_motion_has_longer_blur_and_more_subframes(photo):
@@ -159,27 +192,41 @@ def test_longer_motion_has_longer_blur_and_more_subframes(photo):
 def test_without_motion_nothing_is_blurred(photo, variant):
     scene = render_scene(photo, 8, 96, severity=0, noise=0, variant=variant, objects=3)
     assert np.abs(scene.blurry - scene.sharp).max() <= 1 / 255 + 1e-6
-    assert np.array_equal(scene.next, scene.sharp) and not scene.flow_next.any() and not scene.blur_extent.any()
+    assert (
+        np.array_equal(scene.next, scene.sharp)
+        and not scene.flow_next.any()
+        and not scene.blur_extent.any()
+    )
     assert scene.visible_next.all()
 
 
 def test_the_sharp_frame_is_the_middle_of_the_exposure(photo):
     scene = render_scene(photo, 9, 96, exposure=1e-6, noise=0, objects=2, severity=1e-6)
     assert np.abs(scene.blurry - scene.sharp).max() <= 1 / 255 + 1e-6
-    layers = scenes._draw_layers(np.random.default_rng(9), photo, [photo], (96, 96), 2, 1.0, 1.0, 2.2)
+    layers = scenes._draw_layers(
+        np.random.default_rng(9), photo, [photo], (96, 96), 2, 1.0, 1.0, 2.2
+    )
     times = scenes._subframe_times(layers, (96, 96), 1.0, 17)
     assert len(times) % 2 == 1 and times[len(times) // 2] == 0
     assert_allclose(times, -times[::-1])
-    composed = [canvas.copy() for canvas in scenes._compose(layers, times, (96, 96), [None] * len(times))]
-    assert np.array_equal(scenes._encode(composed[len(times) // 2], 2.2), render_scene(photo, 9, 96, objects=2).sharp)
+    composed = [
+        canvas.copy() for canvas in scenes._compose(layers, times, (96, 96), [None] * len(times))
+    ]
+    assert np.array_equal(
+        scenes._encode(composed[len(times) // 2], 2.2), render_scene(photo, 9, 96, objects=2).sharp
+    )
 
 
 def test_variants_differ_in_light_alone(photo):
     plain, gamma = (render_scene(photo, 6, 128, variant=v, noise=0) for v in ("blur", "blur_gamma"))
-    assert np.array_equal(plain.flow_next, gamma.flow_next) and np.array_equal(plain.labels, gamma.labels)
+    assert np.array_equal(plain.flow_next, gamma.flow_next) and np.array_equal(
+        plain.labels, gamma.labels
+    )
     assert psnr(plain.sharp, gamma.sharp) > 40
     difference = gamma.blurry - plain.blurry
-    assert difference.mean() > 0.002 and np.percentile(difference, 1) > -0.02, "light averaged in linear values is never darker"
+    assert difference.mean() > 0.002 and np.percentile(difference, 1) > -0.02, (
+        "light averaged in linear values is never darker"
+    )
     with pytest.raises(ValueError, match="no variant 'gamma'"):
         render_scene(photo, 6, 64, variant="gamma")
 
@@ -187,10 +234,20 @@ def test_variants_differ_in_light_alone(photo):
 def test_brightness_is_kept_in_the_values_that_were_averaged():
     gaps = {}
     for variant in ("blur", "blur_gamma"):
-        pairs = list(map(SceneDataset("test", 12, 128, variant=variant, severity=0.5, noise=0).scene, range(12)))
+        pairs = list(
+            map(
+                SceneDataset("test", 12, 128, variant=variant, severity=0.5, noise=0).scene,
+                range(12),
+            )
+        )
         for name, power in (("encoded", 1.0), ("linear", 2.2)):
-            gaps[variant, name] = abs(np.mean([np.mean(s.blurry**power) - np.mean(s.sharp**power) for s in pairs]))
-    assert gaps["blur", "encoded"] < gaps["blur", "linear"] and gaps["blur_gamma", "linear"] < gaps["blur_gamma", "encoded"]
+            gaps[variant, name] = abs(
+                np.mean([np.mean(s.blurry**power) - np.mean(s.sharp**power) for s in pairs])
+            )
+    assert (
+        gaps["blur", "encoded"] < gaps["blur", "linear"]
+        and gaps["blur_gamma", "linear"] < gaps["blur_gamma", "encoded"]
+    )
 
 
 def test_pictures_are_8_bit_and_in_range(photo):
@@ -199,7 +256,9 @@ def test_pictures_are_8_bit_and_in_range(photo):
         picture = getattr(scene, name)
         assert picture.dtype == np.float32 and picture.min() >= 0 and picture.max() <= 1
         assert_allclose(picture * 255, np.rint(picture * 255), atol=1e-4)
-    assert psnr(scene.blurry, render_scene(photo, 7, 96, noise=0.0).blurry) == pytest.approx(-20 * np.log10(0.05), abs=1.0)
+    assert psnr(scene.blurry, render_scene(photo, 7, 96, noise=0.0).blurry) == pytest.approx(
+        -20 * np.log10(0.05), abs=1.0
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -222,4 +281,8 @@ def test_test_scenes_are_as_blurry_as_gopro(variant):
 
 
 if __name__ == "__main__":
-    THUMBNAILS.write_text(json.dumps({"version": scenes.RENDERER_VERSION} | {v: thumbnails(v) for v in scenes.RESPONSE}))
+    THUMBNAILS.write_text(
+        json.dumps(
+            {"version": scenes.RENDERER_VERSION} | {v: thumbnails(v) for v in scenes.RESPONSE}
+        )
+    )

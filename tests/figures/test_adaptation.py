@@ -24,7 +24,9 @@ def test_maps_of_one_unit_share_a_scale_and_signed_ones_are_even_around_zero():
         "blurred": ("places", [flat(0.1), flat(-0.4)]),
         "sharp": ("places", [flat(0.2), flat(0.3)]),
     }
-    figure = figures.maps_beside_pictures({"a": np.zeros((4, 6, 3)), "b": np.ones((4, 6, 3))}, columns)
+    figure = figures.maps_beside_pictures(
+        {"a": np.zeros((4, 6, 3)), "b": np.ones((4, 6, 3))}, columns
+    )
     images = [axis.images[0] for axis in figure.axes if axis.images][: 2 * 4]
     limits = [image.get_clim() for image in images]
     assert limits[1] == limits[5] == (0, 7)
@@ -34,7 +36,9 @@ def test_maps_of_one_unit_share_a_scale_and_signed_ones_are_even_around_zero():
 
 def test_crops_show_the_window_that_is_drawn_in():
     picture = np.random.default_rng(0).random((20, 30, 3)).astype(np.float32)
-    figure = figures.overview_and_crops([(picture, (2, 3, 8, 10), {"one": picture, "two": 1 - picture})])
+    figure = figures.overview_and_crops(
+        [(picture, (2, 3, 8, 10), {"one": picture, "two": 1 - picture})]
+    )
     whole, one, two = figure.axes
     assert np.array_equal(one.images[0].get_array(), picture[2:10, 3:13])
     assert np.allclose(two.images[0].get_array(), 1 - picture[2:10, 3:13])
@@ -51,10 +55,14 @@ def test_the_worst_window_is_where_the_error_is():
 
 
 def test_attention_rows_mark_the_place_that_reads():
-    figure = figures.attention_rows(np.zeros((32, 40, 3)), {(1, 2): np.ones((4, 5)), (3, 0): 2 * np.ones((4, 5))}, stride=8)
+    figure = figures.attention_rows(
+        np.zeros((32, 40, 3)), {(1, 2): np.ones((4, 5)), (3, 0): 2 * np.ones((4, 5))}, stride=8
+    )
     picture, first, second = figure.axes[:3]
     assert [line.get_xydata().tolist() for line in picture.lines] == [[[19.5, 11.5]], [[3.5, 27.5]]]
-    assert first.lines[0].get_xydata().tolist() == [[2, 1]] and second.lines[0].get_xydata().tolist() == [[0, 3]]
+    assert first.lines[0].get_xydata().tolist() == [[2, 1]] and second.lines[
+        0
+    ].get_xydata().tolist() == [[0, 3]]
     assert first.images[0].get_clim() == second.images[0].get_clim() == (0, 2)
 
 

@@ -27,23 +27,37 @@ def test_network_draws_each_stage_at_its_resolution():
     axis = figures.network(stages, skips=[(0, 1)]).axes[0]
     shown = {text.get_text(): text.get_position() for text in axis.texts}
     assert {"stem\n12→64", "up\n64→32", "12.3 k", "1.50 M", "1/2", "full"} <= set(shown)
-    assert shown["stem\n12→64"][1] > shown["up\n64→32"][1] == shown["full"][1]  # the axis points down
+    assert (
+        shown["stem\n12→64"][1] > shown["up\n64→32"][1] == shown["full"][1]
+    )  # the axis points down
 
 
 def test_dense_module_moves_the_taps_by_their_offsets_in_image_pixels():
     offset = np.zeros((18, 6, 6))
     offset[0], offset[1] = 2.0, 2.0  # the tap at the top left: everywhere down and right by 2
-    offset[2 * 5, 2, 3], offset[2 * 5 + 1, 2, 3] = 1.0, -0.5  # the right tap of the middle row: down by 1, left by half
-    figure = figures.dense_module({"unit 1": 16, "1×1": 24}, offset, np.zeros((24, 24, 3)), (2, 3), stride=4)
+    offset[2 * 5, 2, 3], offset[2 * 5 + 1, 2, 3] = (
+        1.0,
+        -0.5,
+    )  # the right tap of the middle row: down by 1, left by half
+    figure = figures.dense_module(
+        {"unit 1": 16, "1×1": 24}, offset, np.zeros((24, 24, 3)), (2, 3), stride=4
+    )
     wiring, tensor, taps = figure.axes[:3]
     assert {"unit 1\n16", "1×1\n24"} <= set(texts(wiring))
-    assert np.nanmin(tensor.images[0].get_array()) == -0.5 and tensor.images[0].get_clim() == (-2, 2)
+    assert np.nanmin(tensor.images[0].get_array()) == -0.5 and tensor.images[0].get_clim() == (
+        -2,
+        2,
+    )
     arrows = [(tuple(map(float, a.xyann)), tuple(map(float, a.xy))) for a in taps.texts]
     moved = [pair for pair in arrows if pair[0] != pair[1]]
     assert len(arrows) == 9 and moved == [((9.5, 5.5), (17.5, 13.5)), ((17.5, 9.5), (15.5, 13.5))]
 
 
 def test_attention_tensors_names_every_shape():
-    shapes = dict.fromkeys("BCDR", (128, 60)) | {"A": (128, 6, 10), "S": (60, 60), "E": (128, 6, 10)}
+    shapes = dict.fromkeys("BCDR", (128, 60)) | {
+        "A": (128, 6, 10),
+        "S": (60, 60),
+        "E": (128, 6, 10),
+    }
     shown = texts(figures.attention_tensors(shapes).axes[0])
     assert {"S\n60 × 60", "A\n128 × 6 × 10", "D\n128 × 60"} <= set(shown)

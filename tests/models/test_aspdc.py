@@ -10,14 +10,31 @@ from deblurlib.models import count_macs, create_model, list_variants, load_model
 from deblurlib.models.aspdc import ASPDCConfig, ASPDCModule, misread_by_mmcv, released_names
 
 TABLE_5 = {  # version: parameters, multiply-accumulates at 720p in units of 1e9
-    "v1": (7_369_017, 463.8), "v2": (12_870_375, 780.4), "v3": (12_870_375, 780.4), "v4": (12_870_375, 780.4),
-    "v5": (13_943_439, 842.2), "v6": (13_943_439, 842.2), "v7": (13_943_439, 842.2), "v8": (15_016_503, 903.9),
-    "v9": (15_016_503, 903.9), "v10": (15_016_503, 903.9), "v11": (10_585_887, 649.0), "v12": (15_016_503, 903.9),
-}  # fmt: skip
+    "v1": (7_369_017, 463.8),
+    "v2": (12_870_375, 780.4),
+    "v3": (12_870_375, 780.4),
+    "v4": (12_870_375, 780.4),
+    "v5": (13_943_439, 842.2),
+    "v6": (13_943_439, 842.2),
+    "v7": (13_943_439, 842.2),
+    "v8": (15_016_503, 903.9),
+    "v9": (15_016_503, 903.9),
+    "v10": (15_016_503, 903.9),
+    "v11": (10_585_887, 649.0),
+    "v12": (15_016_503, 903.9),
+}
 CONTROLS = {
-    "v1_deep": 12_682_041, "v11_deep": 15_898_911, "v11_mean": 10_585_887, "v12_averaged": 15_016_503, "v1_flat": 7_369_017,
-    "v1_plain": 7_306_755, "mmcv_flat": 15_016_503, "figure3": 13_245_495, "direct": 15_016_503, "paper": 15_016_503,
-}  # fmt: skip
+    "v1_deep": 12_682_041,
+    "v11_deep": 15_898_911,
+    "v11_mean": 10_585_887,
+    "v12_averaged": 15_016_503,
+    "v1_flat": 7_369_017,
+    "v1_plain": 7_306_755,
+    "mmcv_flat": 15_016_503,
+    "figure3": 13_245_495,
+    "direct": 15_016_503,
+    "paper": 15_016_503,
+}
 PARAMETERS = {version: parameters for version, (parameters, _) in TABLE_5.items()} | CONTROLS
 TINY = {"width": 4, "n_modules": 2}
 
@@ -53,12 +70,21 @@ def test_every_variant_has_a_known_count():
 def test_parameter_counts(variant):
     assert count(hollow(variant)) == PARAMETERS[variant]
     assert count(hollow(variant, width=8, n_modules=2)) <= 400_000
-    assert count(create_model("aspdc", variant, size="small")) == count(hollow(variant, width=8, n_modules=2))
+    assert count(create_model("aspdc", variant, size="small")) == count(
+        hollow(variant, width=8, n_modules=2)
+    )
 
 
 @pytest.mark.parametrize(
     "width, n_modules, expected",
-    [(16, 6, 3_914_295), (16, 2, 1_342_399), (12, 2, 775_295), (8, 6, 1_058_871), (8, 2, 362_559), (4, 2, 104_191)],
+    [
+        (16, 6, 3_914_295),
+        (16, 2, 1_342_399),
+        (12, 2, 775_295),
+        (8, 6, 1_058_871),
+        (8, 2, 362_559),
+        (4, 2, 104_191),
+    ],
 )
 def test_parameter_counts_of_other_sizes(width, n_modules, expected):
     assert count(hollow(width=width, n_modules=n_modules)) == expected
@@ -68,36 +94,59 @@ def test_parameter_counts_of_other_sizes(width, n_modules, expected):
 @pytest.mark.parametrize("n, variant", [(1, "v1"), (2, "v3"), (3, "v7"), (4, "v9")])
 def test_parameter_counts_follow_a_formula(n_modules, n, variant):
     module = 885_504 + 157_961 + 178_715 * (n - 1) + (737_920 + 129 * n if n > 1 else 0)
-    assert count(hollow(variant, n_modules=n_modules)) == 223_363 + 147_456 * n_modules + 128 + n_modules * module
+    assert (
+        count(hollow(variant, n_modules=n_modules))
+        == 223_363 + 147_456 * n_modules + 128 + n_modules * module
+    )
 
 
 def test_parameter_counts_by_part():
     model = hollow()
     parts = {"head": 130_240, "body": 13_908_276, "dense": 884_864, "tail": 93_123}
-    assert {part: count(getattr(model, part)) for part in parts} == parts and len(model.state_dict()) == 298
-    parts = {"blocks": 590_336, "pre": 147_584, "afim": 738_436, "fusion": 147_584, "branches": 694_106}
+    assert {part: count(getattr(model, part)) for part in parts} == parts and len(
+        model.state_dict()
+    ) == 298
+    parts = {
+        "blocks": 590_336,
+        "pre": 147_584,
+        "afim": 738_436,
+        "fusion": 147_584,
+        "branches": 694_106,
+    }
     assert {part: count(getattr(model.body[5], part)) for part in parts} == parts
     assert [count(branch) for branch in model.body[0].branches] == [157_961] + 3 * [178_715]
 
 
 @pytest.mark.parametrize("version", TABLE_5)
 def test_macs_at_720p(version):
-    assert count_macs(hollow(version), (720, 1280)) / 1e9 == pytest.approx(TABLE_5[version][1], abs=0.06)
+    assert count_macs(hollow(version), (720, 1280)) / 1e9 == pytest.approx(
+        TABLE_5[version][1], abs=0.06
+    )
 
 
 def test_afim_may_see_the_branches_instead():
     model = scatter(make(afim_input="branches"))
-    assert model.body[0].afim[0].in_channels == 4 * 16 and model(torch.rand(1, 3, 20, 20)).shape == (1, 3, 20, 20)
+    assert model.body[0].afim[0].in_channels == 4 * 16 and model(
+        torch.rand(1, 3, 20, 20)
+    ).shape == (1, 3, 20, 20)
 
 
 def test_branches_may_be_a_list_as_in_json():
     branches = create_model("aspdc", **TINY, branches=[0, 3])
-    assert branches.config.branches == [0, 3] and branches(torch.rand(1, 3, 21, 18)).shape == (1, 3, 21, 18)
+    assert branches.config.branches == [0, 3] and branches(torch.rand(1, 3, 21, 18)).shape == (
+        1,
+        3,
+        21,
+        18,
+    )
 
 
 def test_odd_sizes_are_padded_not_resized():
     """A picture and its padded twin give the same output away from the border."""
-    model, x = make("v12", width=2, n_modules=1).double(), torch.rand(1, 3, 64, 161, dtype=torch.float64)
+    model, x = (
+        make("v12", width=2, n_modules=1).double(),
+        torch.rand(1, 3, 64, 161, dtype=torch.float64),
+    )
     with torch.no_grad():
         assert torch.allclose(model(x)[..., :60], model(x[..., :160])[..., :60], atol=1e-12)
 
@@ -147,16 +196,27 @@ def test_starts_as_half_a_plain_convolution():
     assert torch.allclose(branch(r)[0], half, atol=1e-5)
 
 
-@pytest.mark.parametrize("init, transposed_is_xavier, predictors_start_at_zero", [
-    ("zero", True, True), ("paper", True, False), ("official", False, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "init, transposed_is_xavier, predictors_start_at_zero",
+    [
+        ("zero", True, True),
+        ("paper", True, False),
+        ("official", False, False),
+    ],
+)
 def test_initialisation(init, transposed_is_xavier, predictors_start_at_zero):
     model = make(init=init, width=8, n_modules=1)
-    transposed, plain, branch = model.tail[0].weight, model.body[0].pre[0].weight, model.body[0].branches[1]
+    transposed, plain, branch = (
+        model.tail[0].weight,
+        model.body[0].pre[0].weight,
+        model.body[0].branches[1],
+    )
     xavier = lambda w: (2 / (9 * (w.shape[0] + w.shape[1]))) ** 0.5  # noqa: E731
     assert plain.std().item() == pytest.approx(xavier(plain), rel=0.05)
     assert (abs(transposed.std().item() / xavier(transposed) - 1) < 0.05) == transposed_is_xavier
-    assert branch.deform.weight.std().item() == pytest.approx(xavier(branch.deform.weight), rel=0.05)
+    assert branch.deform.weight.std().item() == pytest.approx(
+        xavier(branch.deform.weight), rel=0.05
+    )
     for layer in (branch.offset, branch.mask):
         assert layer.weight.any() != predictors_start_at_zero and not layer.bias.any()
     assert not branch.deform.bias.any() and model.body[0].fusion.bias.any()
@@ -167,15 +227,25 @@ def test_attention_sums_to_one_and_fuses_the_branches():
     seen = {}
     module.afim.register_forward_hook(lambda _, inputs, a: seen.update(x=inputs[0], a=a))
     for i, branch in enumerate(module.branches):
-        branch.register_forward_hook(lambda _, inputs, out, i=i: seen.update({f"r{i}": inputs[0], i: out[0]}))
-    module.fusion.register_forward_hook(lambda _, inputs, out: seen.update(f_o=inputs[0], fused=out))
+        branch.register_forward_hook(
+            lambda _, inputs, out, i=i: seen.update({f"r{i}": inputs[0], i: out[0]})
+        )
+    module.fusion.register_forward_hook(
+        lambda _, inputs, out: seen.update(f_o=inputs[0], fused=out)
+    )
     out, details = module(x)
     a = seen["a"]
-    assert a.shape == (2, 4, 12, 10) and (a.sum(1) - 1).abs().max() < 1e-6 and a.std() > 0.05  # Eq. (4)
-    assert torch.allclose(seen["f_o"], sum(a[:, i, None] * seen[i] for i in range(4)), atol=1e-6)  # Eq. (3)
+    assert (
+        a.shape == (2, 4, 12, 10) and (a.sum(1) - 1).abs().max() < 1e-6 and a.std() > 0.05
+    )  # Eq. (4)
+    assert torch.allclose(
+        seen["f_o"], sum(a[:, i, None] * seen[i] for i in range(4)), atol=1e-6
+    )  # Eq. (3)
     assert torch.equal(seen["x"], module.blocks(x)) and torch.equal(out, seen["x"] + seen["fused"])
     assert all(torch.equal(seen[f"r{i}"], module.pre(seen["x"])) for i in range(4))
-    assert torch.allclose(details()["strength"][:, 2], (a[:, 2, None] * seen[2]).square().mean(1).sqrt(), atol=1e-6)
+    assert torch.allclose(
+        details()["strength"][:, 2], (a[:, 2, None] * seen[2]).square().mean(1).sqrt(), atol=1e-6
+    )
 
 
 def test_attention_can_be_changed_from_outside():
@@ -190,12 +260,17 @@ def test_attention_can_be_changed_from_outside():
 @pytest.mark.parametrize("fusion, total", [("sum", 4), ("mean", 1), ("averaged", 1), ("afim", 1)])
 def test_kinds_of_fusion(fusion, total):
     attention = scatter(make(fusion=fusion)).extras(torch.rand(1, 3, 32, 32))["attention"]
-    assert attention.shape == (1, 2, 4, 8, 8) and torch.allclose(attention.sum(2), torch.tensor(float(total)), atol=1e-5)
+    assert attention.shape == (1, 2, 4, 8, 8) and torch.allclose(
+        attention.sum(2), torch.tensor(float(total)), atol=1e-5
+    )
     assert (attention.std((-1, -2)).max() > 1e-3) == (fusion == "afim")
 
 
 def test_mean_is_a_quarter_of_sum():
-    modules = [scatter(ASPDCModule(8, ASPDCConfig(fusion=fusion, figure3=True))) for fusion in ("mean", "sum")]
+    modules = [
+        scatter(ASPDCModule(8, ASPDCConfig(fusion=fusion, figure3=True)))
+        for fusion in ("mean", "sum")
+    ]
     x = torch.rand(1, 8, 6, 6)
     assert torch.allclose(4 * modules[0](x)[0], modules[1](x)[0], atol=1e-5)
 
@@ -221,7 +296,9 @@ def test_offsets_are_dy_dx_tap_after_tap():
     still = F.conv2d(r, branch.deform.weight / 2, padding=1)
     assert torch.allclose(branch(r)[0][..., 2:8, 3:9], still[..., 4:10, 2:8], atol=1e-5)
     with torch.no_grad():
-        branch.offset.bias.zero_()[2 * 5 + 1] = 3.0  # the sixth tap reads three further to the right
+        branch.offset.bias.zero_()[2 * 5 + 1] = (
+            3.0  # the sixth tap reads three further to the right
+        )
     weight = torch.zeros_like(branch.deform.weight)
     weight[..., 1, 2] = branch.deform.weight.data[..., 1, 2]
     moved = still + F.conv2d(r.roll(-3, -1) - r, weight / 2, padding=1)
@@ -239,7 +316,9 @@ def test_extras_tell_modules_and_branches_apart():
     output, extras = model(x, return_extras=True)
     assert torch.equal(output, model(x))
     shapes = {"points": (2, 9), "offset": (18,), "mask": (9,), "attention": (), "strength": ()}
-    assert {key: tuple(value.shape) for key, value in extras.items()} == {k: (2, 2, 3, *s, 8, 10) for k, s in shapes.items()}
+    assert {key: tuple(value.shape) for key, value in extras.items()} == {
+        k: (2, 2, 3, *s, 8, 10) for k, s in shapes.items()
+    }
     offset, (points_x, points_y) = extras["offset"][0, 1, 2], extras["points"][0, 1, 2]
     assert torch.allclose(points_x[5], 1 + offset[11]) and torch.allclose(points_y[5], offset[10])
     assert not extras["offset"][:, :, 0].any() and extras["offset"][:, :, 1:].std() > 0.1
@@ -264,13 +343,18 @@ def test_misread_mask_by_address():
 
 
 @pytest.mark.parametrize(
-    "size, past, right_tap, past_of_last_tap", [((64, 64), 2268, 0.69, 0.55), ((180, 320), 8964, 0.91, 0.16)]
+    "size, past, right_tap, past_of_last_tap",
+    [((64, 64), 2268, 0.69, 0.55), ((180, 320), 8964, 0.91, 0.16)],
 )
 def test_how_much_of_the_mask_is_misread(size, past, right_tap, past_of_last_tap):
     taps = torch.arange(9.0).view(1, 9, 1, 1).expand(1, 9, size[0] - 2, size[1] - 2)
     read = misread_by_mmcv(taps, *size, fill=-1.0)
-    assert read.eq(-1).sum() == past and read[0, 8].eq(-1).double().mean().item() == pytest.approx(past_of_last_tap, abs=0.005)
-    assert read.eq(torch.arange(9.0).view(9, 1, 1)).double().mean().item() == pytest.approx(right_tap, abs=0.006)
+    assert read.eq(-1).sum() == past and read[0, 8].eq(-1).double().mean().item() == pytest.approx(
+        past_of_last_tap, abs=0.005
+    )
+    assert read.eq(torch.arange(9.0).view(9, 1, 1)).double().mean().item() == pytest.approx(
+        right_tap, abs=0.006
+    )
 
 
 def test_flat_option_uses_it_and_padded_does_not():
@@ -282,12 +366,21 @@ def test_flat_option_uses_it_and_padded_does_not():
     assert torch.allclose(padded(r)[2][..., 1:-1, 1:-1], mask, atol=1e-6)
     plain = scatter(make("v1_plain")).body[0].branches[0]
     assert plain.mask is None
-    assert torch.allclose(plain(r)[0], F.conv2d(r, plain.deform.weight, plain.deform.bias, padding=1), atol=1e-5)
+    assert torch.allclose(
+        plain(r)[0], F.conv2d(r, plain.deform.weight, plain.deform.bias, padding=1), atol=1e-5
+    )
 
 
 # ------------------------------------------------------------------------------------------------- the authors' weights
 
-GROUPS = ["en_res_group1", "en_res_group2", "en_res_group3", "de_res_group3", "de_res_group2", "de_res_group1"]
+GROUPS = [
+    "en_res_group1",
+    "en_res_group2",
+    "en_res_group3",
+    "de_res_group3",
+    "de_res_group2",
+    "de_res_group1",
+]
 
 
 def released_state(w):
@@ -310,7 +403,9 @@ def released_state(w):
         add_block(f"{group}_1.0", c)
         add_block(f"{group}_1.1", c)
         add(f"{group}_2.res_conv.0", (c, c, 3, 3))
-        for i, prefix in enumerate(["hallucination_d0"] + [f"hallucination_d{i}.hallucination_conv" for i in (1, 2, 3)]):
+        for i, prefix in enumerate(
+            ["hallucination_d0"] + [f"hallucination_d{i}.hallucination_conv" for i in (1, 2, 3)]
+        ):
             if i:
                 add(f"{group}_2.{prefix}.p_conv", (18, c, 3, 3))
             add(f"{group}_2.{prefix}.m_conv", (9, c, 3, 3))
@@ -326,8 +421,14 @@ def released_state(w):
         shapes[f"{name}.bias"] = (b,)
     add("tail.4", (3, w, 3, 3))
     generator = torch.Generator().manual_seed(2)
-    scale = {name: 0.5 if len(shape) == 1 else (1.2 / (shape[1] * shape[2] ** 2)) ** 0.5 for name, shape in shapes.items()}
-    return {name: scale[name] * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    scale = {
+        name: 0.5 if len(shape) == 1 else (1.2 / (shape[1] * shape[2] ** 2)) ** 0.5
+        for name, shape in shapes.items()
+    }
+    return {
+        name: scale[name] * torch.randn(shape, generator=generator)
+        for name, shape in shapes.items()
+    }
 
 
 def released_forward(state, x):
@@ -335,7 +436,14 @@ def released_forward(state, x):
 
     def conv(name, x, stride=1, d=1):
         weight = state[f"{name}.weight"]
-        return F.conv2d(x, weight, state[f"{name}.bias"], stride, padding=d * (weight.shape[-1] // 2), dilation=d)
+        return F.conv2d(
+            x,
+            weight,
+            state[f"{name}.bias"],
+            stride,
+            padding=d * (weight.shape[-1] // 2),
+            dilation=d,
+        )
 
     def leaky(x):
         return F.leaky_relu(x, 0.1)
@@ -354,7 +462,9 @@ def released_forward(state, x):
         r, f = leaky(conv(f"{g}.res_conv.0", x)), []
         for i, d in enumerate((1, 1, 2, 4)):
             prefix = f"{g}.hallucination_d{i}" + (".hallucination_conv" if i else "")
-            offset = conv(f"{prefix}.p_conv", r, d=d) if i else r.new_zeros(len(r), 18, *r.shape[2:])
+            offset = (
+                conv(f"{prefix}.p_conv", r, d=d) if i else r.new_zeros(len(r), 18, *r.shape[2:])
+            )
             mask = conv(f"{prefix}.m_conv", r, d=d).sigmoid()
             weight, bias = state[f"{prefix}.dconv.weight"], state[f"{prefix}.dconv.bias"]
             f.append(torchvision.ops.deform_conv2d(r, offset, weight, bias, padding=1, mask=mask))
@@ -381,11 +491,14 @@ def test_released_weights_load_and_compute_what_they_did(released):
     with pytest.warns(UserWarning, match="mask of branch 1.*mmcv_flat"):
         model = load_model("aspdc", path).double()
     x = torch.rand(2, 3, 24, 32, dtype=torch.float64)
-    expected = (released_forward({name: tensor.double() for name, tensor in state.items()}, 2 * x - 1) + 1) / 2
+    expected = (
+        released_forward({name: tensor.double() for name, tensor in state.items()}, 2 * x - 1) + 1
+    ) / 2
     with torch.no_grad():
         assert (expected - x).std() > 0.1 and torch.allclose(model(x), expected, atol=1e-9)
     assert torch.equal(
-        model.body[5].branches[3].offset.bias, state["de_res_group1_2.hallucination_d3.hallucination_conv.p_conv.bias"]
+        model.body[5].branches[3].offset.bias,
+        state["de_res_group1_2.hallucination_d3.hallucination_conv.p_conv.bias"],
     )
 
 

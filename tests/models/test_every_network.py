@@ -10,7 +10,9 @@ from torch.nn import functional as F
 from deblurlib.models import create_model, list_models, list_variants, load_model, save_model
 
 NETWORKS = [(name, variant) for name in list_models() for variant in list_variants(name)]
-OUTPUTS = Path(__file__).with_name("outputs.json")  # `python -m tests.models.test_every_network` writes it anew
+OUTPUTS = Path(__file__).with_name(
+    "outputs.json"
+)  # `python -m tests.models.test_every_network` writes it anew
 every_network = pytest.mark.parametrize("name, variant", NETWORKS)
 
 
@@ -27,8 +29,12 @@ def make(name, variant, scattered=False):
 
 def pictures(name, *shape):
     """What a network takes: a blurry picture; for the reblurring network a blurry and a sharp one. And what it should give."""
-    sharp = F.interpolate(torch.rand(*shape[:2], *(-(-n // 4) for n in shape[2:])), scale_factor=4, mode="bilinear")
-    sharp = sharp[..., : shape[2], : shape[3]]  # no noise: averaged away, it could only be learned by heart
+    sharp = F.interpolate(
+        torch.rand(*shape[:2], *(-(-n // 4) for n in shape[2:])), scale_factor=4, mode="bilinear"
+    )
+    sharp = sharp[
+        ..., : shape[2], : shape[3]
+    ]  # no noise: averaged away, it could only be learned by heart
     blurry = F.avg_pool2d(F.pad(sharp, (4, 4, 0, 0), mode="reflect"), (1, 9), 1)
     return ((blurry, sharp), blurry) if name == "reblur" else ((blurry,), sharp)
 
@@ -57,7 +63,10 @@ def test_saved_and_loaded(name, variant, tmp_path):
         assert torch.equal(again(*inputs), model(*inputs)) and again.recipe == model.recipe
 
 
-slowly = [pytest.param(*network, marks=[] if network[1] == "paper" else pytest.mark.slow) for network in NETWORKS]
+slowly = [
+    pytest.param(*network, marks=[] if network[1] == "paper" else pytest.mark.slow)
+    for network in NETWORKS
+]
 
 
 @pytest.mark.parametrize("name, variant", slowly)
@@ -110,12 +119,20 @@ def signature(name, variant):
     model = create_model(name, variant, size="small").eval()
     for k, (key, parameter) in enumerate(model.named_parameters()):
         if parameter.dim() > 1:
-            wave = torch.sin(1.7 * torch.arange(parameter.numel(), dtype=torch.float64) ** 1.5 + k).view_as(parameter)
+            wave = torch.sin(
+                1.7 * torch.arange(parameter.numel(), dtype=torch.float64) ** 1.5 + k
+            ).view_as(parameter)
             parameter.data.copy_(wave * (2 / parameter[0].numel()) ** 0.5)
         elif key.endswith("bias"):
             parameter.data.fill_(0.02)
     down, right = torch.meshgrid(torch.arange(34.0), torch.arange(45.0), indexing="ij")
-    x = torch.stack([torch.sin(down / 3 + right / 5), torch.cos(right / 2), torch.sin(down * right / 50)])[None] / 2 + 0.5
+    x = (
+        torch.stack(
+            [torch.sin(down / 3 + right / 5), torch.cos(right / 2), torch.sin(down * right / 50)]
+        )[None]
+        / 2
+        + 0.5
+    )
     with torch.no_grad():
         output = model(x, x.flip(3)) if name == "reblur" else model(x)
     return F.adaptive_avg_pool2d(output - x, 2).flatten().tolist()
@@ -125,13 +142,22 @@ def signature(name, variant):
 def test_outputs_are_those_of_the_first_release(name, variant):
     """A refactoring must not change what a network computes."""
     stored = json.loads(OUTPUTS.read_text())
-    assert signature(name, variant) == pytest.approx(stored[f"{name}:{variant}"], rel=2e-3, abs=2e-5)
+    assert signature(name, variant) == pytest.approx(
+        stored[f"{name}:{variant}"], rel=2e-3, abs=2e-5
+    )
 
 
 def test_every_stored_output_belongs_to_a_network():
-    assert set(json.loads(OUTPUTS.read_text())) == {f"{name}:{variant}" for name, variant in NETWORKS}
+    assert set(json.loads(OUTPUTS.read_text())) == {
+        f"{name}:{variant}" for name, variant in NETWORKS
+    }
 
 
 if __name__ == "__main__":
-    found = {f"{name}:{variant}": [float(f"{v:.6g}") for v in signature(name, variant)] for name, variant in NETWORKS}
-    OUTPUTS.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in found.items()) + "\n}\n")
+    found = {
+        f"{name}:{variant}": [float(f"{v:.6g}") for v in signature(name, variant)]
+        for name, variant in NETWORKS
+    }
+    OUTPUTS.write_text(
+        "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in found.items()) + "\n}\n"
+    )

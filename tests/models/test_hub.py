@@ -22,13 +22,18 @@ def hub(tmp_path, monkeypatch):
                 (tmp_path / repo_id / file.name).write_bytes(file.read_bytes())
 
     download = lambda repository, name, revision: str(tmp_path / repository / name)  # noqa: E731
-    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(HfApi=Api, hf_hub_download=download))
+    monkeypatch.setitem(
+        sys.modules, "huggingface_hub", SimpleNamespace(HfApi=Api, hf_hub_download=download)
+    )
     return tmp_path
 
 
 def test_what_is_pushed_comes_back_the_same(hub):
     torch.manual_seed(0)
-    model, x = create_model("svdn", "dilated", size="small", blocks=1).eval(), torch.rand(1, 3, 20, 24)
+    model, x = (
+        create_model("svdn", "dilated", size="small", blocks=1).eval(),
+        torch.rand(1, 3, 20, 24),
+    )
     assert push_to_hub(model, "somebody/sharp", {"steps": 3}).endswith("somebody/sharp")
     for source in ("somebody/sharp", hub / "somebody" / "sharp"):
         again = from_pretrained(source)
@@ -38,7 +43,10 @@ def test_what_is_pushed_comes_back_the_same(hub):
 
 def test_without_the_package_a_sentence_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    for call in (lambda: from_pretrained("somebody/sharp"), lambda: push_to_hub(torch.nn.Identity(), "somebody/sharp", {})):
+    for call in (
+        lambda: from_pretrained("somebody/sharp"),
+        lambda: push_to_hub(torch.nn.Identity(), "somebody/sharp", {}),
+    ):
         with pytest.raises(ImportError, match="needs the package huggingface_hub: install it with"):
             call()
 

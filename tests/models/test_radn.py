@@ -44,12 +44,20 @@ BASELINE = {
     "deform6_sa": (2_804_239, 199_639, 341.2 + 477.8),
     "paper": (2_804_239, 199_639, 341.2 + 477.8),
 }
-ROWS = [("radn", v, *row) for v, row in RADN.items()] + [("radn_baseline", v, *row) for v, row in BASELINE.items()]
+ROWS = [("radn", v, *row) for v, row in RADN.items()] + [
+    ("radn_baseline", v, *row) for v, row in BASELINE.items()
+]
 NETWORKS = [row[:2] for row in ROWS]
 ENCODER = {
-    "conv0": 12_288, "norm0": 128, "denseblock1": 335_040, "transition1": 33_280, "denseblock2": 919_680,
-    "transition2": 132_096, "denseblock3": 2_837_760, "norm3": 2_048,
-}  # fmt: skip
+    "conv0": 12_288,
+    "norm0": 128,
+    "denseblock1": 335_040,
+    "transition1": 33_280,
+    "denseblock2": 919_680,
+    "transition2": 132_096,
+    "denseblock3": 2_837_760,
+    "norm3": 2_048,
+}
 
 
 def hollow(*arguments, **overrides):
@@ -73,7 +81,9 @@ def small(name="radn", variant="paper", **overrides):
 
 
 def test_every_variant_has_a_known_count():
-    assert set(RADN) == set(list_variants("radn")) and set(BASELINE) == set(list_variants("radn_baseline"))
+    assert set(RADN) == set(list_variants("radn")) and set(BASELINE) == set(
+        list_variants("radn_baseline")
+    )
 
 
 @pytest.mark.parametrize("name, variant, full, narrow, giga", ROWS)
@@ -89,8 +99,13 @@ def test_parameters_and_macs(name, variant, full, narrow, giga):
 
 def test_parameter_counts_by_part():
     model = hollow("radn")
-    assert {name: count_parameters(part) for name, part in model.encoder.named_children()} == ENCODER
-    assert count_parameters(model.encoder) == 4_272_320 and sum(b.numel() for b in model.encoder.buffers()) == 53_528 + 6
+    assert {
+        name: count_parameters(part) for name, part in model.encoder.named_children()
+    } == ENCODER
+    assert (
+        count_parameters(model.encoder) == 4_272_320
+        and sum(b.numel() for b in model.encoder.buffers()) == 53_528 + 6
+    )
     assert [count_parameters(part) for part in model.decoder] == [3_292_652, 2_050_924, 1_113_132]
     assert [count_parameters(part) for part in model.up] == [524_416, 131_136, 32_800]
     rest = model.attention, model.context, model.reconstruction
@@ -130,14 +145,18 @@ def test_wide_control_is_as_large_as_final(size, tolerance):
 
 @pytest.mark.parametrize("growth, million", [(48, 15.12), (64, 17.72)])
 def test_wider_modules_do_not_fit_the_printed_saving(growth, million):
-    assert count_parameters(hollow("radn", module_growth=growth)) / 1e6 == pytest.approx(million, abs=0.005)
+    assert count_parameters(hollow("radn", module_growth=growth)) / 1e6 == pytest.approx(
+        million, abs=0.005
+    )
 
 
 def test_printed_megabytes_are_decimal():
     """Table 2 prints 10.6, 10.7, 10.9, 11.2, 11.2; only the fourth misses, by 0.016."""
     sizes = [4 * full / 1e6 for full, *_ in list(BASELINE.values())[:5]]
     assert [round(size, 1) for size in sizes] == [10.6, 10.7, 10.9, 11.1, 11.2]
-    assert 1 - count_parameters(hollow("radn")) / 21_700_000 == pytest.approx(0.413, abs=0.001)  # "40 % fewer" than DMPHN
+    assert 1 - count_parameters(hollow("radn")) / 21_700_000 == pytest.approx(
+        0.413, abs=0.001
+    )  # "40 % fewer" than DMPHN
 
 
 # --------------------------------------------------------------------------------------------------- forward, backward
@@ -150,7 +169,10 @@ def test_starts_as_the_identity(name, variant):
     assert torch.allclose(model(x), x, atol=1e-6 if variant == "final_plus" else 0)
 
 
-@pytest.mark.parametrize("name, variant, multiple", [("radn", "final", 8), ("radn", "fast", 16), ("radn_baseline", "paper", 4)])
+@pytest.mark.parametrize(
+    "name, variant, multiple",
+    [("radn", "final", 8), ("radn", "fast", 16), ("radn_baseline", "paper", 4)],
+)
 def test_odd_sizes_are_reflected_and_cropped(name, variant, multiple):
     model, x = small(name, variant).eval(), torch.rand(1, 3, 35, 53)
     padded = F.pad(x, (0, -53 % multiple, 0, -35 % multiple), mode="reflect")
@@ -190,7 +212,12 @@ def densenet():
     torch.manual_seed(3)
     network = torchvision.models.densenet121(weights=None).eval()
     for norm in (part for part in network.modules() if isinstance(part, nn.BatchNorm2d)):
-        ranges = {norm.weight: (0.5, 1.5), norm.bias: (-1, 1), norm.running_mean: (-1, 1), norm.running_var: (0.5, 2)}
+        ranges = {
+            norm.weight: (0.5, 1.5),
+            norm.bias: (-1, 1),
+            norm.running_mean: (-1, 1),
+            norm.running_var: (0.5, 2),
+        }
         for tensor, (low, high) in ranges.items():
             nn.init.uniform_(tensor, low, high)
     return network
@@ -211,7 +238,10 @@ def published(densenet, tmp_path_factory):
 
 def test_stem_is_conv0():
     """A 7x7 of stride 2 equals a 4x4 on the pixels moved to channels, exactly, at even sizes."""
-    weight, image = torch.randn(5, 3, 7, 7, dtype=torch.float64), torch.randn(2, 3, 20, 26, dtype=torch.float64)
+    weight, image = (
+        torch.randn(5, 3, 7, 7, dtype=torch.float64),
+        torch.randn(2, 3, 20, 26, dtype=torch.float64),
+    )
     folded = fold_stride(weight)
     assert folded.shape == (5, 12, 4, 4) and folded.count_nonzero() == weight.numel()
     result = F.conv2d(F.pad(F.pixel_unshuffle(image, 2), (2, 1, 2, 1)), folded)
@@ -234,11 +264,18 @@ def test_encoder_equals_densenet121(densenet, published, variant):
             if name == "transition3":
                 break
         for ours, theirs in zip(model.encoder(x), expected, strict=True):
-            assert ours.shape == theirs.shape and (ours - theirs).abs().max() < 1e-5 * theirs.abs().max()
+            assert (
+                ours.shape == theirs.shape
+                and (ours - theirs).abs().max() < 1e-5 * theirs.abs().max()
+            )
 
 
 def test_what_cannot_start_from_densenet121(published, tmp_path, monkeypatch, caplog):
-    others = ("radn", "units_12_16_24", "full"), ("radn", "paper", "small"), ("radn_baseline", "paper", "full")
+    others = (
+        ("radn", "units_12_16_24", "full"),
+        ("radn", "paper", "small"),
+        ("radn_baseline", "paper", "full"),
+    )
     for name, variant, size in others:
         with pytest.raises(ValueError, match="6, 12 and 24"):
             start_from_densenet121(hollow(name, variant, size=size), published)
@@ -281,7 +318,9 @@ def sampled(unit, x, offset):
         at_y, at_x = down + i + offset[:, 2 * tap], right + j + offset[:, 2 * tap + 1]
         grid = torch.stack([(2 * at_x + 1) / width - 1, (2 * at_y + 1) / height - 1], -1)
         samples = F.grid_sample(x, grid, padding_mode="zeros", align_corners=False)
-        output = output + torch.einsum("oc,bchw->bohw", unit.dcn.weight[:, :, i + 1, j + 1], samples)
+        output = output + torch.einsum(
+            "oc,bchw->bohw", unit.dcn.weight[:, :, i + 1, j + 1], samples
+        )
     return output
 
 
@@ -297,7 +336,9 @@ def test_a_unit_without_offsets_is_a_convolution(unit):
     x = torch.randn(1, 5, 9, 11, dtype=torch.float64)
     nn.init.zeros_(unit.offset.weight)
     nn.init.zeros_(unit.offset.bias)
-    assert torch.allclose(unit(x, []), F.conv2d(x, unit.dcn.weight, unit.dcn.bias, padding=1), atol=1e-12)
+    assert torch.allclose(
+        unit(x, []), F.conv2d(x, unit.dcn.weight, unit.dcn.bias, padding=1), atol=1e-12
+    )
 
 
 def test_offsets_of_a_shift_shift_the_picture(unit):
@@ -321,7 +362,13 @@ def test_extras():
         stretch, length = filter_stretch(extras["offset2"]), offset_length(extras)
         assert stretch.shape == (2, 8, 12) and length.shape == (2,)
         assert set(small("radn", "radn2").eval().extras(x)) == {"features"}
-        assert small("radn_baseline", "conv3_deform3").extras(x)["offset"].shape == (2, 3, 18, 8, 12)
+        assert small("radn_baseline", "conv3_deform3").extras(x)["offset"].shape == (
+            2,
+            3,
+            18,
+            8,
+            12,
+        )
 
 
 def test_figures_read_the_right_channels():
@@ -336,10 +383,16 @@ def test_figures_read_the_right_channels():
     assert offset_length(extras, (8, 4, 2)).item() == pytest.approx(5 * 14 / 3)
 
 
-@pytest.mark.parametrize("variant, trunk", [("conv6", "cc cc cc"), ("conv3_deform3", "cd cd cd"), ("deform6", "dd dd dd")])
+@pytest.mark.parametrize(
+    "variant, trunk",
+    [("conv6", "cc cc cc"), ("conv3_deform3", "cd cd cd"), ("deform6", "dd dd dd")],
+)
 def test_which_trunk_layers_deform(variant, trunk):
     blocks = hollow("radn_baseline", variant).trunk
-    kinds = ["".join("d" if isinstance(c, DeformableConv) else "c" for c in (b.conv1, b.conv2)) for b in blocks]
+    kinds = [
+        "".join("d" if isinstance(c, DeformableConv) else "c" for c in (b.conv1, b.conv2))
+        for b in blocks
+    ]
     assert " ".join(kinds) == trunk
 
 
@@ -354,7 +407,10 @@ def attention():
 
 def test_equations_5_and_6_in_loops(attention):
     a = torch.randn(1, 24, 3, 4, dtype=torch.float64)
-    b, c, d = (layer(a)[0].flatten(1).detach() for layer in (attention.key, attention.query, attention.value))
+    b, c, d = (
+        layer(a)[0].flatten(1).detach()
+        for layer in (attention.key, attention.query, attention.value)
+    )
     s, n = attention.map(a)[0].detach(), 12
     r = torch.zeros(24, n, dtype=torch.float64)
     for j in range(n):
@@ -364,20 +420,30 @@ def test_equations_5_and_6_in_loops(attention):
             r[:, j] += s[j, i] * d[:, i]
     assert torch.allclose(attention(a)[0].flatten(1), r, atol=1e-12)
     assert torch.allclose(attention.map(a, [5, 7])[0], s[[5, 7]])
-    assert torch.allclose(s.sum(1), torch.ones(n, dtype=torch.float64)) and s.sum(0).std() > 0.01  # rows, not columns
-    assert not torch.allclose(s, attention_map(b.T[None], c.T[None])[0])  # queries and keys are not interchangeable
+    assert (
+        torch.allclose(s.sum(1), torch.ones(n, dtype=torch.float64)) and s.sum(0).std() > 0.01
+    )  # rows, not columns
+    assert not torch.allclose(
+        s, attention_map(b.T[None], c.T[None])[0]
+    )  # queries and keys are not interchangeable
 
 
 def test_attention_knows_no_place(attention):
     """Shuffled positions give the shuffled result; a constant picture attends to all places alike."""
     a, order = torch.randn(1, 24, 1, 30, dtype=torch.float64), torch.randperm(30)
     assert torch.allclose(attention(a[..., order]), attention(a)[..., order], atol=1e-10)
-    assert torch.allclose(attention.map(a[..., :1].expand_as(a)), torch.full((30, 30), 1 / 30, dtype=torch.float64))
+    assert torch.allclose(
+        attention.map(a[..., :1].expand_as(a)), torch.full((30, 30), 1 / 30, dtype=torch.float64)
+    )
 
 
 @pytest.mark.parametrize("channels, depth", [(64, 8), (52, 6)])
 def test_three_ways_to_attend_agree(channels, depth):
-    query, key, value = torch.randn(2, 45, depth), torch.randn(2, 45, depth), torch.randn(2, 45, channels)
+    query, key, value = (
+        torch.randn(2, 45, depth),
+        torch.randn(2, 45, depth),
+        torch.randn(2, 45, channels),
+    )
     expected = attend(query, key, value, "full")
     for other in ("chunked", "sdpa"):
         assert torch.allclose(attend(query, key, value, other), expected, atol=1e-5)
@@ -391,14 +457,22 @@ def test_networks_do_not_depend_on_the_way(name):
     x = torch.rand(1, 3, 32, 40)
     with torch.no_grad():
         outputs = [small(name, sa_impl=impl).eval()(x) for impl in ("full", "chunked", "sdpa")]
-    assert torch.allclose(outputs[0], outputs[1], atol=1e-5) and torch.allclose(outputs[0], outputs[2], atol=1e-4)
+    assert torch.allclose(outputs[0], outputs[1], atol=1e-5) and torch.allclose(
+        outputs[0], outputs[2], atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", ["radn", "radn_baseline"])
 def test_attention_is_added(name):
     """Eq. 6 with D = 0 is the network without attention."""
-    model, plain, x = small(name).eval(), small(name, attention=False).eval(), torch.rand(1, 3, 24, 32)
-    plain.load_state_dict({key: value for key, value in model.state_dict().items() if "attention" not in key})
+    model, plain, x = (
+        small(name).eval(),
+        small(name, attention=False).eval(),
+        torch.rand(1, 3, 24, 32),
+    )
+    plain.load_state_dict(
+        {key: value for key, value in model.state_dict().items() if "attention" not in key}
+    )
     with torch.no_grad():
         assert not torch.allclose(model(x), plain(x), atol=1e-4)
         nn.init.zeros_(model.attention.value.weight)
@@ -453,12 +527,20 @@ def test_self_ensemble_turns_back_all_eight():
     x = torch.rand(1, 3, 4, 6)
     assert torch.allclose(self_ensemble(network, x), x, atol=1e-6)
     assert torch.equal(seen[0], x)
-    assert len(seen) == 8 and not any(a.shape == b.shape and torch.equal(a, b) for a, b in itertools.combinations(seen, 2))
+    assert len(seen) == 8 and not any(
+        a.shape == b.shape and torch.equal(a, b) for a, b in itertools.combinations(seen, 2)
+    )
 
 
 def test_final_plus_is_the_ensemble_of_final_at_test_time():
-    final, plus, x = small("radn", "final").eval(), small("radn", "final_plus").eval(), torch.rand(1, 3, 24, 40)
+    final, plus, x = (
+        small("radn", "final").eval(),
+        small("radn", "final_plus").eval(),
+        torch.rand(1, 3, 24, 40),
+    )
     with torch.no_grad():
-        assert torch.allclose(plus(x), self_ensemble(final, x), atol=1e-6) and not torch.allclose(plus(x), final(x), atol=1e-4)
+        assert torch.allclose(plus(x), self_ensemble(final, x), atol=1e-6) and not torch.allclose(
+            plus(x), final(x), atol=1e-4
+        )
         assert torch.allclose(plus(x.flip(2)), plus(x).flip(2), atol=1e-5)  # it has the symmetries
         assert torch.equal(plus.train()(x), final.train()(x))

@@ -5,7 +5,13 @@ import torch
 import torch.nn.functional as F
 
 from deblurlib.models import count_macs, create_model, list_variants, load_model
-from deblurlib.models.reblur import filter_radius, gradient_ratio, identity_probes, psnr, released_names
+from deblurlib.models.reblur import (
+    filter_radius,
+    gradient_ratio,
+    identity_probes,
+    psnr,
+    released_names,
+)
 
 PARAMETERS = {"paper": 998_802, "figure2": 997_497, "naive": 970_227}
 PARTS = [880, 23_136, 92_352, 369_024, 368_960, 92_320, 23_120]
@@ -42,7 +48,9 @@ def test_parameter_counts(variant):
 
 def test_parameter_counts_by_part():
     model = hollow()
-    assert [count(stage) for stage in model.stages] == PARTS and [count(kernel) for kernel in model.kernels] == KERNELS
+    assert [count(stage) for stage in model.stages] == PARTS and [
+        count(kernel) for kernel in model.kernels
+    ] == KERNELS
     assert count(model.tail) == 435 and len(model.state_dict()) == 54
 
 
@@ -68,8 +76,14 @@ def test_precision():
 
 
 def test_official_initialisation_leaves_out_transposed_convolutions():
-    spread = {init: make(init=init, width=8).stages[4][1].weight.std().item() for init in ("paper", "official")}
-    assert spread["paper"] == pytest.approx((2 / (9 * (64 + 32))) ** 0.5, rel=0.05) and spread["official"] < 0.8 * spread["paper"]
+    spread = {
+        init: make(init=init, width=8).stages[4][1].weight.std().item()
+        for init in ("paper", "official")
+    }
+    assert (
+        spread["paper"] == pytest.approx((2 / (9 * (64 + 32))) ** 0.5, rel=0.05)
+        and spread["official"] < 0.8 * spread["paper"]
+    )
 
 
 # ------------------------------------------------------------------------------------------------------ the two branches
@@ -82,7 +96,9 @@ def test_the_picture_comes_from_the_sharp_input_alone():
     for kernel in model.kernels:
         torch.nn.init.zeros_(kernel.weight)
         torch.nn.init.constant_(kernel.bias, -1e4).data[4] = 0
-    assert torch.equal(model(b, s), model(b.flip(-1), s)) and not torch.allclose(model(b, s), model(b, s.flip(-1)), atol=1e-4)
+    assert torch.equal(model(b, s), model(b.flip(-1), s)) and not torch.allclose(
+        model(b, s), model(b, s.flip(-1)), atol=1e-4
+    )
 
 
 def test_skips_carry_filtered_features():
@@ -97,17 +113,27 @@ def test_skips_carry_filtered_features():
 
 
 def by_unfold(x, weights):
-    patches = F.unfold(F.pad(x, (1, 1, 1, 1), mode="reflect"), 3).view(*x.shape[:2], 9, *x.shape[2:])
+    patches = F.unfold(F.pad(x, (1, 1, 1, 1), mode="reflect"), 3).view(
+        *x.shape[:2], 9, *x.shape[2:]
+    )
     return (patches * weights[:, None]).sum(2)
 
 
 def test_filters_average():
     model, (b, s) = make(), pair(2, 3, 16, 24)
     extras = model.extras(b, s)
-    assert [tuple(each.shape[1:]) for each in extras["filters"]] == [(9, 16 >> k, 24 >> k) for k in (0, 1, 2, 3, 2, 1, 0)]
-    assert all(each.min() > 0 and torch.allclose(each.sum(1), torch.ones(()), atol=1e-5) for each in extras["filters"])
+    assert [tuple(each.shape[1:]) for each in extras["filters"]] == [
+        (9, 16 >> k, 24 >> k) for k in (0, 1, 2, 3, 2, 1, 0)
+    ]
+    assert all(
+        each.min() > 0 and torch.allclose(each.sum(1), torch.ones(()), atol=1e-5)
+        for each in extras["filters"]
+    )
     assert [each.shape[1] for each in extras["features"]] == [4, 8, 16, 32, 16, 8, 4]
-    assert len(make("figure2").extras(b, s)["filters"]) == 6 and make("naive").extras(b, s)["filters"] == []
+    assert (
+        len(make("figure2").extras(b, s)["filters"]) == 6
+        and make("naive").extras(b, s)["filters"] == []
+    )
     assert torch.equal(model(b, s, return_extras=True)[0], model(b, s))
 
 
@@ -123,7 +149,10 @@ def test_the_gradient_reaches_the_deblurred_picture_through_frozen_weights():
 def test_filter_radius_adds_variances_at_their_scale():
     """Thirds along a row at full and at half resolution: variances 2/3 and 4 * 2/3; a shift has none."""
     row, shift = torch.tensor([0, 0, 0, 1, 1, 1, 0, 0, 0.0]) / 3, torch.eye(9)[2]
-    maps = [taps.view(1, 9, 1, 1).expand(1, 9, size, size) for taps, size in ((row, 8), (row, 4), (shift, 2))]
+    maps = [
+        taps.view(1, 9, 1, 1).expand(1, 9, size, size)
+        for taps, size in ((row, 8), (row, 4), (shift, 2))
+    ]
     assert torch.allclose(filter_radius(maps), torch.full((1, 8, 8), (2 / 3 * 5) ** 0.5))
     assert filter_radius(maps[2:]).max() == 0
 
@@ -145,14 +174,19 @@ def test_probes_tell_copying_from_reblurring():
     copy, use = identity_probes(Copy(), blurry, sharp), identity_probes(Use(), blurry, sharp)
     assert copy["other_blurry"] > 35 and copy["grey"] > 35 and copy["other_sharp"] < 12
     assert use["other_blurry"] < 12 and use["grey"] < 12 and use["other_sharp"] > 35
-    assert copy["baseline"] == use["baseline"] == pytest.approx(psnr(sharp, blurry)) and 25 < use["baseline"] < 28
+    assert (
+        copy["baseline"] == use["baseline"] == pytest.approx(psnr(sharp, blurry))
+        and 25 < use["baseline"] < 28
+    )
     assert copy["reblurred"] > 35 and 25 < use["reblurred"] < 28 and use["no_blur"] > 35
-    assert copy["leak"] == pytest.approx(1) and use["leak"] == pytest.approx(1)  # 0.02 of the blurry picture are a leak, too
+    assert copy["leak"] == pytest.approx(1) and use["leak"] == pytest.approx(
+        1
+    )  # 0.02 of the blurry picture are a leak, too
     assert identity_probes(lambda b, s: s + 0.1 * torch.rand_like(b), blurry, sharp)["leak"] < 0.2
     assert copy["reblurred"] - copy["unaided"] > 8 and abs(use["reblurred"] - use["unaided"]) < 1
-    assert gradient_ratio(Copy(), blurry, sharp) == pytest.approx(0.01) and gradient_ratio(Use(), blurry, sharp) == pytest.approx(
-        50
-    )
+    assert gradient_ratio(Copy(), blurry, sharp) == pytest.approx(0.01) and gradient_ratio(
+        Use(), blurry, sharp
+    ) == pytest.approx(50)
     with pytest.raises(ValueError, match="at least two pairs"):
         identity_probes(Copy(), blurry[:1], sharp[:1])
 
@@ -174,10 +208,15 @@ def released_state(w):
         shapes |= {f"kernel_conv_{k}": (9, large), f"kernel_dconv_{k}": (9, small)}
         shapes |= {f"body_conv_{k}.0": (large, small), f"body_dconv_{k}.1": (large, small)}
         for i in (0, 2):
-            shapes |= {f"body_conv_{k}.1.model.{i}": (large, large), f"body_dconv_{k}.0.model.{i}": (large, large)}
+            shapes |= {
+                f"body_conv_{k}.1.model.{i}": (large, large),
+                f"body_dconv_{k}.0.model.{i}": (large, large),
+            }
     generator, state = torch.Generator().manual_seed(2), {}
     for name, (a, b) in shapes.items():
-        state[f"{name}.weight"] = torch.randn(a, b, 3, 3, generator=generator) * (1 / (9 * b)) ** 0.5
+        state[f"{name}.weight"] = (
+            torch.randn(a, b, 3, 3, generator=generator) * (1 / (9 * b)) ** 0.5
+        )
         transposed = name.startswith("body_dconv") and name.endswith(".1")
         state[f"{name}.bias"] = torch.randn(b if transposed else a, generator=generator) / 2
     return state
@@ -200,11 +239,21 @@ def released_forward(state, blurry, sharp):
 
     def run(x, change):
         head = change("kernel_head_conv", leaky(conv("head_conv.0", x)))
-        down1 = change("kernel_conv_1", leaky(block("body_conv_1.1", conv("body_conv_1.0", head, 2))))
-        down2 = change("kernel_conv_2", leaky(block("body_conv_2.1", conv("body_conv_2.0", down1, 2))))
-        down3 = change("kernel_conv_3", leaky(block("body_conv_3.1", conv("body_conv_3.0", down2, 2))))
-        up3 = change("kernel_dconv_3", leaky(up("body_dconv_3.1", block("body_dconv_3.0", down3))) + down2)
-        up2 = change("kernel_dconv_2", leaky(up("body_dconv_2.1", block("body_dconv_2.0", up3))) + down1)
+        down1 = change(
+            "kernel_conv_1", leaky(block("body_conv_1.1", conv("body_conv_1.0", head, 2)))
+        )
+        down2 = change(
+            "kernel_conv_2", leaky(block("body_conv_2.1", conv("body_conv_2.0", down1, 2)))
+        )
+        down3 = change(
+            "kernel_conv_3", leaky(block("body_conv_3.1", conv("body_conv_3.0", down2, 2)))
+        )
+        up3 = change(
+            "kernel_dconv_3", leaky(up("body_dconv_3.1", block("body_dconv_3.0", down3))) + down2
+        )
+        up2 = change(
+            "kernel_dconv_2", leaky(up("body_dconv_2.1", block("body_dconv_2.0", up3))) + down1
+        )
         return change("kernel_dconv_1", leaky(up("body_dconv_1.1", block("body_dconv_1.0", up2))))
 
     kernels = {}
@@ -214,7 +263,9 @@ def released_forward(state, blurry, sharp):
         return u
 
     run(torch.cat([blurry, sharp], 1), predict)
-    return conv("tail", run(torch.cat([sharp, sharp], 1), lambda name, v: by_unfold(v, kernels[name])))
+    return conv(
+        "tail", run(torch.cat([sharp, sharp], 1), lambda name, v: by_unfold(v, kernels[name]))
+    )
 
 
 @pytest.fixture
@@ -244,5 +295,8 @@ def test_released_weights_that_do_not_fit_are_named(released):
     state, path = released
     del state["kernel_dconv_3.bias"]
     torch.save({"blurring_state_dict": state | {"extra": torch.zeros(1)}}, path)
-    with pytest.raises(ValueError, match="2 mismatches.*kernels.4.bias is missing; extra is not part of the network"):
+    with pytest.raises(
+        ValueError,
+        match="2 mismatches.*kernels.4.bias is missing; extra is not part of the network",
+    ):
         load_model("reblur", path)

@@ -95,4 +95,6 @@ def test_same_seed_same_weights():
         torch.manual_seed(5)
         first = create_model(name)
         torch.manual_seed(5)
-        assert all(map(torch.equal, first.state_dict().values(), create_model(name).state_dict().values()))
+        assert all(
+            map(torch.equal, first.state_dict().values(), create_model(name).state_dict().values())
+        )

@@ -6,9 +6,15 @@ from deblurlib.models import create_model, list_variants
 from deblurlib.ops import deform_conv2d, sampling_points
 
 PARAMETERS = {
-    "base": 720_623, "dilated": 720_623, "fd": 812_019, "fd_og": 812_019, "fd_rigid": 812_019, "no_concat": 701_427,
-    "no_skip": 812_019, "paper": 812_019,
-}  # fmt: skip
+    "base": 720_623,
+    "dilated": 720_623,
+    "fd": 812_019,
+    "fd_og": 812_019,
+    "fd_rigid": 812_019,
+    "no_concat": 701_427,
+    "no_skip": 812_019,
+    "paper": 812_019,
+}
 PARTS = {"stem": 37_731, "stages": 442_374, "fuse": 147_457, "head": 10_116}
 
 
@@ -31,7 +37,9 @@ def test_parameter_counts_by_part(part):
     assert count(getattr(create_model("svdn"), part)) == PARTS[part]
 
 
-@pytest.mark.parametrize("option, expected", [({"fuse_stem": False}, 775_155), ({"stem_blocks": 2}, 830_452)])
+@pytest.mark.parametrize(
+    "option, expected", [({"fuse_stem": False}, 775_155), ({"stem_blocks": 2}, 830_452)]
+)
 def test_named_alternatives(option, expected):
     assert count(create_model("svdn", **option)) == expected
 
@@ -66,7 +74,9 @@ def test_starts_as_half_a_plain_convolution():
     dcn = model.neck.dcn1
     plain = nn.functional.conv2d(x, dcn.weight, dcn.bias, padding=2)
     half = dcn(x, torch.zeros(1, 50, 16, 16), torch.full((1, 25, 16, 16), 0.5))
-    assert torch.allclose(half - dcn.bias.view(1, -1, 1, 1), (plain - dcn.bias.view(1, -1, 1, 1)) / 2, atol=1e-5)
+    assert torch.allclose(
+        half - dcn.bias.view(1, -1, 1, 1), (plain - dcn.bias.view(1, -1, 1, 1)) / 2, atol=1e-5
+    )
 
 
 def test_second_sampling_depends_on_the_first_alone():
@@ -78,7 +88,9 @@ def test_second_sampling_depends_on_the_first_alone():
     blur, content = torch.rand(1, 16, 12, 12), torch.rand(1, 16, 12, 12)
     (y, e), (y_other, e_other) = neck(blur, content), neck(blur, content + 1)
     assert not torch.equal(y, y_other)
-    assert torch.equal(e["offset2"], e_other["offset2"]) and torch.equal(e["mask2"], e_other["mask2"])
+    assert torch.equal(e["offset2"], e_other["offset2"]) and torch.equal(
+        e["mask2"], e_other["mask2"]
+    )
     assert not torch.equal(e["offset2"], neck(blur + torch.rand_like(blur), content)[1]["offset2"])
 
 
@@ -92,7 +104,11 @@ def test_rigid_control_never_moves_its_points():
 
 def test_without_the_global_skip_the_output_is_what_was_added():
     torch.manual_seed(0)
-    whole, bare, x = create_model("svdn", size="small"), create_model("svdn", "no_skip", size="small"), torch.rand(1, 3, 33, 40)
+    whole, bare, x = (
+        create_model("svdn", size="small"),
+        create_model("svdn", "no_skip", size="small"),
+        torch.rand(1, 3, 33, 40),
+    )
     bare.load_state_dict(whole.state_dict())
     with torch.no_grad():
         assert torch.allclose(x + bare(x), whole(x), atol=1e-6)
@@ -117,9 +133,15 @@ def test_layout_of_offsets_by_a_unit_shift_on_a_ramp():
     for channel, step in ((24, 10.0), (25, 1.0)):
         offset = torch.zeros(1, 50, 9, 9)
         offset[:, channel] = 1
-        assert (deform_conv2d(ramp, offset, weight, padding=2) - ramp)[0, 0, 4, 4].item() == pytest.approx(step)
+        assert (deform_conv2d(ramp, offset, weight, padding=2) - ramp)[
+            0, 0, 4, 4
+        ].item() == pytest.approx(step)
     points = sampling_points(torch.zeros(1, 50, 1, 1))[0, :, :, 0, 0]
-    assert points[:, 0].tolist() == [-2, -2] and points[:, 12].tolist() == [0, 0] and points[:, 4].tolist() == [2, -2]
+    assert (
+        points[:, 0].tolist() == [-2, -2]
+        and points[:, 12].tolist() == [0, 0]
+        and points[:, 4].tolist() == [2, -2]
+    )
     offset = torch.zeros(1, 50, 1, 1)
     offset[0, 25] = 3  # the centre tap, 3 to the right
     assert sampling_points(offset)[0, :, 12, 0, 0].tolist() == [3, 0]

@@ -13,18 +13,47 @@ from deblurlib.models.svrnn import RELEASED_LAYERS, ChainedRNNs, Edited, FusedRN
 from deblurlib.ops import spatial_rnn
 
 PARAMETERS = {
-    "paper": 9_227_027, "released": 9_227_027,
-    "no_skips": 8_594_531, "no_convs": 9_116_339, "no_rnns": 153_299, "weights_only": 7_899_427, "liu": 9_079_443,
-    "no_image_skips": 9_184_355, "no_rnns_wide": 9_238_811, "p_averaged": 9_227_027, "p_constant": 264_403, "p_zero": 263_891,
-    "p_sigmoid": 9_227_027, "conv2_act": 9_227_027, "transposed": 9_231_139, "residual": 9_227_027,
-}  # fmt: skip
+    "paper": 9_227_027,
+    "released": 9_227_027,
+    "no_skips": 8_594_531,
+    "no_convs": 9_116_339,
+    "no_rnns": 153_299,
+    "weights_only": 7_899_427,
+    "liu": 9_079_443,
+    "no_image_skips": 9_184_355,
+    "no_rnns_wide": 9_238_811,
+    "p_averaged": 9_227_027,
+    "p_constant": 264_403,
+    "p_zero": 263_891,
+    "p_sigmoid": 9_227_027,
+    "conv2_act": 9_227_027,
+    "transposed": 9_231_139,
+    "residual": 9_227_027,
+}
 LAYERS = {  # Table 1: parameters, and the size of the output for a picture of 128 x 128
-    "conv1": (5_824, 128), "conv2": (25_120, 64), "conv3": (1_792, 128), "conv4": (36_928, 128), "conv5": (73_856, 64),
-    "conv6": (147_584, 64), "conv7": (295_168, 32), "conv8": (590_080, 32), "conv9": (590_080, 32), "conv10": (1_180_160, 16),
-    "conv11": (2_359_808, 16), "conv12": (1_179_904, 16), "conv13": (589_952, 32), "conv14": (147_584, 32),
-    "conv15": (590_080, 64), "conv16": (1_180_160, 64), "fuse.0": (36_896, 64), "fuse.1": (36_896, 64), "fuse.2": (36_896, 64),
-    "fuse.3": (36_896, 64), "conv21": (82_960, 64), "conv22": (2_403, 128),
-}  # fmt: skip
+    "conv1": (5_824, 128),
+    "conv2": (25_120, 64),
+    "conv3": (1_792, 128),
+    "conv4": (36_928, 128),
+    "conv5": (73_856, 64),
+    "conv6": (147_584, 64),
+    "conv7": (295_168, 32),
+    "conv8": (590_080, 32),
+    "conv9": (590_080, 32),
+    "conv10": (1_180_160, 16),
+    "conv11": (2_359_808, 16),
+    "conv12": (1_179_904, 16),
+    "conv13": (589_952, 32),
+    "conv14": (147_584, 32),
+    "conv15": (590_080, 64),
+    "conv16": (1_180_160, 64),
+    "fuse.0": (36_896, 64),
+    "fuse.1": (36_896, 64),
+    "fuse.2": (36_896, 64),
+    "fuse.3": (36_896, 64),
+    "conv21": (82_960, 64),
+    "conv22": (2_403, 128),
+}
 
 
 def count(module):
@@ -65,9 +94,14 @@ def test_named_alternatives(options, expected):
 
 def test_layers_of_table_1():
     model, sizes = hollow(), {}
-    layers = {name.removeprefix("weight_network.").removeprefix("body."): m for name, m in model.named_modules()}
+    layers = {
+        name.removeprefix("weight_network.").removeprefix("body."): m
+        for name, m in model.named_modules()
+    }
     for name in LAYERS:
-        layers[name].register_forward_hook(lambda _, __, y, name=name: sizes.update({name: y.shape[-1]}))
+        layers[name].register_forward_hook(
+            lambda _, __, y, name=name: sizes.update({name: y.shape[-1]})
+        )
     model(torch.empty(1, 3, 128, 128, device="meta"))
     assert {name: (count(layers[name]), sizes[name]) for name in LAYERS} == LAYERS
 
@@ -93,9 +127,16 @@ def test_table_1_is_observed_not_declared(layer, column, change):
     model = create_model("svrnn", size="small")
     assert isinstance(table_1(model).set_index("layer")[column][layer], str)
     change(model)
-    for conv in (model.conv21, model.conv22, model.weight_network.conv13, model.weight_network.conv15):
+    for conv in (
+        model.conv21,
+        model.conv22,
+        model.weight_network.conv13,
+        model.weight_network.conv15,
+    ):
         conv.register_forward_pre_hook(
-            lambda conv, inputs: setattr(conv, "weight", nn.Parameter(conv.weight[:, : inputs[0].shape[1]]))
+            lambda conv, inputs: setattr(
+                conv, "weight", nn.Parameter(conv.weight[:, : inputs[0].shape[1]])
+            )
         )
     assert not isinstance(table_1(model).set_index("layer")[column][layer], str)
 
@@ -142,7 +183,12 @@ def by_hand(model, image):
     x, channels = conv2, conv2.shape[1]
     for rnn in range(4):
         lr, tb, rl, bt = p[:, 4 * channels * rnn : 4 * channels * (rnn + 1)].split(channels, 1)
-        scans = [spatial_rnn(x, lr, "right"), spatial_rnn(x, rl, "left"), spatial_rnn(x, tb, "down"), spatial_rnn(x, bt, "up")]
+        scans = [
+            spatial_rnn(x, lr, "right"),
+            spatial_rnn(x, rl, "left"),
+            spatial_rnn(x, tb, "down"),
+            spatial_rnn(x, bt, "up"),
+        ]
         x = F.leaky_relu(layer(f"body.fuse.{rnn}", torch.cat(scans, 1)), 0.1)
     conv21 = F.leaky_relu(layer("conv21", torch.cat([conv2, x], 1)), 0.1)
     return layer("conv22", torch.cat([conv1, resize(conv21)], 1))
@@ -156,7 +202,9 @@ def test_network_equals_the_released_definition():
 def test_conv2_and_residual_options():
     model, image = small(), torch.rand(1, 3, 16, 24)
     active, residual = small("conv2_act"), small("residual")
-    assert torch.equal(active.extras(image)["before"], F.leaky_relu(model.extras(image)["before"], 0.1))
+    assert torch.equal(
+        active.extras(image)["before"], F.leaky_relu(model.extras(image)["before"], 0.1)
+    )
     assert torch.allclose(residual(image), image + model(image))
 
 
@@ -179,9 +227,13 @@ def test_each_group_of_p_moves_an_impulse_its_own_way():
 def test_without_weights_the_rnns_copy():
     """p = 0 in a trained network is the variant p_zero, the network without RNNs that gets four copies."""
     model, zero = small(), small("p_zero", seed=1)
-    zero.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("weight_network")})
+    zero.load_state_dict(
+        {k: v for k, v in model.state_dict().items() if not k.startswith("weight_network")}
+    )
     x = torch.rand(1, 3, 16, 16)
-    assert torch.equal(model(x, edit_p=torch.zeros_like), zero(x)) and not torch.equal(model(x), zero(x))
+    assert torch.equal(model(x, edit_p=torch.zeros_like), zero(x)) and not torch.equal(
+        model(x), zero(x)
+    )
     assert torch.equal(Edited(model, torch.zeros_like)(x), zero(x))
 
 
@@ -189,7 +241,11 @@ def test_range_of_p():
     """tanh gives both signs, against the text; the sigmoid gives what the text says."""
     x = torch.rand(1, 3, 32, 32)
     p = small().extras(x)["p"]
-    assert p.shape == (1, 4, 4, 16, 16, 16) and 0.2 < (p < 0).float().mean() < 0.8 and p.abs().max() < 1
+    assert (
+        p.shape == (1, 4, 4, 16, 16, 16)
+        and 0.2 < (p < 0).float().mean() < 0.8
+        and p.abs().max() < 1
+    )
     assert torch.allclose(small("p_sigmoid").extras(x)["p"], (p.atanh()).sigmoid(), atol=1e-5)
     averaged = small("p_averaged").extras(x)["p"]
     assert torch.allclose(averaged, p.mean((-2, -1), keepdim=True).expand_as(p), atol=1e-6)
@@ -231,7 +287,12 @@ def test_caffe_resize():
     ramp = double(torch.arange(4.0).expand(1, 2, 3, 4), "caffe")
     assert ramp.shape == (1, 2, 6, 8) and ramp[0, 1, 0].tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3, 1.5]
     ones = double(torch.ones(1, 1, 3, 3), "caffe")[0, 0]
-    assert ones[:-1, :-1].eq(1).all() and ones[-1, :-1].eq(0.5).all() and ones[:-1, -1].eq(0.5).all() and ones[-1, -1] == 0.25
+    assert (
+        ones[:-1, :-1].eq(1).all()
+        and ones[-1, :-1].eq(0.5).all()
+        and ones[:-1, -1].eq(0.5).all()
+        and ones[-1, -1] == 0.25
+    )
     middle = double(torch.arange(4.0).expand(1, 1, 4, 4))[0, 0, 0]
     assert middle.tolist() == [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]
 
@@ -250,7 +311,10 @@ def write_blobs(path, model, **changed):
     blobs = {"rnn1_1.0": np.zeros((32, 32), np.float32)}
     for layer, released in RELEASED_LAYERS.items():
         module = model.get_submodule(layer)
-        blobs |= {f"{released}.0": module.weight.detach().numpy(), f"{released}.1": module.bias.detach().numpy()}
+        blobs |= {
+            f"{released}.0": module.weight.detach().numpy(),
+            f"{released}.1": module.bias.detach().numpy(),
+        }
     np.savez(path, **{k: v for k, v in (blobs | changed).items() if v is not None})
     return path
 
@@ -269,10 +333,19 @@ def test_released_blobs_give_the_transposed_network(tmp_path):
 
 def test_blobs_that_do_not_fit_are_named(tmp_path):
     model = small("released")
-    path = write_blobs(tmp_path / "blobs.npz", model, **{"convg4_3.1": None, "conv_rnn2.1": np.zeros(3, np.float32)})
-    with pytest.raises(ValueError, match=r"blobs.npz.*2 mismatches.*conv12.bias is missing.*fuse.1.bias has shape \(3,\)"):
+    path = write_blobs(
+        tmp_path / "blobs.npz",
+        model,
+        **{"convg4_3.1": None, "conv_rnn2.1": np.zeros(3, np.float32)},
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"blobs.npz.*2 mismatches.*conv12.bias is missing.*fuse.1.bias has shape \(3,\)",
+    ):
         load_model("svrnn", path, "released", size="small")
-    path = write_blobs(path, model, **{"conv_rnn1.0": model.body.fuse[0].weight.detach().numpy().T})  # MATLAB's order
+    path = write_blobs(
+        path, model, **{"conv_rnn1.0": model.body.fuse[0].weight.detach().numpy().T}
+    )  # MATLAB's order
     with pytest.raises(ValueError, match=r"conv_rnn1.0 has shape \(3, 3, 64, 16\)"):
         load_model("svrnn", path, "released", size="small")
 
@@ -292,7 +365,9 @@ def vgg16_layers():
 def activations(model, image):
     seen = {}
     hooks = [
-        getattr(model.weight_network, name).register_forward_hook(lambda _, __, y, name=name: seen.update({name: y}))
+        getattr(model.weight_network, name).register_forward_hook(
+            lambda _, __, y, name=name: seen.update({name: y})
+        )
         for name in VGG16_LAYERS
     ]
     model(image)
@@ -307,12 +382,19 @@ def test_vgg16_layers_give_torchvisions_activations():
     copy_vgg16(features, model, standardise=False)
     for name, found in activations(model, image).items():
         expected = features[: VGG16_LAYERS[name] + 1](image)
-        assert torch.allclose(found, expected.relu() if isinstance(features[VGG16_LAYERS[name]], nn.ReLU) else expected), name
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+        assert torch.allclose(
+            found,
+            expected.relu() if isinstance(features[VGG16_LAYERS[name]], nn.ReLU) else expected,
+        ), name
+    mean, std = (
+        torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
     copy_vgg16(features, model)
     found, expected = activations(model, image)["conv3"], features[0]((image - mean) / std)
     assert torch.allclose(found[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], atol=1e-5)
-    assert not torch.allclose(found, expected, atol=1e-2)  # zero padding means black here, the mean there
+    assert not torch.allclose(
+        found, expected, atol=1e-2
+    )  # zero padding means black here, the mean there
 
 
 def test_without_vgg16_weights_the_seed_decides(tmp_path, monkeypatch, caplog):
@@ -320,7 +402,9 @@ def test_without_vgg16_weights_the_seed_decides(tmp_path, monkeypatch, caplog):
     model = small()
     with caplog.at_level(logging.WARNING):
         assert start_from_vgg16(model) is False
-    assert "seeded initialisation" in caplog.text and torch.equal(model.conv1.weight, small().conv1.weight)
+    assert "seeded initialisation" in caplog.text and torch.equal(
+        model.conv1.weight, small().conv1.weight
+    )
     with pytest.raises(FileNotFoundError):
         start_from_vgg16(model, tmp_path / "vgg16.pth")
     with pytest.raises(ValueError, match="full width"):
@@ -335,7 +419,9 @@ def test_precisions_and_memory_layouts(variant):
     with torch.autocast("cpu", torch.bfloat16):
         output, extras = model(x, return_extras=True)
     assert (output.float() - expected).abs().max() < 0.05
-    assert "p" not in extras or extras["p"].dtype == torch.float32  # bfloat16 has no number between 0.996 and 1
+    assert (
+        "p" not in extras or extras["p"].dtype == torch.float32
+    )  # bfloat16 has no number between 0.996 and 1
     assert torch.allclose(model(x.to(memory_format=torch.channels_last)), expected, atol=1e-5)
     assert torch.allclose(model.double()(x.double()), expected.double(), atol=1e-5)
     assert torch.isfinite(model.bfloat16()(x.bfloat16())).all()

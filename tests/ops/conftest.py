@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from deblurlib.ops import set_backend
-from deblurlib.ops.kernels import loader
+from deblurlib.ops.backends import compiler
 
 
 @pytest.fixture(params=["torch", "cpp"])
 def backend(request):
     if request.param == "cpp":
         try:
-            loader.load("deform_conv")
-        except loader.KernelUnavailable as error:
+            compiler.load("deform_conv")
+        except compiler.KernelUnavailable as error:
             pytest.skip(str(error))
     torch.manual_seed(0)
     with set_backend(request.param):

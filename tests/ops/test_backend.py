@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from deblurlib import ops
-from deblurlib.ops import backend
-from deblurlib.ops.kernels import loader
+from deblurlib.ops.backends import compiler, dispatch
 
 ROOT = Path(__file__).parents[2]
 CHECK = """
@@ -46,12 +45,14 @@ print("equal")
 def python(code, folder, **changes):
     """Run Python code in a fresh process with an empty kernel cache in `folder`."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "DEBLURLIB_CACHE": str(folder), **changes}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
 
-needs_compiler = pytest.mark.skipif(loader.find_compiler() is None, reason="no C compiler here")
+needs_compiler = pytest.mark.skipif(compiler.find_compiler() is None, reason="no C compiler here")
 
 
 def test_set_backend_lasts_or_is_undone_by_a_with_block():
@@ -68,16 +69,18 @@ def test_set_backend_lasts_or_is_undone_by_a_with_block():
 
 
 def test_unknown_backends_are_named_with_the_choices():
-    with pytest.raises(ValueError, match="'cuda', which is no backend; choose one of auto, torch, cpp, triton"):
+    with pytest.raises(
+        ValueError, match="'cuda', which is no backend; choose one of auto, torch, cpp, triton"
+    ):
         ops.set_backend("cuda")
 
 
 def test_a_backend_that_cannot_run_gives_way_to_torch():
     if os.environ.get("TRITON_INTERPRET") != "1":
         with ops.set_backend("triton"):
-            assert backend.resolve("deform_conv", torch.zeros(1)) == "torch"
+            assert dispatch.resolve("deform_conv", torch.zeros(1)) == "torch"
     with ops.set_backend("cpp"):
-        assert backend.resolve("deform_conv", torch.zeros(1, device="meta")) == "torch"
+        assert dispatch.resolve("deform_conv", torch.zeros(1, device="meta")) == "torch"
 
 
 def test_without_a_compiler_the_reference_runs_and_the_log_says_so_once(tmp_path):
@@ -91,7 +94,7 @@ def test_without_a_compiler_the_reference_runs_and_the_log_says_so_once(tmp_path
 @pytest.mark.skipif("x86" not in os.uname().machine, reason="instruction sets of x86")
 @pytest.mark.parametrize("flags", ["-march=x86-64", "-march=haswell"])
 def test_narrower_vectors_give_the_same_numbers(tmp_path, flags):
-    if flags == "-march=haswell" and "avx2" not in loader.describe_cpu():
+    if flags == "-march=haswell" and "avx2" not in compiler.describe_cpu():
         pytest.skip("this processor has no AVX2")
     assert "equal" in python(CHECK, tmp_path, DEBLURLIB_CFLAGS=flags)
     assert len(list(tmp_path.glob("*.so"))) == 6
@@ -101,7 +104,7 @@ def test_narrower_vectors_give_the_same_numbers(tmp_path, flags):
 def test_compiling_at_once_leaves_one_whole_file(tmp_path, monkeypatch):
     monkeypatch.setenv("DEBLURLIB_CACHE", str(tmp_path))
     with ThreadPoolExecutor(3) as pool:
-        built = set(pool.map(lambda _: loader.build("spatial_rnn", "float"), range(3)))
+        built = set(pool.map(lambda _: compiler.build("spatial_rnn", "float"), range(3)))
     assert built == set(tmp_path.iterdir()) and len(built) == 1
     assert ctypes.CDLL(str(built.pop())).spatial_rnn_forward is not None
 
@@ -112,18 +115,20 @@ def test_a_cache_that_cannot_be_written_is_passed_over(tmp_path, monkeypatch):
     blocker.write_text("not a folder")
     monkeypatch.setenv("DEBLURLIB_CACHE", str(blocker / "kernels"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocker / "cache"))
-    built = loader.build("spatial_rnn", "float")
+    built = compiler.build("spatial_rnn", "float")
     assert blocker not in built.parents and built.exists()
 
 
 def test_a_compiler_that_fails_is_quoted(tmp_path, monkeypatch):
-    compiler = tmp_path / "cc"
-    compiler.write_text("#!/bin/sh\necho out of luck >&2\nexit 1\n")
-    compiler.chmod(0o755)
-    monkeypatch.setenv("CC", str(compiler))
+    failing = tmp_path / "cc"
+    failing.write_text("#!/bin/sh\necho out of luck >&2\nexit 1\n")
+    failing.chmod(0o755)
+    monkeypatch.setenv("CC", str(failing))
     monkeypatch.setenv("DEBLURLIB_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(loader.KernelUnavailable, match="could not compile deform_conv.c: out of luck"):
-        loader.build("deform_conv", "float")
+    with pytest.raises(
+        compiler.KernelUnavailable, match="could not compile deform_conv.c: out of luck"
+    ):
+        compiler.build("deform_conv", "float")
     assert not list((tmp_path / "cache").iterdir())
 
 
@@ -131,4 +136,7 @@ def test_a_compiler_that_fails_is_quoted(tmp_path, monkeypatch):
 def test_triton_kernels_give_the_same_numbers_in_the_interpreter(tmp_path):
     said = python(CHECK.replace('"cpp"', '"triton"'), tmp_path, TRITON_INTERPRET="1")
     assert "equal" in said
-    assert all(f"{name}: triton on cpu" in said for name in ("deform_conv", "spatial_rnn", "dynamic_filter"))
+    assert all(
+        f"{name}: triton on cpu" in said
+        for name in ("deform_conv", "spatial_rnn", "dynamic_filter")
+    )

@@ -31,9 +31,24 @@ def pair(value):
 
 
 def make(case, dtype=torch.float32, mask=True, bias=True, spread=2.0, seed=0):
-    batch, channels, outs, height, width, kernel, stride, padding, dilation, groups, offset_groups = case
+    (
+        batch,
+        channels,
+        outs,
+        height,
+        width,
+        kernel,
+        stride,
+        padding,
+        dilation,
+        groups,
+        offset_groups,
+    ) = case
     kernel, stride, padding, dilation = map(pair, (kernel, stride, padding, dilation))
-    size, taps = output_size((height, width), kernel, stride, padding, dilation), kernel[0] * kernel[1]
+    size, taps = (
+        output_size((height, width), kernel, stride, padding, dilation),
+        kernel[0] * kernel[1],
+    )
     random = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
@@ -52,31 +67,49 @@ def make(case, dtype=torch.float32, mask=True, bias=True, spread=2.0, seed=0):
 def run(operator, arguments):
     """The output and every gradient."""
     arguments = {
-        name: value.detach().requires_grad_() if isinstance(value, torch.Tensor) else value for name, value in arguments.items()
+        name: value.detach().requires_grad_() if isinstance(value, torch.Tensor) else value
+        for name, value in arguments.items()
     }
     out = operator(**arguments)
-    grad = torch.linspace(-1, 1, out.numel(), dtype=torch.float64).reshape(out.shape).to(out.dtype).cos()
+    grad = (
+        torch.linspace(-1, 1, out.numel(), dtype=torch.float64)
+        .reshape(out.shape)
+        .to(out.dtype)
+        .cos()
+    )
     tensors = [value for value in arguments.values() if isinstance(value, torch.Tensor)]
     return [out.detach(), *torch.autograd.grad(out, tensors, grad)]
 
 
 def distance(found, expected):
     """Largest difference over all results, each relative to its largest number."""
-    return max(((a - b).abs().max() / b.abs().max().clamp(min=1e-30)).item() for a, b in zip(found, expected, strict=True))
+    return max(
+        ((a - b).abs().max() / b.abs().max().clamp(min=1e-30)).item()
+        for a, b in zip(found, expected, strict=True)
+    )
 
 
 @pytest.mark.parametrize("dtype", BOUND, ids=str)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-@pytest.mark.parametrize(("mask", "bias"), [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize(
+    ("mask", "bias"), [(True, True), (True, False), (False, True), (False, False)]
+)
 def test_equals_torchvision(backend, case, dtype, mask, bias):
     arguments = make(case, dtype, mask, bias)
-    assert distance(run(deform_conv2d, arguments), run(torchvision_deform_conv2d, arguments)) <= BOUND[dtype]
+    assert (
+        distance(run(deform_conv2d, arguments), run(torchvision_deform_conv2d, arguments))
+        <= BOUND[dtype]
+    )
 
 
-@pytest.mark.parametrize("spread", [0.0, 0.5, 300.0], ids=["whole pixels", "small", "mostly outside"])
+@pytest.mark.parametrize(
+    "spread", [0.0, 0.5, 300.0], ids=["whole pixels", "small", "mostly outside"]
+)
 def test_equals_torchvision_for_offsets_of_any_size(backend, spread):
     arguments = make(CASES["tall"], torch.float64, spread=spread)
-    assert distance(run(deform_conv2d, arguments), run(torchvision_deform_conv2d, arguments)) <= 1e-10
+    assert (
+        distance(run(deform_conv2d, arguments), run(torchvision_deform_conv2d, arguments)) <= 1e-10
+    )
 
 
 def test_edges_of_the_image_equal_torchvision(backend):
@@ -88,7 +121,10 @@ def test_edges_of_the_image_equal_torchvision(backend):
     for y in (0, 2):
         for x in (0, 2):
             arguments["offset"] = (points[..., y : y + 6, x : x + 6] - pixels).contiguous()
-            found, expected = run(deform_conv2d, arguments), run(torchvision_deform_conv2d, arguments)
+            found, expected = (
+                run(deform_conv2d, arguments),
+                run(torchvision_deform_conv2d, arguments),
+            )
             assert distance(found, expected) <= 1e-10
 
 
@@ -108,13 +144,16 @@ def test_an_offset_that_is_not_a_number_shows_in_the_output(backend):
     assert out[1, :, 3, 4].isnan().all() and out.isnan().sum() == 32
 
 
-@pytest.mark.parametrize("case", [(1, 6, 2, 3, 4, 2, 1, 0, 1, 2, 3), (2, 3, 2, 4, 5, (1, 3), (2, 1), (0, 2), 1, 1, 1)])
+@pytest.mark.parametrize(
+    "case", [(1, 6, 2, 3, 4, 2, 1, 0, 1, 2, 3), (2, 3, 2, 4, 5, (1, 3), (2, 1), (0, 2), 1, 1, 1)]
+)
 def test_gradcheck(backend, case):
     arguments = make(case, torch.float64)
     tensors = {k: v.requires_grad_() for k, v in arguments.items() if isinstance(v, torch.Tensor)}
     rest = {k: v for k, v in arguments.items() if k not in tensors}
     torch.autograd.gradcheck(
-        lambda *values: deform_conv2d(**dict(zip(tensors, values, strict=True)), **rest), tuple(tensors.values())
+        lambda *values: deform_conv2d(**dict(zip(tensors, values, strict=True)), **rest),
+        tuple(tensors.values()),
     )
 
 
@@ -220,7 +259,9 @@ def test_plain_layer_with_zero_offsets_is_a_convolution(backend):
     layer = ops.DeformConv2d(4, 6, 3, padding=1)
     image = torch.randn(2, 4, 7, 8)
     expected = torch.nn.functional.conv2d(image, layer.weight, layer.bias, padding=1)
-    assert torch.allclose(layer(image, torch.zeros(2, layer.offset_channels, 7, 8)), expected, atol=1e-6)
+    assert torch.allclose(
+        layer(image, torch.zeros(2, layer.offset_channels, 7, 8)), expected, atol=1e-6
+    )
 
 
 def test_modulated_layer_starts_as_half_a_convolution(backend):
@@ -228,7 +269,9 @@ def test_modulated_layer_starts_as_half_a_convolution(backend):
     image = torch.randn(2, 4, 7, 8)
     out, (offset, mask) = layer(image, return_sampling=True)
     assert not offset.any() and torch.all(mask == 0.5)
-    assert torch.allclose(out, torch.nn.functional.conv2d(image, layer.weight, padding=1) / 2, atol=1e-6)
+    assert torch.allclose(
+        out, torch.nn.functional.conv2d(image, layer.weight, padding=1) / 2, atol=1e-6
+    )
 
 
 def test_a_frozen_weight_gets_no_gradient_and_the_offset_still_does(backend):
@@ -242,15 +285,35 @@ def test_a_frozen_weight_gets_no_gradient_and_the_offset_still_does(backend):
     ("change", "error", "words"),
     [
         ({"offset": torch.zeros(2, 49, 24, 27)}, ValueError, "offset has 49 channels"),
-        ({"offset": torch.zeros(2, 50, 23, 27)}, ValueError, r"offset has shape .* it must be \(2, 50, 24, 27\)"),
-        ({"mask": torch.zeros(2, 24, 24, 27)}, ValueError, r"mask has shape .* it must be \(2, 25, 24, 27\)"),
+        (
+            {"offset": torch.zeros(2, 50, 23, 27)},
+            ValueError,
+            r"offset has shape .* it must be \(2, 50, 24, 27\)",
+        ),
+        (
+            {"mask": torch.zeros(2, 24, 24, 27)},
+            ValueError,
+            r"mask has shape .* it must be \(2, 25, 24, 27\)",
+        ),
         ({"bias": torch.zeros(31)}, ValueError, "bias has 31 numbers"),
         ({"weight": torch.zeros(32, 30, 5, 5)}, ValueError, "does not divide input"),
-        ({"weight": torch.zeros(32, 32, 5)}, ValueError, "weight has shape .* it needs 4 dimensions"),
-        ({"input": torch.zeros(2, 32, 24, 27, dtype=torch.uint8)}, TypeError, "input is torch.uint8"),
+        (
+            {"weight": torch.zeros(32, 32, 5)},
+            ValueError,
+            "weight has shape .* it needs 4 dimensions",
+        ),
+        (
+            {"input": torch.zeros(2, 32, 24, 27, dtype=torch.uint8)},
+            TypeError,
+            "input is torch.uint8",
+        ),
         ({"padding": 0, "input": torch.zeros(2, 32, 4, 4)}, ValueError, "an output of 0 x 0"),
         ({"stride": 0}, ValueError, "stride"),
-        ({"mask": torch.zeros(2, 25, 24, 27, device="meta")}, ValueError, "mask is on meta but input on cpu"),
+        (
+            {"mask": torch.zeros(2, 25, 24, 27, device="meta")},
+            ValueError,
+            "mask is on meta but input on cpu",
+        ),
     ],
 )
 def test_wrong_arguments_get_one_clear_sentence(change, error, words):

@@ -7,13 +7,22 @@ from torch.utils.flop_counter import FlopCounterMode
 from deblurlib.ops import dynamic_filter
 
 BOUND = {torch.float32: 1e-5, torch.float64: 1e-10}
-SIZES = [(1, 1, 2, 2, 3), (2, 3, 5, 7, 3), (1, 2, 4, 4, 5), (2, 5, 37, 41, 3), (1, 2, 34, 70, 5), (1, 3, 3, 300, 3)]
+SIZES = [
+    (1, 1, 2, 2, 3),
+    (2, 3, 5, 7, 3),
+    (1, 2, 4, 4, 5),
+    (2, 5, 37, 41, 3),
+    (1, 2, 34, 70, 5),
+    (1, 3, 3, 300, 3),
+]
 SIZES += [(1, 1, 6, 5, 1)]
 
 
 def by_unfold(x, logits, kernel_size):
     padded = torch.nn.functional.pad(x, [kernel_size // 2] * 4, mode="reflect")
-    patches = torch.nn.functional.unfold(padded, kernel_size).view(*x.shape[:2], kernel_size**2, *x.shape[2:])
+    patches = torch.nn.functional.unfold(padded, kernel_size).view(
+        *x.shape[:2], kernel_size**2, *x.shape[2:]
+    )
     return torch.einsum("bckhw,bkhw->bchw", patches, logits.softmax(1))
 
 
@@ -26,7 +35,12 @@ def make(batch, channels, height, width, kernel_size, dtype=torch.float64):
 
 def run(operator, x, logits, kernel_size):
     out = operator(x, logits, kernel_size)
-    grad = torch.linspace(-3, 3, out.numel(), dtype=torch.float64).reshape(out.shape).to(out.dtype).cos()
+    grad = (
+        torch.linspace(-3, 3, out.numel(), dtype=torch.float64)
+        .reshape(out.shape)
+        .to(out.dtype)
+        .cos()
+    )
     return [out.detach(), *torch.autograd.grad(out, (x, logits), grad)]
 
 
@@ -51,7 +65,10 @@ def test_softmax_is_safe_for_logits_of_any_size(backend, scale):
 
 
 def test_a_logit_that_is_not_a_number_shows_in_the_output(backend):
-    x, logits, size = (value.detach() if isinstance(value, torch.Tensor) else value for value in make(1, 2, 8, 40, 3))
+    x, logits, size = (
+        value.detach() if isinstance(value, torch.Tensor) else value
+        for value in make(1, 2, 8, 40, 3)
+    )
     logits[0, 4, 3, 5] = float("nan")
     out = dynamic_filter(x.float(), logits.float(), size)
     assert out[0, :, 3, 5].isnan().all() and out.isnan().sum() == 2
@@ -62,7 +79,9 @@ def test_gradcheck(backend):
     torch.autograd.gradcheck(lambda x, logits: dynamic_filter(x, logits, size), (x, logits))
 
 
-@pytest.mark.parametrize("turn", [lambda t: t.to(memory_format=torch.channels_last), lambda t: t.mT.contiguous().mT])
+@pytest.mark.parametrize(
+    "turn", [lambda t: t.to(memory_format=torch.channels_last), lambda t: t.mT.contiguous().mT]
+)
 def test_non_contiguous_input(backend, turn):
     arguments = make(2, 3, 9, 20, 3)
     found = run(lambda x, logits, size: dynamic_filter(turn(x), turn(logits), size), *arguments)
@@ -106,7 +125,11 @@ def test_opcheck_compile_and_flops(backend):
     [
         (lambda x, logits: dynamic_filter(x, logits, 4), ValueError, "kernel_size is 4"),
         (lambda x, logits: dynamic_filter(x, logits, 5), ValueError, r"it must be \(1, 25, 4, 5\)"),
-        (lambda x, logits: dynamic_filter(x[:, :, :1], logits[:, :, :1], 3), ValueError, "cannot be reflected"),
+        (
+            lambda x, logits: dynamic_filter(x[:, :, :1], logits[:, :, :1], 3),
+            ValueError,
+            "cannot be reflected",
+        ),
         (lambda x, logits: dynamic_filter(x[0], logits), ValueError, "needs 4 dimensions"),
         (lambda x, logits: dynamic_filter(x.long(), logits), TypeError, "x is torch.int64"),
         (lambda x, logits: dynamic_filter(x, logits.to("meta")), ValueError, "logits is on meta"),

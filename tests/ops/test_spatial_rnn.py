@@ -7,14 +7,24 @@ from torch.utils.flop_counter import FlopCounterMode
 from deblurlib.ops import spatial_rnn, spatial_rnn_4way, spatial_rnn_associative
 
 DIRECTIONS = ("right", "left", "down", "up")
-SIZES = [(1, 1, 1, 1), (2, 3, 5, 7), (1, 2, 16, 16), (1, 2, 17, 33), (1, 1, 40, 3), (1, 1, 1, 50), (3, 1, 35, 64)]
+SIZES = [
+    (1, 1, 1, 1),
+    (2, 3, 5, 7),
+    (1, 2, 16, 16),
+    (1, 2, 17, 33),
+    (1, 1, 40, 3),
+    (1, 1, 1, 50),
+    (3, 1, 35, 64),
+]
 BOUND = {torch.float32: 1e-5, torch.float64: 1e-10}
 
 
 def by_hand(x, p, direction):
     """The recurrence, one column or row at a time, recorded by autograd."""
     axis = 3 if direction in ("right", "left") else 2
-    order = range(x.shape[axis]) if direction in ("right", "down") else reversed(range(x.shape[axis]))
+    order = (
+        range(x.shape[axis]) if direction in ("right", "down") else reversed(range(x.shape[axis]))
+    )
     state, states = torch.zeros_like(x.select(axis, 0)), {}
     for k in order:
         state = (1 - p.select(axis, k)) * x.select(axis, k) + p.select(axis, k) * state
@@ -37,7 +47,12 @@ def make(size, scans=1, dtype=torch.float64):
 
 def run(operator, x, p):
     out = operator(x, p)
-    grad = torch.linspace(-3, 3, out.numel(), dtype=torch.float64).reshape(out.shape).to(out.dtype).cos()
+    grad = (
+        torch.linspace(-3, 3, out.numel(), dtype=torch.float64)
+        .reshape(out.shape)
+        .to(out.dtype)
+        .cos()
+    )
     return [out.detach(), *torch.autograd.grad(out, (x, p), grad)]
 
 
@@ -88,15 +103,24 @@ def test_gradcheck(backend):
     torch.autograd.gradcheck(spatial_rnn_4way, make((1, 1, 3, 5), scans=4))
 
 
-@pytest.mark.parametrize("turn", [lambda t: t.to(memory_format=torch.channels_last), lambda t: t.mT.contiguous().mT])
+@pytest.mark.parametrize(
+    "turn", [lambda t: t.to(memory_format=torch.channels_last), lambda t: t.mT.contiguous().mT]
+)
 def test_non_contiguous_input(backend, turn):
     x, p = make((2, 3, 9, 8), scans=4)
-    assert_close(run(lambda x, p: spatial_rnn_4way(turn(x), turn(p)), x, p), run(spatial_rnn_4way, x, p), 1e-12)
+    assert_close(
+        run(lambda x, p: spatial_rnn_4way(turn(x), turn(p)), x, p),
+        run(spatial_rnn_4way, x, p),
+        1e-12,
+    )
 
 
 @pytest.mark.parametrize("size", [(2, 3, 9, 8), (1, 16, 5, 70), (1, 19, 33, 1), (1, 2, 1, 40)])
 def test_channels_last_memory_gives_channels_last_memory(backend, size):
-    for scans, operator in [(4, spatial_rnn_4way), *((1, lambda x, p, way=way: spatial_rnn(x, p, way)) for way in DIRECTIONS)]:
+    for scans, operator in [
+        (4, spatial_rnn_4way),
+        *((1, lambda x, p, way=way: spatial_rnn(x, p, way)) for way in DIRECTIONS),
+    ]:
         x, p = make(size, scans)
 
         def turned(x, p, operator=operator):  # p as one of two halves, whose pixels do not touch
@@ -108,7 +132,10 @@ def test_channels_last_memory_gives_channels_last_memory(backend, size):
 
 
 def test_opcheck_in_channels_last_memory(backend):
-    x, p = (t.detach().to(memory_format=torch.channels_last).requires_grad_() for t in make((1, 3, 4, 5), 4, torch.float32))
+    x, p = (
+        t.detach().to(memory_format=torch.channels_last).requires_grad_()
+        for t in make((1, 3, 4, 5), 4, torch.float32)
+    )
     torch.library.opcheck(torch.ops.deblurlib.spatial_rnn, (x, p, "all"))
 
 

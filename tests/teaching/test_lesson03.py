@@ -14,7 +14,11 @@ def carried(weights, grad):
     return g[:-1]
 
 
-def gradients(weights=lambda p: np.r_[p[1:], 0], x_factor=lambda p: 1 - p, p_factor=lambda x, h: np.r_[0, h[:-1]] - x):
+def gradients(
+    weights=lambda p: np.r_[p[1:], 0],
+    x_factor=lambda p: 1 - p,
+    p_factor=lambda x, h: np.r_[0, h[:-1]] - x,
+):
     def answer(x, p, h, grad):
         g = carried(weights(p), grad)
         return x_factor(p) * g, g * p_factor(x, h)
@@ -37,10 +41,30 @@ ANSWERS = [
     ("03.1", lambda reach: -(0.01 ** (0.5 / reach)), False, "halve"),
     ("03.1", lambda reach: -1.05, False, "nothing is ever forgotten"),
     ("03.1", lambda reach: -(0.05 ** (2 / reach)), False, "not 0.01"),
-    ("03.2", lambda first, second: (second[0] * first[0], second[0] * first[1] + second[1]), True, "6 rounds"),
-    ("03.2", lambda first, second: (second[0] * first[0], first[0] * second[1] + first[1]), False, "second step first"),
-    ("03.2", lambda first, second: (second[0] + first[0], second[0] * first[1] + second[1]), False, "factors in a row"),
-    ("03.2", lambda first, second: (second[0] * first[0], first[1] + second[1]), False, "everything that it finds"),
+    (
+        "03.2",
+        lambda first, second: (second[0] * first[0], second[0] * first[1] + second[1]),
+        True,
+        "6 rounds",
+    ),
+    (
+        "03.2",
+        lambda first, second: (second[0] * first[0], first[0] * second[1] + first[1]),
+        False,
+        "second step first",
+    ),
+    (
+        "03.2",
+        lambda first, second: (second[0] + first[0], second[0] * first[1] + second[1]),
+        False,
+        "factors in a row",
+    ),
+    (
+        "03.2",
+        lambda first, second: (second[0] * first[0], first[1] + second[1]),
+        False,
+        "everything that it finds",
+    ),
     ("03.2", lambda first, second: second, False, "the two steps lead"),
     ("03.3", gradients(), True, "opposite direction"),
     ("03.3", gradients(weights=lambda p: 0 * p), False, "as it comes from above"),
@@ -49,7 +73,12 @@ ANSWERS = [
     ("03.3", gradients(x_factor=np.ones_like), False, "multiplied by 1 - p"),
     ("03.3", gradients(p_factor=lambda x, h: np.r_[0, h[:-1]]), False, "takes its share"),
     ("03.3", gradients(p_factor=lambda x, h: h - x), False, "before the step"),
-    ("03.3", gradients(p_factor=lambda x, h: x - np.r_[0, h[:-1]]), False, "dL/dp is wrong at pixel"),
+    (
+        "03.3",
+        gradients(p_factor=lambda x, h: x - np.r_[0, h[:-1]]),
+        False,
+        "dL/dp is wrong at pixel",
+    ),
     ("03.3", lambda x, p, h, grad: (x[1:], p), False, "shape of x"),
 ]
 

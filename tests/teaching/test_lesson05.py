@@ -71,7 +71,9 @@ def mean_of_pieces(query, pieces):
 
 def by_length(query, pieces):
     pieces = list(pieces)
-    return np.average([softmax(k @ query) @ v for k, v in pieces], axis=0, weights=[len(k) for k, _ in pieces])
+    return np.average(
+        [softmax(k @ query) @ v for k, v in pieces], axis=0, weights=[len(k) for k, _ in pieces]
+    )
 
 
 def last_piece(query, pieces):
@@ -91,7 +93,12 @@ def not_divided(query, pieces):
         ("05.1", lambda k: fold(k)[0], False, "give both"),
         ("05.1", lambda k: (fold(k)[0].T, 1), False, "two phases, rows"),
         ("05.1", lambda k: (fold(k)[0], 3), False, "cannot be"),
-        ("05.1", lambda k: (np.insert(k, 0, 0).reshape(3, 2).T, 2), False, "the zero stands in front"),
+        (
+            "05.1",
+            lambda k: (np.insert(k, 0, 0).reshape(3, 2).T, 2),
+            False,
+            "the zero stands in front",
+        ),
         ("05.1", lambda k: (fold(k)[0][::-1], 1), False, "exchanged"),
         ("05.1", lambda k: (np.append(k, 0).reshape(2, 3), 1), False, "not the even ones"),
         ("05.1", lambda k: (fold(k)[0], 2), False, "shifted by one"),
@@ -102,7 +109,12 @@ def not_divided(query, pieces):
         ("05.3", lambda o: (columns(o)[2, :, 1] - columns(o)[0, :, 1]).mean(0), False, "*row*"),
         ("05.3", lambda o: -stretch(o), False, "sign"),
         ("05.3", lambda o: 3 * stretch(o), False, "sum over"),
-        ("05.3", lambda o: (o[9:].reshape(3, 3, 4, 5)[:, 2] - o[9:].reshape(3, 3, 4, 5)[:, 0]).mean(0), False, "alternate"),
+        (
+            "05.3",
+            lambda o: (o[9:].reshape(3, 3, 4, 5)[:, 2] - o[9:].reshape(3, 3, 4, 5)[:, 0]).mean(0),
+            False,
+            "alternate",
+        ),
         ("05.3", lambda o: 2 + stretch(o), False, "leave the grid out"),
         ("05.3", lambda o: np.abs(stretch(o)), False, "absolute"),
         ("05.3", lambda o: o[0], False, "2t + 1"),
@@ -111,7 +123,12 @@ def not_divided(query, pieces):
         ("05.2", by_length, False, "by their length"),
         ("05.2", last_piece, False, "last piece"),
         ("05.2", not_divided, False, "division"),
-        ("05.2", lambda q, pieces: np.concatenate([v for _, v in pieces]).mean(0), False, "plain mean"),
+        (
+            "05.2",
+            lambda q, pieces: np.concatenate([v for _, v in pieces]).mean(0),
+            False,
+            "plain mean",
+        ),
         ("05.2", lambda q, pieces: attend(q, pieces)[:2], False, "three channels"),
         ("05.2", lambda q, pieces: attend(-q, pieces), False, "not it"),
         ("05.2", without_rescaling, False, "exp(m - M)"),

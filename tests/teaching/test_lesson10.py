@@ -10,7 +10,12 @@ def macs(height, width, kernel, inputs, outputs, stride):
 
 
 @pytest.mark.parametrize(
-    ("exercise", "answer"), [("10.1", macs), ("10.2", lambda gmac, tflops: 2 * gmac / tflops), ("10.3", 14_400**2 * 4 / 1e6)]
+    ("exercise", "answer"),
+    [
+        ("10.1", macs),
+        ("10.2", lambda gmac, tflops: 2 * gmac / tflops),
+        ("10.3", 14_400**2 * 4 / 1e6),
+    ],
 )
 def test_right_answers_pass(exercise, answer):
     assert check(exercise, answer).passed, check(exercise, answer).reason

@@ -9,12 +9,19 @@ from deblurlib.teaching import check
 
 def oracle(pick):
     def answer(blurry, sharp, transfer, constants):
-        return pick(constants, key=lambda c: psnr(theory.apply_filter(blurry, theory.inverse_filter(transfer, c)), sharp))
+        return pick(
+            constants,
+            key=lambda c: psnr(
+                theory.apply_filter(blurry, theory.inverse_filter(transfer, c)), sharp
+            ),
+        )
 
     return answer
 
 
-@pytest.mark.parametrize(("exercise", "answer"), [("11.1", lambda g: 10 ** (-g / 10)), ("11.2", oracle(max))])
+@pytest.mark.parametrize(
+    ("exercise", "answer"), [("11.1", lambda g: 10 ** (-g / 10)), ("11.2", oracle(max))]
+)
 def test_right_answers_pass(exercise, answer):
     assert check(exercise, answer).passed, check(exercise, answer).reason
 

@@ -1,0 +1,1 @@
+"""What measurements mean: significance, correlation, probes of networks, and classical methods to compare with."""

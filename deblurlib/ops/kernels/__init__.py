@@ -1,1 +1,0 @@
-"""The C and Triton sources of the operators, and the loader that compiles the C ones on first use."""

@@ -1,0 +1,377 @@
+"""Intervals that cover, Holm by hand and by brute force, and a verdict for every case of the rule."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from deblurlib.analysis import significance
+from deblurlib.analysis.significance import (
+    Estimate,
+    auc,
+    holm,
+    paired_bootstrap,
+    spearman_interval,
+    verdict,
+)
+
+RNG = np.random.default_rng
+FAST = {"resamples": 1000}
+
+
+def coverage(draw, truth, trials=300):
+    """Share of trials in which the interval of `draw(rng)` holds the truth."""
+    intervals = np.array([draw(RNG(trial)).interval for trial in range(trials)])
+    return ((intervals[:, 0] <= truth) & (truth <= intervals[:, 1])).mean()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Paired bootstrap
+
+
+@pytest.mark.parametrize("images", [6, 24])
+def test_the_interval_over_images_covers_95_percent(images):
+    assert (
+        0.915
+        <= coverage(lambda rng: paired_bootstrap(rng.normal(0.3, 1, images), **FAST), 0.3)
+        <= 0.98
+    )
+
+
+@pytest.mark.parametrize("seeds, spread", [(2, 0.5), (3, 0.5), (3, 0.0)])
+def test_the_interval_over_seeds_and_images_covers_at_least_95_percent(seeds, spread):
+    def draw(rng):
+        d = (
+            0.3
+            + spread * rng.normal(size=(seeds, 1))
+            + 0.5 * rng.normal(size=(1, 20))
+            + 0.3 * rng.normal(size=(seeds, 20))
+        )
+        return paired_bootstrap(d, **FAST)
+
+    assert coverage(draw, 0.3) >= 0.92
+
+
+def test_seeds_that_disagree_widen_the_interval():
+    rng = RNG(0)
+    images = rng.normal(0.5, 0.3, (1, 30))
+    agree = paired_bootstrap(images + np.zeros((3, 1)))
+    disagree = paired_bootstrap(images + np.array([[-0.4], [0.0], [0.4]]))
+    assert agree.value == pytest.approx(disagree.value) and agree.p < 0.05 < disagree.p
+    assert np.ptp(disagree.interval) > 3 * np.ptp(agree.interval)
+    alone = paired_bootstrap(images[0])
+    assert agree.interval == pytest.approx(alone.interval, abs=0.02)  # equal seeds add nothing
+
+
+def test_it_redraws_whole_seeds_and_whole_images():
+    d = RNG(4).normal(
+        size=(40, 50)
+    )  # many, so that nothing is widened much; neither seeds nor images have an effect of their own
+    rng = RNG(0)
+    picks = [np.ix_(rng.integers(0, 40, 40), rng.integers(0, 50, 50)) for _ in range(4000)]
+    by_hand = np.quantile([d[pick].mean() for pick in picks], [0.025, 0.975])
+    assert np.ptp(paired_bootstrap(d).interval) == pytest.approx(np.ptp(by_hand), rel=0.08)
+
+
+def test_pooling_seeds_as_images_would_promise_too_much():
+    d = RNG(1).normal(0, 0.1, (3, 40)) + np.array([[0.0], [0.2], [0.4]])
+    assert np.ptp(paired_bootstrap(d).interval) > 2 * np.ptp(paired_bootstrap(d.ravel()).interval)
+
+
+@pytest.mark.parametrize("shape", [(12,), (3, 12)])
+def test_it_is_deterministic_and_its_seed_matters_little(shape):
+    d = RNG(2).normal(0.2, 1, shape)
+    assert paired_bootstrap(d) == paired_bootstrap(d.tolist())
+    first, second = (paired_bootstrap(d, seed=seed) for seed in (0, 1))
+    assert first != second and first.interval == pytest.approx(
+        second.interval, abs=0.15 * np.ptp(first.interval)
+    )
+    assert first.value == second.value == pytest.approx(d.mean())
+
+
+@pytest.mark.parametrize("shape", [(9,), (3, 9)])
+@pytest.mark.parametrize("seed", range(5))
+def test_it_mirrors_scales_and_shifts_with_its_data(shape, seed):
+    d = RNG(seed).normal(0.4, 1, shape)
+    value, (low, high), p = paired_bootstrap(d, **FAST)
+    mirrored = paired_bootstrap(-d, **FAST)
+    assert (
+        mirrored.value == -value
+        and mirrored.interval == pytest.approx((-high, -low))
+        and mirrored.p == p
+    )
+    scaled = paired_bootstrap(3 * d + 1, **FAST)
+    assert scaled.value == pytest.approx(3 * value + 1) and scaled.interval == pytest.approx(
+        (3 * low + 1, 3 * high + 1)
+    )
+    assert low < value < high and 0 < p <= 1
+
+
+@pytest.mark.parametrize("shape", [(10,), (4, 10)])
+def test_p_is_below_5_percent_just_where_the_interval_leaves_out_0(shape):
+    for trial in range(60):
+        estimate = paired_bootstrap(RNG(trial).normal(0.5, 1, shape), **FAST)
+        if abs(estimate.p - 0.05) > 0.005:  # resolution of the resamples
+            assert (estimate.p < 0.05) == (estimate.interval[0] > 0 or estimate.interval[1] < 0)
+
+
+def test_p_agrees_with_the_t_test_and_is_uniform_without_an_effect():
+    d = RNG(3).normal(0.35, 1, 60)
+    assert paired_bootstrap(d).p == pytest.approx(stats.ttest_1samp(d, 0).pvalue, abs=0.01)
+    below = np.mean(
+        [paired_bootstrap(RNG(trial).normal(0, 1, 12), **FAST).p < 0.05 for trial in range(300)]
+    )
+    assert 0.02 <= below <= 0.08
+
+
+def test_equal_differences_are_certain_and_no_difference_is_none():
+    assert (
+        paired_bootstrap([0.5] * 6)[:2] == (0.5, (0.5, 0.5))
+        and paired_bootstrap([0.5] * 6).p < 0.001
+    )
+    assert paired_bootstrap(np.zeros((3, 6))) == Estimate(0, (0, 0), 1)
+
+
+@pytest.mark.parametrize(
+    "differences, sentence",
+    [
+        ([0.1], r"shape \(1,\): give \(images,\) or \(seeds, images\)"),
+        ([[0.1], [0.2]], "at least two images"),
+        (np.zeros((0, 4)), r"shape \(0, 4\)"),
+        (np.zeros((2, 2, 2)), r"shape \(2, 2, 2\)"),
+        ([0.1, np.nan, 0.2], r"Difference \(1,\) is nan"),
+        ([[0.1, 0.2], [np.inf, 0.2]], r"Difference \(1, 0\) is inf"),
+    ],
+)
+def test_what_cannot_be_resampled_is_named(differences, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        paired_bootstrap(differences)
+
+
+def test_a_test_set_of_1111_pictures_takes_moderate_memory_and_time():
+    assert paired_bootstrap(
+        RNG(0).normal(0.1, 1, (3, 1111)), resamples=1000
+    ).value == pytest.approx(0.1, abs=0.1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Rank correlation
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.8])
+def test_the_interval_of_a_rank_correlation_covers_95_percent(rho):
+    true = 6 / np.pi * np.arcsin(rho / 2)  # Spearman's correlation of a bivariate Gaussian
+
+    def draw(rng):
+        x, e = rng.normal(size=(2, 30))
+        return spearman_interval(x, rho * x + np.sqrt(1 - rho**2) * e)
+
+    assert 0.92 <= coverage(draw, true, 600) <= 0.98
+
+
+@pytest.mark.parametrize("n", [4, 8, 50])
+def test_it_agrees_with_scipy_and_turns_with_its_data(n):
+    rng = RNG(n)
+    x, y = rng.normal(size=(2, n))
+    y = y + 0.5 * x
+    found, peer = spearman_interval(x, y), stats.spearmanr(x, y)
+    assert found.value == pytest.approx(peer.statistic)
+    if n == 50:
+        assert found.p == pytest.approx(peer.pvalue, abs=0.001)
+    low, high = found.interval
+    assert -1 <= low < found.value < high <= 1
+    turned = spearman_interval(x, -y)
+    assert (turned.value, *turned.interval, turned.p) == pytest.approx(
+        (-found.value, -high, -low, found.p)
+    )
+    monotone = spearman_interval(np.exp(x), y**3)
+    assert monotone == found
+
+
+def test_the_interval_of_a_rank_correlation_by_hand():
+    # ranks 1 2 3 4 5 6 7 against 2 1 4 3 6 5 7: sum of squared differences 6, r = 1 - 36 / 336
+    r = 1 - 36 / 336
+    half = 1.959964 * np.sqrt((1 + r**2 / 2) / 4)
+    found = spearman_interval([1, 2, 3, 4, 5, 6, 7], [2, 1, 4, 3, 6, 5, 7])
+    assert found.value == pytest.approx(r)
+    assert found.interval == pytest.approx(
+        (np.tanh(np.arctanh(r) - half), np.tanh(np.arctanh(r) + half))
+    )
+
+
+@pytest.mark.parametrize("n", [5, 12])
+def test_a_perfect_order_is_certain_only_as_far_as_n_allows(n):
+    value, (low, high), p = spearman_interval(range(n), range(n))
+    assert value == pytest.approx(1) and value == high and low < 1 and 0 < p < 0.05
+    assert low > spearman_interval(range(4), range(4)).interval[0]
+
+
+def test_p_of_a_correlation_is_consistent_with_its_interval():
+    for trial in range(100):
+        x, y = RNG(trial).normal(size=(2, 15))
+        value, (low, high), p = spearman_interval(x, y + 0.5 * x)
+        assert (p < 0.05) == (low > 0 or high < 0)
+
+
+def test_pixels_are_counted_by_their_scenes():
+    rng = RNG(0)
+    extent = rng.random((6, 500))
+    spread = (
+        extent + rng.normal(size=(6, 500)) + 5 * rng.normal(size=(6, 1))
+    )  # scenes of different level
+    value, (low, high), p = spearman_interval(extent, spread)
+    within = [stats.spearmanr(*pair).statistic for pair in zip(extent, spread, strict=True)]
+    assert value == pytest.approx(np.mean(within)) and low < value < high and p < 0.05
+    assert (value, (low, high), p) == paired_bootstrap(within)
+    assert (
+        abs(stats.spearmanr(extent.ravel(), spread.ravel()).statistic) < value / 2
+    )  # pooled, the level hides it
+
+
+@pytest.mark.parametrize(
+    "x, y, sentence",
+    [
+        ([1, 2, 3], [1, 2, 3], "n at least 4"),
+        ([1, 2, 3, 4], [1, 2, 3], r"x has shape \(4,\) and y \(3,\)"),
+        ([1, 1, 1, 1], [1, 2, 3, 4], "is constant"),
+        ([[1, 2, 3, 4], [1, 2, 3, 4]], [[1, 2, 3, 4], [5, 5, 5, 5]], "is constant"),
+    ],
+)
+def test_what_cannot_be_correlated_is_named(x, y, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        spearman_interval(x, y)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Holm
+
+
+def test_holm_by_hand():
+    # sorted 0.005, 0.01, 0.03, 0.04: times 4, 3, 2, 1 = 0.02, 0.03, 0.06, 0.04; never falling = 0.02, 0.03, 0.06, 0.06
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.02]).tolist() == [0.02] and holm([]).tolist() == []
+    assert holm([0.9, 0.6]).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_holm_equals_the_closed_test_by_brute_force(seed):
+    """Holm = Bonferroni in every subset that contains the hypothesis."""
+    rng = RNG(seed)
+    p = rng.random(rng.integers(1, 7)) ** 3
+    p[0] = p[-1]  # a tie
+    subsets = [c for n in range(1, len(p) + 1) for c in combinations(range(len(p)), n)]
+    closed = [
+        max(min(1, len(c) * min(p[list(c)])) for c in subsets if i in c) for i in range(len(p))
+    ]
+    assert holm(p) == pytest.approx(closed)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_holm_lies_between_no_correction_and_bonferroni_and_keeps_the_order(seed):
+    rng = RNG(seed)
+    p = rng.random(9) ** 2
+    adjusted = holm(p)
+    assert (adjusted >= p).all() and (adjusted <= np.minimum(9 * p, 1) + 1e-15).all()
+    assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
+    shuffled = rng.permutation(9)
+    assert holm(p[shuffled]) == pytest.approx(adjusted[shuffled])
+
+
+def test_holm_keeps_false_alarms_of_a_family_at_5_percent():
+    alarms = np.mean([holm(RNG(trial).random(5)).min() < 0.05 for trial in range(2000)])
+    assert 0.035 <= alarms <= 0.065
+
+
+@pytest.mark.parametrize("p", [[0.1, 1.2], [-0.1], [np.nan, 0.1], [[0.1]]])
+def test_holm_takes_probabilities(p):
+    with pytest.raises(ValueError, match="numbers between 0 and 1"):
+        holm(p)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The verdict
+
+
+@pytest.mark.parametrize(
+    "wanted, given",
+    [
+        ("reproduced", {"rule": "exact", "holds": True}),
+        ("contradicted", {"rule": "exact", "holds": False}),
+        ("inconclusive", {"rule": "exact", "holds": None}),
+        ("reproduced", {"interval": (0.1, 0.5), "p": 0.01}),
+        ("reproduced", {"interval": (0.1, 0.5), "p": 0.01, "margin": np.nan}),
+        ("reproduced", {"interval": (0.1, 0.5), "p": 0.01, "margin": 0.4}),  # inside
+        ("reproduced", {"interval": (0.1, 0.5), "p": 0.01, "margin": 0.05}),  # ours is larger
+        ("reproduced", {"interval": (0.1, 0.5), "p": 0.01, "margin": 0.5}),
+        ("direction only", {"interval": (0.1, 0.5), "p": 0.01, "margin": 0.6}),
+        ("inconclusive", {"interval": (-0.1, 0.5), "p": 0.2}),
+        ("inconclusive", {"interval": (0.01, 0.5), "p": 0.06}),  # after Holm
+        ("inconclusive", {"interval": (0.0, 0.5), "p": 0.04}),
+        ("contradicted", {"interval": (-0.5, -0.1), "p": 0.01, "margin": 0.2}),
+        ("inconclusive", {"interval": (-0.5, -0.1), "p": 0.09}),
+        ("reproduced", {"interval": (-0.5, -0.1), "p": 0.01, "direction": "-"}),
+        ("reproduced", {"interval": (-0.5, -0.1), "p": 0.01, "direction": "-", "margin": 0.45}),
+        ("direction only", {"interval": (-0.5, -0.1), "p": 0.01, "direction": "-", "margin": 0.6}),
+        ("contradicted", {"interval": (0.1, 0.5), "p": 0.01, "direction": "-"}),
+        ("reproduced", {"rule": "correlation", "interval": (0.1, 0.5), "p": 0.01}),
+        ("contradicted", {"rule": "correlation", "interval": (-0.4, -0.2), "p": 0.01}),
+        ("inconclusive", {"interval": (0.1, 0.5), "p": 0.01, "seeds": 1}),
+        ("inconclusive", {"interval": (-0.5, -0.1), "p": 0.01, "seeds": 1}),
+        ("reproduced", {"interval": (0.1, 0.5), "p": 0.01, "seeds": 2}),
+        ("inconclusive", {"rule": "exact", "holds": True, "seeds": 1}),
+        ("contradicted", {"rule": "exact", "holds": False, "seeds": 3}),
+        ("not measured", {"value": None, "seeds": 1}),
+        ("not measured", {"value": None}),
+        ("not measured", {"rule": "exact", "value": None}),
+        ("needs GoPro", {"rule": "needs GoPro", "value": None}),
+        ("needs GoPro", {"rule": "needs GoPro", "holds": None}),
+        ("reproduced", {"rule": "needs GoPro", "holds": True}),
+        ("contradicted", {"rule": "needs GoPro", "holds": False}),
+    ],
+)
+def test_the_rule(wanted, given):
+    assert verdict(**{"rule": "difference", "value": 0.3, **given}) == wanted
+    assert wanted in significance.VERDICTS
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_mirroring_data_and_claim_leaves_the_verdict(seed):
+    rng = RNG(seed)
+    low, high = sorted(rng.normal(0.2, 0.3, 2))
+    given = {
+        "rule": "difference",
+        "value": (low + high) / 2,
+        "p": rng.random() / 10,
+        "margin": rng.choice([np.nan, 0.3]),
+    }
+    there = verdict(interval=(low, high), direction="+", **given)
+    back = verdict(interval=(-high, -low), direction="-", **given)
+    assert there == back
+    opposite = verdict(interval=(low, high), direction="-", **given)
+    assert (there == "inconclusive") == (opposite == "inconclusive") and (
+        there != opposite or there == "inconclusive"
+    )
+
+
+def test_unknown_rules_and_directions_are_named():
+    with pytest.raises(ValueError, match="no rule 'guess': choose one of exact, difference"):
+        verdict("guess", value=1)
+    with pytest.raises(ValueError, match="direction is ''"):
+        verdict("difference", value=1, interval=(0, 1), p=0.1, direction="")
+
+
+def test_the_verdicts_of_the_docstring_are_all_there_are():
+    named = [line[4:19].strip() for line in verdict.__doc__.splitlines()]
+    assert [name for name in named if name in significance.VERDICTS] == list(significance.VERDICTS)
+
+
+def test_auc_counts_pairs():
+    score, positive = np.array([[0.1, 0.4], [0.4, 0.9]]), np.array([[False, False], [True, True]])
+    assert auc(score, positive) == pytest.approx(
+        3.5 / 4
+    )  # of four pairs three are in order, one is a tie
+    assert auc(-score, positive) == pytest.approx(0.5 / 4)
+    assert np.isnan(auc(score, np.ones((2, 2), bool))) and np.isnan(
+        auc(score, np.zeros((2, 2), bool))
+    )

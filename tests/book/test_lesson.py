@@ -1,0 +1,111 @@
+"""What every notebook opens with."""
+
+import json
+import random
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from deblurlib.book import widgets
+from deblurlib.book.lesson import open_lesson, seed_everything
+from deblurlib.experiments.presets import PRESETS
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    state = torch.are_deterministic_algorithms_enabled(), plt.rcParams.copy()
+    yield
+    torch.use_deterministic_algorithms(state[0])
+    plt.rcParams.update(state[1])
+
+
+def test_a_lesson_writes_tables_and_figures_under_its_number(tmp_path):
+    lesson = open_lesson("01", preset="smoke", results=tmp_path, seed=3, device="cpu")
+    table = pd.DataFrame({"rgb-psnr": [25.0]})
+    assert lesson.table(table, "numbers", steps=40) is table
+    figure, _ = plt.subplots()
+    assert lesson.figure(figure, "curve") is None
+    lesson.compare(torch.zeros(3, 4, 4), torch.ones(3, 4, 4), "pair")
+    names = sorted(
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
+    )
+    tables = ["tables/01_numbers.csv", "tables/01_numbers.json"]
+    assert names == [
+        "figures/01_curve.png",
+        "pictures/01_pair_after.png",
+        "pictures/01_pair_before.png",
+        *tables,
+    ]
+    assert Image.open(tmp_path / "pictures" / "01_pair_after.png").getpixel((0, 0)) == (
+        255,
+        255,
+        255,
+    )
+    assert not plt.fignum_exists(figure.number)
+    origin = json.loads((tmp_path / "tables" / "01_numbers.json").read_text())
+    expected = {
+        "preset": "smoke",
+        "seed": 3,
+        "device": "cpu",
+        "data": "bundled scenes",
+        "steps": 40,
+    }
+    assert {key: origin[key] for key in expected} == expected
+
+
+def test_an_explorer_is_saved_as_it_stands_and_returned(tmp_path):
+    explorer = widgets.before_after(np.zeros((32, 32)), np.ones((32, 32)))
+    assert open_lesson("01", results=tmp_path).explore(explorer, "pair") is explorer
+    first = (tmp_path / "figures" / "01_pair.png").read_bytes()
+    explorer.sliders["share"].value = 0.25
+    open_lesson("01", results=tmp_path).explore(explorer, "pair")
+    assert (tmp_path / "figures" / "01_pair.png").read_bytes() != first and plt.get_fignums() == []
+
+
+def test_data_and_variant_are_resolved(tmp_path, monkeypatch):
+    (tmp_path / "GOPRO").mkdir()
+    monkeypatch.chdir(tmp_path)
+    lesson = open_lesson("02", data="GOPRO", variant="blur", results=tmp_path)
+    assert (lesson.data, lesson.variant, lesson.data_name) == (tmp_path / "GOPRO", "blur", "GOPRO")
+    bundled = open_lesson("02", results=tmp_path)
+    assert bundled.data is None and bundled.variant is None
+
+
+def test_wrong_parameters_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="data folder .*nowhere does not exist"):
+        open_lesson("01", data=tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="no preset 'big': choose one of smoke, quick"):
+        open_lesson("01", preset="big", results=tmp_path)
+
+
+def test_seeds_reach_every_generator(tmp_path):
+    def draw(seed):
+        open_lesson("01", results=tmp_path, seed=seed)
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    assert draw(0) == draw(0)
+    assert all(a != b for a, b in zip(draw(0), draw(1), strict=True))
+    seed_everything(0)
+    assert torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_test_set_is_the_rendered_scenes_or_windows_of_real_pairs(tmp_path):
+    rendered = open_lesson("01", results=tmp_path / "r").test_set()
+    assert len(rendered) == PRESETS["smoke"].test_scenes and rendered[0].flow_next is not None
+    rng = np.random.default_rng(0)
+    for side in ("input", "target"):
+        (tmp_path / "pairs" / side).mkdir(parents=True)
+        for number in range(20):
+            Image.fromarray(rng.integers(0, 256, (150, 200, 3), np.uint8)).save(
+                tmp_path / "pairs" / side / f"{number:02d}.png"
+            )
+    real = open_lesson("01", data=tmp_path / "pairs", results=tmp_path / "r").test_set()
+    assert (
+        len(real) == 8 and real[0].name.endswith("00") and real[7].name.endswith("19")
+    )  # from the first to the last
+    whole = real.dataset[19].sharp
+    assert torch.equal(real[7].sharp, whole[:, 11:139, 36:164])

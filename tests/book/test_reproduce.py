@@ -1,0 +1,277 @@
+"""The runner of the notebooks, on notebooks small enough to start in two seconds."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+
+from deblurlib.book import reproduce
+from deblurlib.results import results_folder
+
+# what lesson.table, lesson.figure and lesson.claim write, without the seconds that importing torch and pandas takes
+WRITE_TABLE = """
+import json, random
+from pathlib import Path
+random.seed(seed)
+path = Path(results) / "tables" / "01_numbers.csv"
+path.parent.mkdir(parents=True, exist_ok=True)
+path.write_text(f"method,rgb-psnr\\n<b>,{random.random()}\\n")
+origin = {"preset": preset, "seed": seed, "device": "cpu", "data": "bundled scenes", "git_commit": "abc"}
+path.with_suffix(".json").write_text(json.dumps(origin));
+"""
+WRITE_FIGURE = """
+from PIL import Image
+(Path(results) / "figures").mkdir(exist_ok=True)
+Image.new("RGB", (8, 8)).save(Path(results) / "figures" / "01_a_picture.png")
+(Path(results) / "pictures").mkdir(exist_ok=True)
+Image.new("RGB", (8, 8)).save(Path(results) / "pictures" / "01_a_before.png")
+"""
+WRITE_CLAIM = """
+(Path(results) / "ledger").mkdir(exist_ok=True)
+(Path(results) / "ledger" / "01_V1.json").write_text("{}")
+"""
+
+
+def run(tmp_path, **arguments):
+    return reproduce.run(
+        "smoke", notebooks=tmp_path / "notebooks", results=tmp_path / "results", **arguments
+    )
+
+
+def manifest_of(tmp_path):
+    return json.loads((tmp_path / "results" / "manifest.json").read_text())
+
+
+def states(summary):
+    return dict(zip(summary.table.notebook, summary.table.state, strict=True))
+
+
+def test_one_bad_notebook_and_one_killed_kernel_stop_nobody(tmp_path, write_notebook, capfd):
+    write_notebook("01_good", WRITE_TABLE, WRITE_FIGURE, WRITE_CLAIM)
+    write_notebook("02_bad", "fine = 1", "# a comment\n1 / 0", "never = 1")
+    write_notebook(
+        "03_killed", "import os, signal", "os.kill(os.getpid(), signal.SIGKILL)", "never = 1"
+    )
+    summary = run(tmp_path, jobs=2)
+
+    assert states(summary) == {"01_good": "done", "02_bad": "failed", "03_killed": "failed"}
+    assert summary.exit_code == 1
+    assert summary.table.iloc[0][["tables", "figures"]].tolist() == [1, 1]
+    shown = capfd.readouterr().err
+    assert "ZeroDivisionError: division by zero" in shown and "02.log" in shown
+
+    manifest = manifest_of(tmp_path)
+    assert manifest["inputs"] == {
+        "preset": "smoke",
+        "data": "",
+        "variant": "",
+        "seed": 0,
+        "device": "auto",
+        "data_hash": "",
+    }
+    assert {"git_commit", "python", "versions", "cores"} <= set(manifest)
+    good, bad, killed = (manifest["notebooks"][name] for name in ("01_good", "02_bad", "03_killed"))
+    assert set(good["outputs"]) == {
+        "tables/01_numbers.csv",
+        "tables/01_numbers.json",
+        "figures/01_a_picture.png",
+        "pictures/01_a_before.png",
+        "ledger/01_V1.json",
+        "notebooks/01_good.ipynb",
+        "notebooks/01_good.html",
+    }
+    for name, sha256 in good["outputs"].items():
+        assert reproduce.file_hash(tmp_path / "results" / name) == sha256
+    assert (bad["cell"], bad["error"]) == ("# a comment", "ZeroDivisionError: division by zero")
+    assert killed["cell"].startswith("os.kill") and "lack of memory" in killed["error"]
+    assert not list((tmp_path / "results").rglob("*.running.ipynb")) and not list(
+        (tmp_path / "results").rglob("*.tmp")
+    )
+    assert str(tmp_path) not in (tmp_path / "results" / "manifest.json").read_text()
+
+    page = (tmp_path / "results" / "index.html").read_text()
+    assert "tables/01_numbers.csv" in page and "01_a_picture" in page
+    assert "division by zero" in page and "A claim about 02_bad." in page
+
+
+def test_unchanged_is_kept_changed_is_run_again_and_equal_seeds_give_equal_bytes(
+    tmp_path, write_notebook
+):
+    write_notebook("01_good", WRITE_TABLE, WRITE_FIGURE)
+    table = tmp_path / "results" / "tables" / "01_numbers.csv"
+    assert states(run(tmp_path)) == {"01_good": "done"}
+    first, written = table.read_bytes(), table.stat().st_mtime_ns
+
+    assert states(run(tmp_path)) == {"01_good": "cached"}
+    assert table.stat().st_mtime_ns == written
+
+    table.write_text("method\ntampered with\n")
+    assert states(run(tmp_path)) == {
+        "01_good": "done"
+    }  # an output that is not the recorded one counts as missing
+    assert table.read_bytes() == first
+
+    assert states(run(tmp_path, seed=1)) == {"01_good": "done"}
+    assert table.read_bytes() != first
+
+    write_notebook("01_good", WRITE_TABLE)  # the figure is no longer drawn
+    assert states(run(tmp_path)) == {"01_good": "done"}
+    assert table.read_bytes() == first
+    assert not (tmp_path / "results" / "figures" / "01_a_picture.png").exists()
+
+
+def test_parameters_reach_the_notebook_as_absolute_paths(tmp_path, write_notebook, monkeypatch):
+    source = "import os, json, pathlib\nseen = [preset, data, variant, seed, os.getcwd(), os.environ['OMP_NUM_THREADS'], results]"
+    write_notebook(
+        "01_parameters", source, "pathlib.Path(results, 'seen.json').write_text(json.dumps(seen));"
+    )
+    (tmp_path / "my data" / "train").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    reproduce.run("smoke", "my data", "blur", "notebooks", jobs=1, results="results", seed=7)
+    preset, data, variant, seed, cwd, threads, results = json.loads(
+        (tmp_path / "results" / "seen.json").read_text()
+    )
+    assert (preset, variant, seed, threads) == ("smoke", "blur", 7, str(reproduce._cores()))
+    assert (data, cwd, results) == (
+        str(tmp_path / "my data"),
+        str(tmp_path / "notebooks"),
+        str(tmp_path / "results"),
+    )
+    assert manifest_of(tmp_path)["inputs"]["data"] == "my data"
+
+
+def test_readers_wait_for_what_they_read(tmp_path, write_notebook, monkeypatch):
+    monkeypatch.setattr(reproduce, "READS", {"01": ("02",)})
+    note = "import time; open(f'{results}/order.txt', 'a').write('%s ')"
+    write_notebook("01_reader", note % "reader")
+    write_notebook("02_writer", "import time; time.sleep(1)", note % "writer")
+    assert run(tmp_path, jobs=2).exit_code == 0
+    assert (tmp_path / "results" / "order.txt").read_text().split() == ["writer", "reader"]
+
+
+def test_interrupt_ends_the_kernels_and_leaves_whole_files(tmp_path, write_notebook):
+    write_notebook("01_good", WRITE_TABLE)
+    slow = "try: time.sleep(300)\nexcept KeyboardInterrupt: open(f'{results}/checkpoint', 'w').write('saved'); raise"
+    write_notebook(
+        "02_slow", "import os, time\nopen(f'{results}/pid', 'w').write(str(os.getpid()))", slow
+    )
+    command = [sys.executable, "-m", "deblurlib", "reproduce", "--preset", "smoke", "--jobs", "1"]
+    command += ["--notebooks", str(tmp_path / "notebooks"), "--results", str(tmp_path / "results")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    pid_file = tmp_path / "results" / "pid"
+    while process.poll() is None and not (pid_file.exists() and pid_file.read_text()):
+        time.sleep(0.1)
+    time.sleep(1)  # into the long cell
+    process.send_signal(signal.SIGINT)
+    _, shown = process.communicate(timeout=30)
+
+    assert (
+        process.returncode == 130
+        and "what was finished is kept" in shown
+        and "Traceback" not in shown
+    )
+    assert (tmp_path / "results" / "checkpoint").read_text() == "saved"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid_file.read_text()), 0)
+    assert {name: entry["state"] for name, entry in manifest_of(tmp_path)["notebooks"].items()} == {
+        "01_good": "done"
+    }
+    assert not list((tmp_path / "results").rglob("*.running.ipynb"))
+    assert "01_good" in (tmp_path / "results" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        ({"preset": "huge"}, "There is no preset 'huge'"),
+        ({"data": "nowhere"}, "The data folder nowhere does not exist"),
+        ({"notebooks": "99"}, "There is no notebook 99"),
+        ({"jobs": -1}, "jobs is -1"),
+    ],
+)
+def test_wrong_arguments_are_named_before_anything_runs(arguments, sentence, tmp_path):
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+        reproduce.run(**{"results": tmp_path, "notebooks": [], **arguments})
+    assert not list(tmp_path.iterdir())
+
+
+def test_find_notebooks_by_folder_number_name_and_path(tmp_path, write_notebook, monkeypatch):
+    first, second = write_notebook("01_one"), write_notebook("02_two")
+    monkeypatch.setattr(reproduce, "ROOT", tmp_path)
+    assert reproduce.find_notebooks() == [first, second]
+    assert reproduce.find_notebooks("02 01") == [first, second]
+    assert (
+        reproduce.find_notebooks("02")
+        == reproduce.find_notebooks(["02_two"])
+        == reproduce.find_notebooks(second)
+        == [second]
+    )
+    assert reproduce.find_notebooks(tmp_path / "notebooks") == [first, second]
+
+
+def test_data_hash_sees_names_and_sizes(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"1234")
+    first = reproduce.data_hash(str(tmp_path))
+    (tmp_path / "a.png").write_bytes(b"12345")
+    second = reproduce.data_hash(str(tmp_path))
+    (tmp_path / "a.png").rename(tmp_path / "b.png")
+    assert len({first, second, reproduce.data_hash(str(tmp_path)), reproduce.data_hash("")}) == 4
+
+
+def test_refresh_executes_in_place_and_keeps_only_tags(tmp_path, write_notebook, monkeypatch):
+    path = write_notebook("01_lesson", "import sys\nprint('50 %', file=sys.stderr)\nprint(preset)")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata = {
+        "kernelspec": {"name": "other", "display_name": "x"},
+        "papermill": {"duration": 3},
+    }
+    notebook.cells[2].metadata = {
+        "tags": ["item:svrnn:eq1"],
+        "execution": {"iopub.status.busy": "2026"},
+        "collapsed": True,
+    }
+    nbformat.write(notebook, path)
+    broken = write_notebook("02_broken", "1 / 0")
+    before = broken.read_bytes()
+    environment = dict(os.environ)
+    assert reproduce.refresh_notebooks(tmp_path / "notebooks", jobs=2) == 1
+    assert dict(os.environ) == environment
+    after = nbformat.read(path, as_version=4)
+    assert after.metadata == reproduce.PLAIN_METADATA
+    assert [cell.metadata for cell in after.cells] == [
+        {},
+        {"tags": ["parameters"]},
+        {"tags": ["item:svrnn:eq1"]},
+    ]
+    assert [output.text for output in after.cells[2].outputs] == ["smoke\n"] and after.cells[
+        2
+    ].execution_count == 2
+    assert broken.read_bytes() == before
+
+
+SLIDER = "from ipywidgets import IntSlider\nfrom IPython.display import display\ndisplay('figure')\nIntSlider()"
+
+
+def test_sliders_work_without_a_front_end_and_are_not_stored(tmp_path, write_notebook):
+    path = write_notebook("01_lesson", SLIDER)
+    assert reproduce.refresh_notebooks(tmp_path / "notebooks", jobs=1) == 0
+    assert reproduce.run("smoke", notebooks=path, results=tmp_path / "results").exit_code == 0
+    for stored in (path, tmp_path / "results" / "notebooks" / path.name):
+        notebook = nbformat.read(stored, as_version=4)
+        assert [output.data for output in notebook.cells[-1].outputs] == [
+            {"text/plain": "'figure'"}
+        ]
+        assert "widgets" not in notebook.metadata and "widget-view" not in stored.read_text()
+    assert (
+        "jupyter-widgets" not in (tmp_path / "results" / "notebooks" / "01_lesson.html").read_text()
+    )
+
+
+def test_results_folder_is_never_relative(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert results_folder("somewhere") == tmp_path / "somewhere"

@@ -1,0 +1,322 @@
+"""The command line: quick to start, and errors in one sentence."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from deblurlib.cli.app import app
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_help_lists_the_commands_without_importing_torch():
+    shown = subprocess.run(
+        [sys.executable, "-m", "deblurlib", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    for command in ("reproduce", "refresh", "check-data", "coverage"):
+        assert command in shown.stdout
+    script = "import sys, deblurlib.__main__; print(sorted({'torch', 'pandas', 'cv2', 'papermill'} & set(sys.modules)))"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (
+            ["reproduce", "--preset", "huge"],
+            "There is no preset 'huge': choose one of smoke, quick, reference, gpu, paper.",
+        ),
+        (["reproduce", "--data", "no/where"], "The data folder no/where does not exist"),
+        (["reproduce", "--notebooks", "99"], "There is no notebook 99"),
+        (["reproduce", "--jobs", "-1"], "Invalid value for '--jobs'"),
+        (["bench", "speed"], "There is no part 'speed': choose operators, networks"),
+        (["bench", "networks", "--size", "720p"], "--size is '720p': give HEIGHTxWIDTH"),
+        (["bench", "networks", "--size", "8x1280"], "each 16 or more"),
+    ],
+)
+def test_wrong_input_is_one_sentence_on_stderr_and_exit_code_2(arguments, sentence, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert sentence in result.stderr and "Traceback" not in result.stderr and result.stdout == ""
+
+
+COMMANDS = [
+    command.name or command.callback.__name__.replace("_", "-")
+    for command in app.registered_commands
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example_that_names_it(command):
+    shown = call(command, "--help")
+    assert shown.exit_code == 0 and f"Example: deblurlib {command}" in shown.output
+
+
+@pytest.mark.parametrize(
+    "command", sorted(set(COMMANDS) - {"refresh", "site", "student-edition"})
+)  # they write notebooks
+def test_every_command_that_reports_does_it_for_programs_too(command):
+    assert "--json" in call(command, "--help").output
+
+
+@pytest.mark.parametrize(
+    "typed, completed",
+    [
+        ("deblurlib ev", "evaluate"),
+        ("deblurlib check", "check-data"),
+        ("deblurlib evaluate --sp", "--split"),
+    ],
+)
+def test_the_shell_completes_commands_and_options(typed, completed):
+    shell = {
+        "_DEBLURLIB_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(typed.count(" ")),
+    }
+    assert CliRunner().invoke(app, [], prog_name="deblurlib", env=shell).output.split() == [
+        completed
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments, code",
+    [
+        (["models"], 0),
+        (["--help"], 0),
+        (["no-such-command"], 2),
+        (["deblur"], 2),
+        (["train", "no-such-network"], 2),
+        (["sweep", "no_such_table"], 2),
+        (["evaluate", "no/where"], 2),
+        (["evaluate", "--frames", "3"], 2),
+        (["coverage", "--notebooks", "no/where"], 2),
+    ],
+)
+def test_exit_codes_are_stable(arguments, code):
+    assert call(*arguments).exit_code == code
+
+
+def test_models_and_coverage_print_json():
+    models = json.loads(call("models", "--json").stdout)
+    assert {"model": "svdn", "variant": "paper", "parameters": 812019} in models
+    coverage = json.loads(call("coverage", "--json").stdout)
+    assert len(coverage) > 50 and {"paper", "item", "state"} <= set(coverage[0])
+
+
+def test_the_help_says_what_exit_codes_mean_and_offers_completion():
+    shown = " ".join(call("--help").output.split())
+    for part in (
+        "0 = done",
+        "1 = a part",
+        "2 = the call",
+        "130 = interrupted",
+        "--install-completion",
+    ):
+        assert part in shown
+
+
+def test_debug_shows_the_traceback(monkeypatch):
+    monkeypatch.setenv("DEBLURLIB_DEBUG", "1")
+    assert isinstance(call("reproduce", "--preset", "huge").exception, ValueError)
+
+
+@pytest.mark.parametrize(
+    "error, code, sentence",
+    [
+        (OSError(28, "No space left on device"), 1, "No space left on device"),
+        (ValueError("two\nlines"), 2, "two lines"),
+        (KeyboardInterrupt(), 130, "what was finished is kept"),
+        (MemoryError("Too large"), 1, "Too large"),
+        (FloatingPointError("Ten losses in a row were not finite"), 1, "Ten losses"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            1,
+            "There is too little memory for this",
+        ),
+    ],
+)
+def test_what_goes_wrong_inside_is_one_line_and_its_exit_code(error, code, sentence, monkeypatch):
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr("deblurlib.book.reproduce.run", fail)
+    result = call("reproduce")
+    assert (
+        result.exit_code == code
+        and sentence in result.stderr
+        and len(result.stderr.splitlines()) == 1
+    )
+
+
+def test_a_fault_of_ours_is_not_dressed_up_as_a_sentence(monkeypatch):
+    monkeypatch.setattr("deblurlib.book.reproduce.run", lambda *arguments: 1 / {}["x"])
+    assert isinstance(call("reproduce").exception, KeyError)
+
+
+def test_check_data_says_that_a_folder_is_no_data_set(tmp_path):
+    result = call("check-data", tmp_path / "nowhere")
+    assert (
+        result.exit_code == 2
+        and "does not exist" in result.output
+        and "Traceback" not in result.output
+    )
+    assert (
+        "does not exist"
+        in json.loads(call("check-data", tmp_path / "nowhere", "--json").stdout)["error"]
+    )
+    assert call("check-data", tmp_path).exit_code == 1  # it is there, and no data set
+
+
+def test_check_data_reports_in_words_and_in_json(tmp_path):
+    from PIL import Image
+
+    for kind in ("blur", "sharp"):
+        folder = tmp_path / "train" / "GOPR0001_00_00" / kind
+        folder.mkdir(parents=True)
+        Image.new("RGB", (32, 32), 128).save(folder / "000001.png")
+    words, data = call("check-data", tmp_path), call("check-data", tmp_path, "--json")
+    assert words.exit_code == data.exit_code and words.stdout.strip()
+    assert isinstance(json.loads(data.stdout), dict)
+
+
+def test_evaluate_prints_json_without_infinities(tmp_path):
+    from PIL import Image
+
+    for kind in ("blur", "sharp"):
+        (tmp_path / "A" / kind).mkdir(parents=True)
+        Image.new("RGB", (24, 24), 77).save(tmp_path / "A" / kind / "000001.png")
+    result = call("evaluate", tmp_path, "--model", "", "--json")
+    report = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert report["images"][0]["image"] == "A/000001" and report["mean"]["blurry rgb-psnr"] is None
+    assert report["mean"]["blurry ssim-skimage"] == 1
+
+
+def test_reproduce_prints_json(monkeypatch, tmp_path):
+    import pandas as pd
+
+    from deblurlib.book.reproduce import Summary
+
+    table = pd.DataFrame([{"notebook": "01", "state": "failed", "minutes": float("nan")}])
+    monkeypatch.setattr(
+        "deblurlib.book.reproduce.run", lambda *arguments: Summary(table, tmp_path / "index.html")
+    )
+    result = call("reproduce", "--json")
+    report = json.loads(result.stdout)
+    assert (
+        report["notebooks"] == [{"notebook": "01", "state": "failed", "minutes": None}]
+        and result.exit_code == 1
+    )
+
+
+def test_sweep_and_train_print_json(monkeypatch, tmp_path):
+    from types import SimpleNamespace
+
+    import pandas as pd
+
+    monkeypatch.setattr(
+        "deblurlib.experiments.sweep.sweep",
+        lambda *a, **k: pd.DataFrame([{"row": "fd", "state": "trained"}]),
+    )
+    assert json.loads(call("sweep", "svdn_table2", "--json").stdout) == [
+        {"row": "fd", "state": "trained"}
+    ]
+    run = SimpleNamespace(folder=tmp_path, cached=True, seconds=3.0)
+    monkeypatch.setattr("deblurlib.training.fit", lambda *a, **k: run)
+    report = json.loads(call("train", "svdn", "--json").stdout)
+    assert (
+        report["weights"] == str(tmp_path / "model.safetensors")
+        and report["reused"]
+        and len(report["hash"]) == 12
+    )
+
+
+def test_train_takes_the_perceptual_weight_of_the_preset_or_its_own(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(
+        "deblurlib.training.fit",
+        lambda experiment, **options: seen.append(experiment.perceptual) or 1 / 0,
+    )
+    for options in ((), ("--perceptual", 0), ("--perceptual", 0.5)):
+        call("train", "svdn_table2:fd_og", "--preset", "paper", *options)
+    assert seen == [0.01, 0, 0.5]
+
+
+def test_bench_runs_its_parts_and_keeps_json_clean(monkeypatch, tmp_path):
+    import pandas as pd
+
+    def measure(part):
+        def run(folder, *arguments):
+            print("progress")
+            return pd.DataFrame([{"part": part, "arguments": str(arguments), "ms": float("nan")}])
+
+        return run
+
+    monkeypatch.setattr("deblurlib.bench.operators.run", measure("operators"))
+    monkeypatch.setattr("deblurlib.bench.networks.run", measure("networks"))
+    both = call("bench", "--json", "--results", tmp_path, "--size", "32x48", "--repeats", 2)
+    assert both.exit_code == 0, both.output
+    report = json.loads(both.stdout, parse_constant=pytest.fail)
+    assert (
+        report["networks"] == [{"part": "networks", "arguments": "((32, 48), 2)", "ms": None}]
+        and "operators" in report
+    )
+    assert both.stderr.splitlines() == ["progress"] * 2
+    assert list(json.loads(call("bench", "networks", "--json").stdout)) == ["networks"]
+
+
+def test_ablation_shows_ours_beside_theirs(monkeypatch, tmp_path):
+    import pandas as pd
+
+    def measured(table, preset, scenes, **options):
+        psnr = {"base": (25.0, 26.0, 27.0), "fd": (25.5, 26.4, 27.6)}
+        rows = [
+            {
+                "table": table,
+                "row": row,
+                "seed": 0,
+                "image": i,
+                "rgb-psnr": value,
+                "blurry rgb-psnr": 24.0,
+                "parameters": 9,
+            }
+            for row, values in psnr.items()
+            for i, value in enumerate(values)
+        ]
+        return pd.DataFrame(rows)
+
+    monkeypatch.setattr("deblurlib.experiments.ablations.measured", measured)
+    result = call(
+        "ablation", "svdn_table2", "--preset", "smoke", "--json", "--output", tmp_path / "mine.csv"
+    )
+    base, fd = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert (
+        base["minus base"] is None
+        and fd["minus base"] == pytest.approx(0.5)
+        and fd["printed psnr_db"] == 29.57
+    )
+    assert (
+        pd.read_csv(tmp_path / "mine.csv").row.tolist() == ["base", "fd"]
+        and (tmp_path / "mine.json").exists()
+    )
+    words = call("ablation", "svdn_table2", "--against", "fd")
+    assert "minus fd" in words.stdout and "With one seed" in words.stderr
+    wrong = call("ablation", "svdn_table2", "--against", "fdd")
+    assert (
+        wrong.exit_code == 2
+        and "svdn_table2 has no row 'fdd': choose one of base, fd." in wrong.stderr
+    )

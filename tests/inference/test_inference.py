@@ -1,0 +1,376 @@
+"""deblurlib.deblur: every kind of picture in, the same kind out; tiles that cannot be seen; memory that is kept to."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import deblurlib
+from deblurlib.data.photographs import list_photographs, load_photograph
+from deblurlib.inference import deblurring as inference
+from deblurlib.inference.deblurring import GRID, RAMP, LiveBytes, Tiles, deblur, free_memory
+from deblurlib.models import create_model
+
+RNG = np.random.default_rng(0)
+
+
+def noise(*shape, dtype=np.uint8):
+    if np.dtype(dtype).kind == "f":
+        return RNG.random(shape).astype(dtype)
+    return RNG.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+class Invert(nn.Module):
+    def forward(self, x):
+        return 1 - x
+
+
+class Brighter(nn.Module):
+    """Adds a hundredth more at every call: with tiles, each gets another brightness."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x + 0.01 * self.calls
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pictures
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", ">u2", "f2", "f4", "f8"])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 40, 3), (40, 1, 1), (3, 5, 4), (17, 31, 2), (50, 70, 3)]
+)
+def test_a_network_that_changes_nothing_gives_the_picture_back(dtype, shape):
+    picture = noise(*shape, dtype=np.dtype(dtype).newbyteorder("=")).astype(dtype)
+    before = picture.copy()
+    for tile in (0, 32):
+        same = deblur(picture, nn.Identity(), tile=tile)
+        assert same.dtype == picture.dtype and same.shape == picture.shape
+        np.testing.assert_allclose(
+            same.astype(float),
+            picture.astype(float),
+            rtol=0,
+            atol=0 if picture.dtype.kind == "u" else 1e-6,
+        )
+    assert np.array_equal(picture, before)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_alpha_is_kept_and_colour_is_not(channels):
+    picture = noise(9, 12, channels)
+    inverted = deblur(picture, Invert())
+    assert np.array_equal(inverted[..., -1], picture[..., -1]) and np.array_equal(
+        inverted[..., :-1], 255 - picture[..., :-1]
+    )
+
+
+def test_grey_is_the_mean_of_the_three_channels():
+    class Tint(nn.Module):
+        def forward(self, x):
+            return x + torch.tensor([0.0, 0.1, 0.2]).view(3, 1, 1)
+
+    np.testing.assert_allclose(deblur(np.full((4, 4), 0.5), Tint()), 0.6, atol=1e-6)
+
+
+def test_views_and_read_only_arrays_are_taken():
+    picture = noise(40, 30, 3)
+    picture.flags.writeable = False
+    flipped = deblur(picture[::-1, ::2], Invert())
+    assert np.array_equal(flipped, 255 - picture[::-1, ::2])
+
+
+def test_the_module_and_the_random_numbers_stay_as_they_were():
+    network = create_model("svdn", size="small").train()
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    deblur(noise(300, 300), network)
+    assert network.training and torch.equal(torch.rand(1), expected)
+
+
+def test_batch_statistics_stay_as_they_were():
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(3)).train()
+    network[1].eval()  # a frozen part
+    deblur(noise(300, 300, 3), network)
+    assert network[0].num_batches_tracked == 0 and [part.training for part in network] == [
+        True,
+        False,
+    ]
+
+
+def test_a_name_means_the_shipped_weights():
+    picture = noise(24, 40, 3)
+    assert np.array_equal(deblurlib.deblur(picture), deblur(picture, deblurlib.load_model("svdn")))
+
+
+class NoSize(nn.Module):
+    def forward(self, x):
+        return x[..., 1:]
+
+
+class NoNumber(nn.Module):
+    def forward(self, x):
+        return x / 0
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (([[1]],), "is a list: give a NumPy array"),
+        ((torch.zeros(3, 4, 4),), "is a Tensor: give a NumPy array"),
+        ((np.zeros((3, 20, 20)),), "channels come last"),
+        ((np.zeros(4),), "has shape 4: it must be H x W"),
+        ((np.zeros((2, 2, 2, 3)),), "has shape 2 x 2 x 2 x 3"),
+        ((np.zeros((0, 3)),), "is empty"),
+        ((np.full((2, 2), np.nan),), "NaN or infinite"),
+        ((np.full((2, 2), 200.0),), "reach from 200 to 200: floats must lie between 0 and 1"),
+        ((np.full((2, 2), -0.5),), "reach from -0.5"),
+        ((np.zeros((2, 2), np.int64),), "dtype int64: convert it"),
+        ((np.zeros((2, 2), bool),), "dtype bool"),
+        ((np.zeros((2, 2), object),), "dtype object"),
+        ((np.zeros((2, 2)), "svdm"), "no model 'svdm'"),
+        ((np.zeros((2, 2)), 7), "model is a int"),
+        ((np.zeros((2, 2)), create_model("reblur", size="small")), "takes 2 pictures"),
+        ((np.zeros((2, 2)), nn.Identity(), "gpu"), "no device 'gpu'"),
+        ((np.zeros((2, 2)), nn.Identity(), "auto", -3), "tile is -3"),
+        ((np.zeros((2, 2)), nn.Identity(), "auto", "big"), "tile is 'big'"),
+        ((np.zeros((2, 2)), nn.Identity(), "auto", 2.5), "tile is 2.5"),
+        ((np.zeros((2, 2)), nn.Identity(), "auto", [32]), r"tile is \[32\]"),
+        ((np.zeros((2, 2)), NoSize()), "gave .* it must keep the shape"),
+        ((np.zeros((2, 2)), NoNumber()), "not finite"),
+    ],
+)
+def test_wrong_input_is_one_sentence(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence) as raised:
+        deblur(*arguments)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_margin_is_a_number_of_pixels():
+    with pytest.raises(ValueError, match="margin is -1"):
+        deblur(np.zeros((2, 2)), nn.Identity(), margin=-1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tiles
+
+
+@pytest.mark.parametrize("length", [1, 31, 32, 100, 500, 1003])
+@pytest.mark.parametrize("tile", [0, 1, 64, 100, 2000])
+@pytest.mark.parametrize("margin", [0, 33, 80])
+def test_weights_sum_to_one_and_edges_have_their_margin(length, tile, margin):
+    spans = Tiles(nn.Identity(), (length, 7), tile, margin).spans(0)
+    total = np.zeros(length)
+    for span in spans:
+        assert span.start % GRID == 0 and 0 <= span.start < span.stop <= length
+        total[span.start : span.stop] += span.weight
+        used = np.flatnonzero(span.weight)
+        assert span.start == 0 or used[0] >= margin
+        assert span.stop == length or len(span.weight) - 1 - used[-1] >= margin
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+    if tile:
+        assert len(spans) >= length / inference.round_up(tile, GRID)
+
+
+def test_neighbouring_tiles_are_blended_smoothly():
+    flat = np.full((8, 128), 0.4)
+    steps = np.abs(np.diff(deblur(flat, Brighter(), tile=32, margin=0)[0]))
+    assert 0 < steps.max() < 2 * 0.01 / RAMP * np.pi / 2
+
+
+def strip():
+    """A long blurry picture, (80, 416, 3)."""
+    return (
+        deblurlib.data.SceneDataset("test", 1, 416)[0].blurry[:, 100:180].permute(1, 2, 0).numpy()
+    )
+
+
+@pytest.mark.parametrize("name", ["svdn", "aspdc"])
+def test_tiles_give_what_the_whole_picture_gives(name):
+    picture = strip()
+    whole = deblur(picture, name, tile=0)
+    assert 1e-3 < np.abs(whole - picture).mean() < 0.2
+    assert np.abs(deblur(picture, name, tile=128) - whole).max() < 1e-4
+    assert (
+        np.abs(deblur(picture, name, tile=128, margin=0) - whole).max() > 1e-4
+    )  # so the margin is needed
+
+
+@pytest.mark.parametrize("name", ["svrnn", "radn"])
+def test_networks_that_see_the_whole_picture_differ_on_a_scene_by_less_than_a_step_of_eight_bits(
+    name,
+):
+    picture = strip()
+    whole = deblur(picture, name, tile=0)
+    difference = np.abs(deblur(picture, name, tile=128) - whole)
+    assert 1e-6 < difference.max() < 1 / 255 and np.sqrt((difference**2).mean()) < 3e-4
+    assert np.abs(whole - picture).max() > 0.05
+
+
+def seam(tiled, whole, tiles):
+    """How much more the difference of two pictures jumps from tile to tile than elsewhere; 1 = no seam.
+
+    Mean absolute jumps across the borders over the mean of all others, both plus a millionth, since rounding is no seam.
+    """
+    across, elsewhere = [], []
+    for axis in (0, 1):
+        jumps = np.abs(np.diff((tiled - whole).astype(float), axis=axis)).mean(axis=(1 - axis, 2))
+        borders = [
+            span.start + int(np.argmax(span.weight >= 0.5)) - 1 for span in tiles.spans(axis)[1:]
+        ]
+        across += list(jumps[borders])
+        elsewhere += list(np.delete(jumps, borders))
+    return (np.mean(across) + 1e-6) / (np.mean(elsewhere) + 1e-6)
+
+
+@pytest.mark.parametrize("name", ["svdn", "aspdc", "svrnn", "radn"])
+def test_tiles_leave_no_seams_in_a_photograph(name):
+    photograph = load_photograph(list_photographs("test")[0])[200:360, 300:684] / np.float32(255)
+    network = inference.resolve_network(name)
+    whole = deblur(photograph, network, tile=0)
+    assert (
+        seam(
+            deblur(photograph, network, tile=128), whole, Tiles(network, photograph.shape[:2], 128)
+        )
+        < 1.2
+    )
+    if name in ("svdn", "aspdc"):  # without the margin there are some, and the measure sees them
+        assert (
+            seam(
+                deblur(photograph, network, tile=128, margin=0),
+                whole,
+                Tiles(network, photograph.shape[:2], 128, 0),
+            )
+            > 2
+        )
+
+
+@pytest.mark.parametrize("free, tiled", [(2**40, False), (2**26, True)])
+def test_the_size_of_tiles_follows_the_free_memory(free, tiled, monkeypatch):
+    monkeypatch.setattr(inference, "free_memory", lambda device: free)
+    network = create_model("svdn", size="small")
+    tiles = Tiles(network, (600, 700))
+    assert (tiles.side > 0) == tiled
+    if tiled:
+        side = tiles.spans(0)[0].stop
+        assert inference.bytes_per_pixel(network) * side**2 <= free or tiles.side == GRID
+
+
+def test_a_large_picture_is_never_taken_whole_however_much_memory_there_is(monkeypatch):
+    monkeypatch.setattr(inference, "free_memory", lambda device: 2**50)
+    tiles = Tiles(create_model("svdn", size="small"), (6144, 8192))
+    assert 512 < tiles.side < 2048
+
+
+class Greedy(nn.Module):
+    """Has memory for small pictures only."""
+
+    def __init__(self, error, side=200):
+        super().__init__()
+        self.error, self.side, self.seen = error, side, []
+
+    def forward(self, x):
+        self.seen.append(max(x.shape))
+        if max(x.shape) > self.side:
+            raise self.error
+        return 1 - x
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_tiles_shrink_where_memory_runs_out(error):
+    picture, network = noise(250, 250), Greedy(error, 230)
+    assert np.array_equal(deblur(picture, network), 255 - picture)
+    with pytest.raises(
+        MemoryError, match="250 x 250 pixels in pieces of 250 takes more memory than there is"
+    ):
+        deblur(picture, network, tile=0)
+    with pytest.raises(MemoryError, match="in pieces of 32"):
+        deblur(picture, Greedy(error, 100))
+
+
+def test_other_errors_of_a_network_are_its_own():
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        deblur(noise(20, 20), nn.Linear(3, 3))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Memory
+
+
+def test_live_bytes_counts_what_is_alive_at_once():
+    with LiveBytes() as live:
+        first = torch.zeros(1000)
+        second = first + 1
+        view = second[10:]
+        del first
+        third = torch.zeros(500)
+    assert (live.peak, live.now) == (8000, 6000) and view.numel() + third.numel() == 1490
+
+
+@pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK),
+    reason="the system does not tell the most memory taken",
+)
+def test_the_count_is_near_what_the_process_takes():
+    """In a process of its own, since memory that was once taken is reused."""
+    script = """if True:
+        import numpy as np, torch
+        from pathlib import Path
+        from deblurlib.inference.deblurring import bytes_per_pixel, deblur
+        from deblurlib.models import create_model
+        def kilobytes(what):
+            return int(next(l for l in Path("/proc/self/status").read_text().splitlines() if l.startswith(what)).split()[1])
+        torch.set_num_threads(1)
+        network, side = create_model("svdn", size="small"), 512
+        counted, picture = bytes_per_pixel(network), np.full((side, side, 3), 99, np.uint8)
+        deblur(picture[:200, :200], network, tile=0)
+        Path("/proc/self/clear_refs").write_text("5")  # forget the most that was taken so far
+        before = kilobytes("VmRSS")
+        deblur(picture, network, tile=0)
+        print(counted, (kilobytes("VmHWM") - before) * 1024 / side**2)
+    """
+    shown = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300
+    ).stdout
+    counted, taken = map(float, shown.split())
+    assert 0.5 * counted < taken < 1.2 * counted
+
+
+def test_limits_of_containers_and_of_the_process_count(tmp_path, monkeypatch):
+    (tmp_path / "cgroup").write_text("0::/a/b\n")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for folder, limit in (("a", "1000"), ("a/b", "max")):
+        (tmp_path / folder / "memory.max").write_text(limit)
+        (tmp_path / folder / "memory.current").write_text("700")
+        (tmp_path / folder / "memory.stat").write_text("anon 1\ninactive_file 200\n")
+    assert list(inference._free_of_groups(tmp_path, tmp_path / "cgroup")) == [500]
+    assert list(inference._free_of_groups(tmp_path, tmp_path / "absent")) == []
+    assert 2**20 < free_memory() < 2**45
+    monkeypatch.setattr(inference, "_free_of_groups", lambda: iter([123]))
+    assert free_memory() == 123
+
+
+def test_the_limit_of_address_space_counts():
+    resource = pytest.importorskip("resource")
+    script = f"import resource; resource.setrlimit({resource.RLIMIT_AS}, (2**34, 2**34)); from deblurlib.inference.deblurring import free_memory, _free_of_process; print(free_memory(), *_free_of_process())"  # noqa: E501
+    shown = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+    free, of_process = map(int, shown.split())
+    assert free <= of_process + 2**20 and 2**30 < of_process < 2**34
