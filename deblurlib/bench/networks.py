@@ -23,13 +23,8 @@ import torch
 from .. import papers
 from ..models import count_macs, create_model, load_model
 from ..results import save_table
-from .operators import (
-    extra_memory,
-    torchvision_deform,
-    unbind_loop,
-    unbind_loop_4way,
-    unfold_einsum,
-)
+from .clock import extra_memory, gemm_rate
+from .peers import torchvision_deform, unbind_loop, unbind_loop_4way, unfold_einsum
 
 SIZE = (720, 1280)  # what the papers time
 TOLERANCE = 1e-4  # by which two builds of a network may differ, relative to the largest value
@@ -235,15 +230,6 @@ def _printed(model) -> dict:
         if model in times.index
         else {}
     )
-
-
-def gemm_rate(precision="fp32", n=2048) -> float:
-    """Operations a second of a product of two large matrices, the most that this machine can be made to do."""
-    a = torch.ones(n, n, dtype={"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
-    torch.mm(a, a)
-    began = time.perf_counter()
-    torch.mm(a, a)
-    return 2 * n**3 / (time.perf_counter() - began)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

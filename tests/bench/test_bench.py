@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from deblurlib.bench import operators
+from deblurlib.bench import clock, operators
 
 
 def test_a_quick_run_writes_the_table_and_the_figure(tmp_path):
@@ -48,5 +48,5 @@ def test_contestants_of_a_case_compute_the_same(case):
 
 
 def test_extra_memory_sees_a_large_allocation():
-    megabytes = operators.extra_memory(lambda: torch.ones(10_000_000), "cpu")
+    megabytes = clock.extra_memory(lambda: torch.ones(10_000_000), "cpu")
     assert math.isnan(megabytes) or 38 < megabytes < 60

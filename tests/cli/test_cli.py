@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from deblurlib.cli.app import app
@@ -55,10 +56,7 @@ def test_wrong_input_is_one_sentence_on_stderr_and_exit_code_2(arguments, senten
     assert sentence in result.stderr and "Traceback" not in result.stderr and result.stdout == ""
 
 
-COMMANDS = [
-    command.name or command.callback.__name__.replace("_", "-")
-    for command in app.registered_commands
-]
+COMMANDS = list(typer.main.get_command(app).commands)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
