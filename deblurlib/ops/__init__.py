@@ -5,6 +5,7 @@ from .deform_conv import DeformConv2d, ModulatedDeformConv2d, deform_conv2d
 from .dynamic_filter import dynamic_filter
 from .sampling import sampling_points
 from .spatial_rnn import spatial_rnn, spatial_rnn_4way, spatial_rnn_associative
+from .substitution import substitute
 
 __all__ = [
     "DeformConv2d",
@@ -17,4 +18,5 @@ __all__ = [
     "spatial_rnn",
     "spatial_rnn_4way",
     "spatial_rnn_associative",
+    "substitute",
 ]

@@ -1,7 +1,6 @@
 """Deformable convolution: a convolution that samples its input at learned, fractional positions."""
 
 import math
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +8,7 @@ from torch.nn.modules.utils import _pair
 from torch.utils.flop_counter import register_flop_formula
 
 from .backends import compiler, dispatch
+from .substitution import current
 
 
 def deform_conv2d(input, offset, weight, bias=None, stride=1, padding=0, dilation=1, mask=None):
@@ -26,7 +26,9 @@ def deform_conv2d(input, offset, weight, bias=None, stride=1, padding=0, dilatio
     """  # noqa: E501
     stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
     _check(input, offset, weight, bias, mask, stride, padding, dilation)
-    return _deform_conv2d(input, offset, weight, bias, mask, stride, padding, dilation)
+    return current("deform_conv2d", _deform_conv2d)(
+        input, offset, weight, bias, mask, stride, padding, dilation
+    )
 
 
 def output_size(size, kernel, stride, padding, dilation):
@@ -293,7 +295,8 @@ def _empty_output(input, offset, weight):
     )
 
 
-_implementation = partial(dispatch.implementation, "deform_conv", globals())
+dispatch.register("deform_conv", "torch", forward=forward_torch, backward=backward_torch)
+dispatch.register("deform_conv", "cpp", forward=forward_cpp, backward=backward_cpp)
 
 
 @dispatch.operator
@@ -310,7 +313,12 @@ def _deform_conv2d(
     if 0 in (input.shape[0], *weight.shape):
         return _empty_output(input, offset, weight)
     tensors = dispatch.widen(input, offset, weight, bias, mask)
-    return _like(input, _implementation(tensors[0], "forward")(*tensors, stride, padding, dilation))
+    return _like(
+        input,
+        dispatch.implementation("deform_conv", tensors[0]).forward(
+            *tensors, stride, padding, dilation
+        ),
+    )
 
 
 @dispatch.operator
@@ -332,7 +340,9 @@ def _deform_conv2d_backward(
             tensor.zero_() for tensor in _empty_gradients(grad, *given, stride, padding, dilation)
         )
     tensors = dispatch.widen(grad, input, offset, weight, mask)
-    grads = _implementation(tensors[1], "backward")(*tensors, stride, padding, dilation)
+    grads = dispatch.implementation("deform_conv", tensors[1]).backward(
+        *tensors, stride, padding, dilation
+    )
     return tuple(
         weight.new_empty(0)
         if tensor is None

@@ -1,7 +1,6 @@
 """Dynamic filter: every pixel is filtered with a small kernel of its own."""
 
 import math
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -9,6 +8,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from .backends import compiler, dispatch
 from .reflection import fold_reflection
+from .substitution import current
 
 
 def dynamic_filter(x, logits, kernel_size=3):
@@ -48,7 +48,7 @@ def dynamic_filter(x, logits, kernel_size=3):
         raise ValueError(
             f"dynamic_filter: logits is on {logits.device} but x on {x.device}; move one."
         )
-    return _dynamic_filter(x, logits, kernel_size)
+    return current("dynamic_filter", _dynamic_filter)(x, logits, kernel_size)
 
 
 # ---------------------------------------------------------------------------------------- reference, in plain torch
@@ -110,7 +110,8 @@ def backward_cpp(grad, x, logits, kernel_size):
 # ----------------------------------------------------------------------------------------------------- registration
 
 
-_implementation = partial(dispatch.implementation, "dynamic_filter", globals())
+dispatch.register("dynamic_filter", "torch", forward=forward_torch, backward=backward_torch)
+dispatch.register("dynamic_filter", "cpp", forward=forward_cpp, backward=backward_cpp)
 
 
 @dispatch.operator
@@ -118,7 +119,12 @@ def _dynamic_filter(x: Tensor, logits: Tensor, kernel_size: int) -> Tensor:
     if x.numel() == 0:
         return x.new_empty(x.shape)
     tensors = dispatch.widen(x, logits)
-    return _implementation(tensors[0], "forward")(*tensors, kernel_size).to(x.dtype).contiguous()
+    return (
+        dispatch.implementation("dynamic_filter", tensors[0])
+        .forward(*tensors, kernel_size)
+        .to(x.dtype)
+        .contiguous()
+    )
 
 
 @dispatch.operator
@@ -128,7 +134,9 @@ def _dynamic_filter_backward(
     if x.numel() == 0:
         return x.new_empty(x.shape), logits.new_zeros(logits.shape)
     tensors = dispatch.widen(grad, x, logits)
-    grad_x, grad_logits = _implementation(tensors[0], "backward")(*tensors, kernel_size)
+    grad_x, grad_logits = dispatch.implementation("dynamic_filter", tensors[0]).backward(
+        *tensors, kernel_size
+    )
     return grad_x.to(x.dtype).contiguous(), grad_logits.to(logits.dtype).contiguous()
 
 

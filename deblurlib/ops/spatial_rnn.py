@@ -1,12 +1,11 @@
 """Spatially variant recurrence: a first-order linear filter along image lines, with a weight at every pixel."""
 
-from functools import partial
-
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from .backends import compiler, dispatch
+from .substitution import current
 
 DIRECTIONS = (
     "right",
@@ -35,7 +34,7 @@ def spatial_rnn(x, p, direction):
         raise ValueError(
             f"spatial_rnn: direction is {direction!r}; choose one of {', '.join(DIRECTIONS)}."
         )
-    return _spatial_rnn(x, p, direction)
+    return current("spatial_rnn", _spatial_rnn)(x, p, direction)
 
 
 def spatial_rnn_4way(x, p):
@@ -46,7 +45,7 @@ def spatial_rnn_4way(x, p):
     Source: SVRNN, both orders as in the authors' released network.
     """
     _check(x, p, 4, "spatial_rnn_4way")
-    return _spatial_rnn(x, p, "all")
+    return current("spatial_rnn", _spatial_rnn)(x, p, "all")
 
 
 def spatial_rnn_associative(x, p, direction):
@@ -184,7 +183,8 @@ def backward_cpp(grad, x, p, h, direction):
 # ----------------------------------------------------------------------------------------------------- registration
 
 
-_implementation = partial(dispatch.implementation, "spatial_rnn", globals())
+dispatch.register("spatial_rnn", "torch", forward=forward_torch, backward=backward_torch)
+dispatch.register("spatial_rnn", "cpp", forward=forward_cpp, backward=backward_cpp)
 
 
 def _memory_of_result(x, p):
@@ -202,7 +202,7 @@ def _spatial_rnn(x: Tensor, p: Tensor, direction: str) -> Tensor:
     if p.numel() == 0:
         return _empty_result(x, p)
     tensors = dispatch.widen(x, p)
-    h = _implementation(tensors[0], "forward")(*tensors, direction)
+    h = dispatch.implementation("spatial_rnn", tensors[0]).forward(*tensors, direction)
     return h.to(x.dtype).contiguous(memory_format=_memory_of_result(x, p))
 
 
@@ -213,7 +213,9 @@ def _spatial_rnn_backward(
     if p.numel() == 0:
         return x.new_empty(x.shape), p.new_empty(p.shape)
     tensors = dispatch.widen(grad, x, p, h)
-    grad_x, grad_p = _implementation(tensors[0], "backward")(*tensors, direction)
+    grad_x, grad_p = dispatch.implementation("spatial_rnn", tensors[0]).backward(
+        *tensors, direction
+    )
     return grad_x.to(x.dtype).contiguous(), grad_p.to(p.dtype).contiguous()
 
 

@@ -2,6 +2,9 @@
 
 import logging
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -10,6 +13,42 @@ from . import compiler
 BACKENDS = ("auto", "torch", "cpp", "triton")
 log = logging.getLogger("deblurlib.ops")
 _said = set()
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """The two steps of an operator in one backend."""
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+
+
+_table: dict[tuple[str, str], Implementation] = {}
+_loaders: dict[str, Callable[[], None]] = {}
+
+
+def register(
+    operator: str, backend: str, *, forward: Callable[..., Any], backward: Callable[..., Any]
+) -> None:
+    """Enter an implementation of an operator into the table that `implementation` reads.
+
+    Args:
+        operator: name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
+        backend: "torch", "cpp" or "triton".
+        forward: computes the result.
+        backward: computes the gradients of the inputs from that of the result.
+    """
+    _table[operator, backend] = Implementation(forward, backward)
+
+
+def register_lazily(backend: str, load: Callable[[], None]) -> None:
+    """Name the function that imports a backend's kernels, which then register themselves.
+
+    Args:
+        backend: the backend whose kernels are imported when they are first needed.
+        load: imports them; an ImportError means that the backend is not available.
+    """
+    _loaders[backend] = load
 
 
 def _check(name, where):
@@ -56,12 +95,12 @@ def _say_once(text):
         log.info(text)
 
 
-def triton_problem():
-    """Why triton kernels cannot run here, or None."""
+def _load(backend: str) -> str | None:
+    """Import the kernels of a backend that are registered lazily; the reason where that is impossible."""
     try:
-        from . import triton_kernels  # noqa: F401
+        _loaders[backend]()
     except ImportError as error:
-        return f"triton cannot be imported ({error})"
+        return f"{backend} cannot be imported ({error})"
     return None
 
 
@@ -77,7 +116,7 @@ def resolve(kernel, tensor):
     if device != home and not interpreted:
         problem = f"its kernels do not run on {device}"
     elif wanted == "triton":
-        problem = "its kernels take no float64" if half == torch.float64 else triton_problem()
+        problem = "its kernels take no float64" if half == torch.float64 else _load("triton")
     else:
         try:
             compiler.load(kernel, half)
@@ -92,14 +131,9 @@ def resolve(kernel, tensor):
     return wanted if problem is None else "torch"
 
 
-def implementation(kernel, functions, tensor, step):
-    """What does a `step`, "forward" or "backward", of `kernel` on `tensor`: one of `functions`, by its backend, or triton's."""
-    chosen = resolve(kernel, tensor)
-    if chosen == "triton":
-        from . import triton_kernels
-
-        return getattr(triton_kernels, f"{kernel}_{step}")
-    return functions[f"{step}_{chosen}"]
+def implementation(operator: str, tensor: torch.Tensor) -> Implementation:
+    """The registered implementation of an operator that runs on `tensor` with the chosen backend."""
+    return _table[operator, resolve(operator, tensor)]
 
 
 def widen(*tensors):

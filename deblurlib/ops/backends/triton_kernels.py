@@ -9,6 +9,8 @@ import torch
 import triton
 import triton.language as tl
 
+from . import dispatch
+
 # ------------------------------------------------------------------------------------------------------ spatial RNN
 
 
@@ -362,3 +364,14 @@ def deform_conv_backward(grad, input, offset, weight, mask, stride, padding, dil
         grad.sum((0, 2, 3)),
         grad_mask if modulated else None,
     )
+
+
+dispatch.register(
+    "spatial_rnn", "triton", forward=spatial_rnn_forward, backward=spatial_rnn_backward
+)
+dispatch.register(
+    "dynamic_filter", "triton", forward=dynamic_filter_forward, backward=dynamic_filter_backward
+)
+dispatch.register(
+    "deform_conv", "triton", forward=deform_conv_forward, backward=deform_conv_backward
+)
