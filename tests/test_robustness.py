@@ -699,7 +699,7 @@ def test_ctrl_c_leaves_what_was_finished_and_no_part_of_the_rest(two_pictures, m
             signal.raise_signal(signal.SIGINT)
         return np.zeros((*window.shape[:2], 3), np.float32)
 
-    monkeypatch.setattr("deblurlib.inference.deblurring._run", interrupt)
+    monkeypatch.setattr("deblurlib.inference.deblurring.run_window", interrupt)
     result = call("deblur", two_pictures / "in", "-o", two_pictures / "out")
     assert result.exit_code == 130 and "what was finished is kept" in result.stderr
     assert [path.name for path in (two_pictures / "out").iterdir()] == ["a.png"]

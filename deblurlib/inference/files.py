@@ -24,7 +24,8 @@ from tqdm.auto import tqdm
 
 from ..data.photographs import PICTURE_SUFFIXES
 from ..results import write_atomically
-from .deblurring import Tiles, deblur, resolve_network
+from .deblurring import deblur, resolve_network
+from .tiles import Tiles
 
 FORMATS = {
     ".png": "PNG",

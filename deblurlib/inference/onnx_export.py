@@ -14,7 +14,7 @@ from ..models import aspdc, radn, svdn
 from ..models.hub import require
 from ..ops import deform_conv
 from ..results import write_atomically
-from .deblurring import SMALLEST
+from .windows import SMALLEST
 
 OPSET = 16  # the first with GridSample
 EXPORTABLE = (svdn.SVDN, aspdc.ASPDC, radn.RADN, radn.Baseline)

@@ -11,8 +11,9 @@ from torch import nn
 
 import deblurlib
 from deblurlib.data.photographs import list_photographs, load_photograph
-from deblurlib.inference import deblurring as inference
-from deblurlib.inference.deblurring import GRID, RAMP, LiveBytes, Tiles, deblur, free_memory
+from deblurlib.inference import deblur, memory, resolve_network, tiles
+from deblurlib.inference.memory import LiveBytes, bytes_per_pixel, free_memory
+from deblurlib.inference.tiles import GRID, RAMP, Tiles, round_up
 from deblurlib.models import create_model
 
 RNG = np.random.default_rng(0)
@@ -178,7 +179,7 @@ def test_weights_sum_to_one_and_edges_have_their_margin(length, tile, margin):
         assert span.stop == length or len(span.weight) - 1 - used[-1] >= margin
     np.testing.assert_allclose(total, 1, atol=1e-6)
     if tile:
-        assert len(spans) >= length / inference.round_up(tile, GRID)
+        assert len(spans) >= length / round_up(tile, GRID)
 
 
 def test_neighbouring_tiles_are_blended_smoothly():
@@ -216,7 +217,7 @@ def test_networks_that_see_the_whole_picture_differ_on_a_scene_by_less_than_a_st
     assert np.abs(whole - picture).max() > 0.05
 
 
-def seam(tiled, whole, tiles):
+def seam(tiled, whole, cut):
     """How much more the difference of two pictures jumps from tile to tile than elsewhere; 1 = no seam.
 
     Mean absolute jumps across the borders over the mean of all others, both plus a millionth, since rounding is no seam.
@@ -225,7 +226,7 @@ def seam(tiled, whole, tiles):
     for axis in (0, 1):
         jumps = np.abs(np.diff((tiled - whole).astype(float), axis=axis)).mean(axis=(1 - axis, 2))
         borders = [
-            span.start + int(np.argmax(span.weight >= 0.5)) - 1 for span in tiles.spans(axis)[1:]
+            span.start + int(np.argmax(span.weight >= 0.5)) - 1 for span in cut.spans(axis)[1:]
         ]
         across += list(jumps[borders])
         elsewhere += list(np.delete(jumps, borders))
@@ -235,7 +236,7 @@ def seam(tiled, whole, tiles):
 @pytest.mark.parametrize("name", ["svdn", "aspdc", "svrnn", "radn"])
 def test_tiles_leave_no_seams_in_a_photograph(name):
     photograph = load_photograph(list_photographs("test")[0])[200:360, 300:684] / np.float32(255)
-    network = inference.resolve_network(name)
+    network = resolve_network(name)
     whole = deblur(photograph, network, tile=0)
     assert (
         seam(
@@ -256,19 +257,19 @@ def test_tiles_leave_no_seams_in_a_photograph(name):
 
 @pytest.mark.parametrize("free, tiled", [(2**40, False), (2**26, True)])
 def test_the_size_of_tiles_follows_the_free_memory(free, tiled, monkeypatch):
-    monkeypatch.setattr(inference, "free_memory", lambda device: free)
+    monkeypatch.setattr(tiles, "free_memory", lambda device: free)
     network = create_model("svdn", size="small")
-    tiles = Tiles(network, (600, 700))
-    assert (tiles.side > 0) == tiled
+    cut = Tiles(network, (600, 700))
+    assert (cut.side > 0) == tiled
     if tiled:
-        side = tiles.spans(0)[0].stop
-        assert inference.bytes_per_pixel(network) * side**2 <= free or tiles.side == GRID
+        side = cut.spans(0)[0].stop
+        assert bytes_per_pixel(network) * side**2 <= free or cut.side == GRID
 
 
 def test_a_large_picture_is_never_taken_whole_however_much_memory_there_is(monkeypatch):
-    monkeypatch.setattr(inference, "free_memory", lambda device: 2**50)
-    tiles = Tiles(create_model("svdn", size="small"), (6144, 8192))
-    assert 512 < tiles.side < 2048
+    monkeypatch.setattr(tiles, "free_memory", lambda device: 2**50)
+    cut = Tiles(create_model("svdn", size="small"), (6144, 8192))
+    assert 512 < cut.side < 2048
 
 
 class Greedy(nn.Module):
@@ -332,7 +333,8 @@ def test_the_count_is_near_what_the_process_takes():
     script = """if True:
         import numpy as np, torch
         from pathlib import Path
-        from deblurlib.inference.deblurring import bytes_per_pixel, deblur
+        from deblurlib.inference import deblur
+        from deblurlib.inference.memory import bytes_per_pixel
         from deblurlib.models import create_model
         def kilobytes(what):
             return int(next(l for l in Path("/proc/self/status").read_text().splitlines() if l.startswith(what)).split()[1])
@@ -359,16 +361,16 @@ def test_limits_of_containers_and_of_the_process_count(tmp_path, monkeypatch):
         (tmp_path / folder / "memory.max").write_text(limit)
         (tmp_path / folder / "memory.current").write_text("700")
         (tmp_path / folder / "memory.stat").write_text("anon 1\ninactive_file 200\n")
-    assert list(inference._free_of_groups(tmp_path, tmp_path / "cgroup")) == [500]
-    assert list(inference._free_of_groups(tmp_path, tmp_path / "absent")) == []
+    assert list(memory._free_of_groups(tmp_path, tmp_path / "cgroup")) == [500]
+    assert list(memory._free_of_groups(tmp_path, tmp_path / "absent")) == []
     assert 2**20 < free_memory() < 2**45
-    monkeypatch.setattr(inference, "_free_of_groups", lambda: iter([123]))
+    monkeypatch.setattr(memory, "_free_of_groups", lambda: iter([123]))
     assert free_memory() == 123
 
 
 def test_the_limit_of_address_space_counts():
     resource = pytest.importorskip("resource")
-    script = f"import resource; resource.setrlimit({resource.RLIMIT_AS}, (2**34, 2**34)); from deblurlib.inference.deblurring import free_memory, _free_of_process; print(free_memory(), *_free_of_process())"  # noqa: E501
+    script = f"import resource; resource.setrlimit({resource.RLIMIT_AS}, (2**34, 2**34)); from deblurlib.inference.memory import free_memory, _free_of_process; print(free_memory(), *_free_of_process())"  # noqa: E501
     shown = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
     ).stdout
