@@ -1,1 +1,1 @@
-"""What measurements mean: significance, correlation, probes of networks, and classical methods to compare with."""
+"""What measurements mean: significance, correlation, probes of networks, classical baselines."""

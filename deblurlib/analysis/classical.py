@@ -1,13 +1,15 @@
-"""Deconvolution without learning, its kernel chosen by an oracle: what one kernel for the whole picture could reach at best.
+"""Deconvolution without learning, its kernel chosen by an oracle.
 
-The oracle knows the sharp picture. It tries straight kernels of many lengths and angles, and keeps what comes closest; no
-method that sees the blurry picture alone can choose better among them.
+This is the best that one kernel for the whole picture can reach. The oracle knows the sharp
+picture: it tries straight kernels of many lengths and angles and keeps the closest result; no
+method that sees only the blurry picture can choose better among them.
 """
 
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from skimage import restoration
 
 from ..data.samples import Sample, to_array
@@ -15,23 +17,31 @@ from ..evaluation import psnr
 from ..theory import apply_filter, inverse_filter, line_kernel, transfer_function
 
 LENGTHS = (3, 5, 7, 11, 15, 21, 31)  # of the kernels in pixels
-ANGLES = tuple(np.arange(0, 180, 15))  # degrees, anticlockwise from "right"
+ANGLES = tuple(range(0, 180, 15))  # degrees, anticlockwise from "right"
 CONSTANTS = (1e-2, 3e-2, 1e-1, 3e-1, 1.0)  # Wiener's c
 ITERATIONS = (2, 5, 10, 20)  # Richardson and Lucy's
-MARGIN = (
-    32  # pixels that the picture is extended by on each side: Fourier filters think it periodic
-)
+MARGIN = 32  # pixels added on each side, since Fourier filters take a picture as periodic
 
 
 class Restored(NamedTuple):
-    """A picture (H, W, 3) in [0, 1], and what the oracle chose for it."""
+    """A restored picture (H, W, 3) in [0, 1], and what the oracle chose for it."""
 
     picture: np.ndarray
     choice: str
 
 
 def wiener(sample: Sample) -> Restored:
-    """conj(F[K]) / (|F[K]|² + c), DC gain 1, for the kernel and the constant of the highest PSNR."""
+    """Restore by Wiener's filter, conj(F[K]) / (|F[K]|² + c), scaled to a gain of 1 at frequency
+    zero.
+
+    The oracle picks the kernel and the constant with the highest PSNR.
+
+    Args:
+        sample: A blurry picture with its sharp partner.
+
+    Returns:
+        The restored picture and the choice.
+    """
     extended = _extended(to_array(sample.blurry))
     length, angle, constant = best_kernel(sample)
     restored = _cropped(
@@ -43,8 +53,17 @@ def wiener(sample: Sample) -> Restored:
 
 
 def richardson_lucy(sample: Sample) -> Restored:
-    """Richardson and Lucy's iteration with Wiener's kernel, for the number of iterations of the highest PSNR."""
-    blurry, sharp = to_array(sample.blurry), to_array(sample.sharp)
+    """Restore by Richardson and Lucy's iteration with the kernel that is best for Wiener's filter.
+
+    The oracle picks the number of iterations with the highest PSNR.
+
+    Args:
+        sample: A blurry picture with its sharp partner.
+
+    Returns:
+        The restored picture and the choice.
+    """
+    blurry, sharp = to_array(sample.blurry), to_array(_truth(sample))
     length, angle, _ = best_kernel(sample)
     kernel, extended = line_kernel(length, angle), _extended(blurry)
     found = {
@@ -65,7 +84,17 @@ def richardson_lucy(sample: Sample) -> Restored:
 
 
 def unsupervised_wiener(sample: Sample) -> Restored:
-    """Orieux's Wiener-Hunt deconvolution, which estimates its constants itself, with Wiener's kernel."""
+    """Restore by Orieux's Wiener-Hunt deconvolution with the kernel that is best for Wiener's
+    filter.
+
+    The method estimates its constants itself.
+
+    Args:
+        sample: A blurry picture with its sharp partner.
+
+    Returns:
+        The restored picture and the choice.
+    """
     blurry = to_array(sample.blurry)
     height, width = blurry.shape[:2]
     length, angle, _ = best_kernel(sample)
@@ -90,8 +119,18 @@ ORACLES = {
 
 
 def best_kernel(sample: Sample) -> tuple[int, int, float]:
-    """(length, angle, constant) with which Wiener's filter comes closest to the sharp picture, on its luminance."""
-    blurry, sharp = (to_array(picture).mean(-1) for picture in (sample.blurry, sample.sharp))
+    """Find the straight kernel and the constant with which Wiener's filter comes closest to the
+    truth.
+
+    The comparison is made on the mean of the three channels.
+
+    Args:
+        sample: A blurry picture with its sharp partner.
+
+    Returns:
+        (length in pixels, angle in degrees, constant).
+    """
+    blurry, sharp = (to_array(picture).mean(-1) for picture in (sample.blurry, _truth(sample)))
     shape = _extended(blurry).shape
     spectrum = np.fft.fft2(_extended(blurry))
     choices = [
@@ -108,15 +147,25 @@ def best_kernel(sample: Sample) -> tuple[int, int, float]:
     )
 
 
+def _truth(sample: Sample) -> torch.Tensor:
+    """The sharp picture, without which there is no oracle."""
+    if sample.sharp is None:
+        raise ValueError(f"{sample.name} has no sharp picture: an oracle needs one.")
+    return sample.sharp
+
+
 @lru_cache(maxsize=1024)
-def _wiener_filter(length, angle, constant, shape):
+def _wiener_filter(length: int, angle: int, constant: float, shape: tuple[int, ...]) -> np.ndarray:
+    """The transfer function of the filter, (H, W) complex64."""
     found = inverse_filter(transfer_function(line_kernel(length, angle), shape), constant)
     return (found / found[0, 0].real).astype(np.complex64)
 
 
-def _extended(picture):
+def _extended(picture: np.ndarray) -> np.ndarray:
+    """The picture continued by reflection."""
     return np.pad(picture, [(MARGIN, MARGIN)] * 2 + [(0, 0)] * (picture.ndim - 2), mode="reflect")
 
 
-def _cropped(picture):
+def _cropped(picture: np.ndarray) -> np.ndarray:
+    """The inverse of `_extended`."""
     return picture[MARGIN:-MARGIN, MARGIN:-MARGIN]

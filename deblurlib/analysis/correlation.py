@@ -1,21 +1,35 @@
-"""Does one map follow another? Rank correlation, and what chance gives for maps as smooth as these."""
+"""Does one map follow another? Rank correlation, and what chance gives for maps that smooth."""
+
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 
-def shifted_rank_correlations(a, b) -> np.ndarray:
-    """Spearman's rho of a map with every circular shift of another: (H, W), (H, W) -> (H, W), [0, 0] for no shift.
+def shifted_rank_correlations(a: ArrayLike, b: ArrayLike) -> np.ndarray:
+    """Return Spearman's rho of a map with every circular shift of another.
 
-        rho[s] = mean over p of ra[p] rb[p - s],   ra, rb = ranks of a and b at mean 0 and variance 1
+        rho[s] = mean over p of ra[p] rb[p - s],   ra, rb = ranks of a and b, standardised
 
-    A shift breaks what two maps have to do with each other and keeps how smooth each of them is; shuffling the pixels would
-    break both, and make any pair of smooth maps look related. nan where a map is constant.
+    A shift breaks the relation of two maps and keeps the smoothness of each. Shuffling the pixels
+    would break both, and make any pair of smooth maps look related.
+
+    Args:
+        a: (H, W).
+        b: (H, W).
+
+    Returns:
+        (H, W), whose [0, 0] belongs to no shift; NaN where a map is constant.
+
+    Raises:
+        ValueError: If the shapes differ.
     """
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.ndim != 2 or a.shape != b.shape:
         raise ValueError(
-            f"Maps of shape {a.shape} and {b.shape} cannot be compared: give two of the same height and width."
+            f"Maps of shape {a.shape} and {b.shape} cannot be compared: give two of the same "
+            "height and width."
         )
     spectra = []
     for values in (a, b):
@@ -25,12 +39,20 @@ def shifted_rank_correlations(a, b) -> np.ndarray:
     return np.fft.ifft2(spectra[0] * np.conj(spectra[1])).real / a.size
 
 
-def shift_test(pairs, draws: int = 1000, seed: int = 0) -> dict:
-    """Mean Spearman's rho over pairs of maps, against the same mean after a random circular shift within each pair.
+def shift_test(
+    pairs: Iterable[tuple[ArrayLike, ArrayLike]], draws: int = 1000, seed: int = 0
+) -> dict[str, float]:
+    """Compare the mean rank correlation of pairs of maps with its value after random shifts.
 
-    pairs: (map, map) of equal size, e.g. an attention map and the motion of each scene. Returns "rho", the bounds "null low"
-    and "null high" that 95 % of the shifted means lie between, and "p", the share of them at least as far from zero. All are
-    nan where a map is constant.
+    Args:
+        pairs: (map, map) of equal size, such as an attention map and the motion of each scene.
+        draws: Number of random circular shifts of each pair.
+        seed: Seed of the shifts.
+
+    Returns:
+        "rho", the mean over pairs; "null low" and "null high", between which 95 % of the shifted
+        means lie; "p", the share of them at least as far from zero. All are NaN if a map is
+        constant.
     """
     rho = [shifted_rank_correlations(a, b) for a, b in pairs]
     rng = np.random.default_rng(seed)
@@ -41,10 +63,17 @@ def shift_test(pairs, draws: int = 1000, seed: int = 0) -> dict:
     return {"rho": mean, "null low": float(low), "null high": float(high), "p": float(p)}
 
 
-def rank_residual(a, b) -> np.ndarray:
-    """What the ranks of map a keep when a straight line in the ranks of map b is taken out: (H, W), (H, W) -> (H, W).
+def rank_residual(a: ArrayLike, b: ArrayLike) -> np.ndarray:
+    """Return what remains of the ranks of map a without a straight line in the ranks of map b.
 
     The correlation of two such residuals is the partial rank correlation, given b.
+
+    Args:
+        a: (H, W).
+        b: (H, W).
+
+    Returns:
+        (H, W) residuals of the ranks, with mean 0.
     """
     ra, rb = (rankdata(values).reshape(np.shape(values)) for values in (a, b))
     ra, rb = ra - ra.mean(), rb - rb.mean()

@@ -1,10 +1,12 @@
-"""What features know of the motion: rank correlations, and linear probes that are judged on scenes they have not seen.
+"""What features know about motion: rank correlations, and linear probes judged on unseen scenes.
 
-Features are maps (K, h, w) at half resolution, as SVRNN's weights and most layers of these networks are.
+Features are maps (K, h, w) at half resolution, as are SVRNN's weights and most layers of these
+networks.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -12,9 +14,22 @@ from scipy.stats import rankdata
 
 from ..data.scenes import Scene
 
+if TYPE_CHECKING:
+    import torch
 
-def reach(network, picture, row: int, column: int) -> np.ndarray:
-    """|d output at one pixel / d input| of a network on a picture (3, H, W), summed over channels, (H, W): where it looks."""
+
+def reach(network: "torch.nn.Module", picture: "torch.Tensor", row: int, column: int) -> np.ndarray:
+    """Return |d output at one pixel / d input|, summed over channels: where a network looks.
+
+    Args:
+        network: (B, 3, H, W) -> the same.
+        picture: (3, H, W).
+        row: Row of the output pixel.
+        column: Column of the output pixel.
+
+    Returns:
+        (H, W).
+    """
     import torch
 
     device = next(network.parameters()).device
@@ -25,16 +40,30 @@ def reach(network, picture, row: int, column: int) -> np.ndarray:
 
 
 def half(array: np.ndarray) -> np.ndarray:
-    """Means of 2 x 2 pixels: (H, W, …) with even H and W -> (H/2, W/2, …)."""
+    """Average 2 x 2 pixels.
+
+    Args:
+        array: (H, W, …) with even H and W.
+
+    Returns:
+        (H/2, W/2, …).
+    """
     height, width, *rest = array.shape
     return array.reshape(height // 2, 2, width // 2, 2, *rest).mean((1, 3))
 
 
 def motion_maps(scene: Scene) -> dict[str, np.ndarray]:
-    """The exact blur of a scene at half resolution, (h, w): the length of its path, and the axis that it lies on.
+    """Return the exact blur of a scene at half resolution: its length and its axis.
 
-    Blur does not tell forth from back. So with a the angle of the motion, length * cos 2a is positive for horizontal motion
-    and negative for vertical, length * sin 2a tells the two diagonals apart.
+    Blur does not tell forwards from backwards. With a the angle of the motion, length * cos 2a is
+    positive for horizontal and negative for vertical motion; length * sin 2a tells the two
+    diagonals apart.
+
+    Args:
+        scene: A rendered scene of even height and width.
+
+    Returns:
+        Maps (h, w) in pixels by name: "length", "horizontal or vertical", "which diagonal".
     """
     u, v = np.moveaxis(scene.flow_next - scene.flow_previous, -1, 0)
     axis = 2 * np.arctan2(v, u)
@@ -46,10 +75,19 @@ def motion_maps(scene: Scene) -> dict[str, np.ndarray]:
     return {name: half(scene.blur_extent * values) for name, values in maps.items()}
 
 
-def image_statistics(picture: np.ndarray, scales=(1, 2, 4)) -> np.ndarray:
-    """What a picture (H, W, 3) shows without a network, (1 + 3 a scale, h, w): grey value; |gradient| right, down, the larger.
+def image_statistics(picture: np.ndarray, scales: Sequence[float] = (1, 2, 4)) -> np.ndarray:
+    """Describe a picture without a network: grey value and gradients.
 
-    The baseline of every probe: blur shows in gradients, so a feature that repeats them knows nothing new.
+    This is the baseline of every probe: blur shows in gradients, so a feature that repeats them
+    knows nothing new.
+
+    Args:
+        picture: (H, W, 3) with even H and W.
+        scales: Standard deviations in pixels of the Gaussians that smooth the gradients.
+
+    Returns:
+        (1 + 3 per scale, h, w): grey value; then |gradient| to the right and downwards, and which
+        of the two is larger.
     """
     grey = half(picture.mean(-1))
     down, right = (np.abs(g) for g in np.gradient(grey))
@@ -62,33 +100,55 @@ def image_statistics(picture: np.ndarray, scales=(1, 2, 4)) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Pixels of many scenes: features by name (K, N), motion by name (N,), and which scene each is of (N,)."""
+    """Pixels of many scenes.
+
+    Attributes:
+        features: Features (K, N) by name.
+        motion: Motion (N,) by name, see `motion_maps`.
+        scene: (N,) number of the scene of each pixel.
+    """
 
     features: dict[str, np.ndarray]
     motion: dict[str, np.ndarray]
     scene: np.ndarray
 
     def within(self) -> "Pixels":
-        """The same with each scene's own mean taken off: what varies inside a picture is left."""
+        """Subtract the mean of each scene, so that what varies inside a picture is left.
+
+        Returns:
+            The same pixels, centred per scene.
+        """
         count = np.bincount(self.scene)
 
-        def centred(values):
+        def centred(values: np.ndarray) -> np.ndarray:
             means = (
                 np.stack([np.bincount(self.scene, row) for row in np.atleast_2d(values)]) / count
             )
             return (np.atleast_2d(values) - means[:, self.scene]).reshape(values.shape)
 
         return Pixels(
-            *({k: centred(v) for k, v in part.items()} for part in (self.features, self.motion)),
+            {name: centred(values) for name, values in self.features.items()},
+            {name: centred(values) for name, values in self.motion.items()},
             self.scene,
         )
 
 
 def sample_pixels(
-    scenes: Iterable[Scene], features: dict[str, Callable[[Scene], np.ndarray]], every: int = 4
+    scenes: Iterable[Scene], features: Mapping[str, Callable[[Scene], np.ndarray]], every: int = 4
 ) -> Pixels:
-    """Every `every`-th pixel each way of the feature maps and of the motion of some scenes; see `Pixels`."""
-    kept, motion, numbers = {name: [] for name in features}, [], []
+    """Collect features and motion at every n-th pixel of some scenes.
+
+    Args:
+        scenes: Rendered scenes.
+        features: Functions by name that give the feature maps (K, h, w) of a scene.
+        every: Distance in feature pixels between samples, in both directions.
+
+    Returns:
+        The pixels of all scenes.
+    """
+    kept: dict[str, list[np.ndarray]] = {name: [] for name in features}
+    motion: list[dict[str, np.ndarray]] = []
+    numbers: list[np.ndarray] = []
     for number, scene in enumerate(scenes):
         for name, function in features.items():
             kept[name].append(_thin(function(scene), every))
@@ -103,14 +163,23 @@ def sample_pixels(
     )
 
 
-def _thin(maps, every):
+def _thin(maps: np.ndarray, every: int) -> np.ndarray:
+    """Every n-th pixel of maps (K, h, w): (K, n)."""
     return np.asarray(maps, np.float64)[:, every // 2 :: every, every // 2 :: every].reshape(
         len(maps), -1
     )
 
 
 def rank_correlations(features: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Spearman's correlation of each of K features (K, N) with a target (N,); 0 for a constant feature."""
+    """Return Spearman's correlation of each feature with a target.
+
+    Args:
+        features: (K, N).
+        target: (N,).
+
+    Returns:
+        (K,); 0 for a constant feature.
+    """
     x, y = (rankdata(a, axis=-1) for a in (features, target))
     x, y = (a - a.mean(-1, keepdims=True) for a in (x, y))
     norm = np.sqrt((x**2).sum(-1) * (y**2).sum())
@@ -120,9 +189,20 @@ def rank_correlations(features: np.ndarray, target: np.ndarray) -> np.ndarray:
 def probe(
     fit: Pixels, judge: Pixels, features: Iterable[str], motion: str, ridge: float = 1e-2
 ) -> float:
-    """R² on `judge` of the ridge regression from some features to one quantity of the motion, fitted on `fit`.
+    """Return R² of a ridge regression from features to motion on scenes it was not fitted on.
 
-    R² = 1 - mean squared error / variance of the target: 0 is what its mean would reach, and it may be negative.
+    R² = 1 - mean squared error / variance of the target. Predicting the mean reaches 0; R² may be
+    negative.
+
+    Args:
+        fit: Pixels that the regression is fitted on.
+        judge: Pixels that it is judged on.
+        features: Names of the features to use.
+        motion: Name of the quantity to predict.
+        ridge: Penalty per pixel for standardised features.
+
+    Returns:
+        R² on `judge`.
     """
     exact = judge.motion[motion]
     return float(
@@ -133,7 +213,18 @@ def probe(
 def predict(
     fit: Pixels, judge: Pixels, features: Iterable[str], motion: str, ridge: float = 1e-2
 ) -> np.ndarray:
-    """What that regression says of the pixels of `judge`, (N,). ridge: the penalty for standardised features, per pixel."""
+    """Predict a quantity of the motion by the regression of `probe`.
+
+    Args:
+        fit: Pixels that the regression is fitted on.
+        judge: Pixels to predict for.
+        features: Names of the features to use.
+        motion: Name of the quantity to predict.
+        ridge: Penalty per pixel for standardised features.
+
+    Returns:
+        (N,) predictions for the pixels of `judge`.
+    """
     x, x_judge = (
         np.concatenate([pixels.features[name] for name in features]) for pixels in (fit, judge)
     )

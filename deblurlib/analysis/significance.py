@@ -1,8 +1,9 @@
-"""From measured differences to verdicts: bootstrap intervals over images and seeds, rank correlations, Holm, the rule."""
+"""From measured differences to verdicts: bootstrap intervals, rank correlations, Holm, the rule."""
 
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 LEVEL = 0.95  # of every interval; a p value is significant below 1 - LEVEL
@@ -26,33 +27,48 @@ class Estimate(NamedTuple):
 
 
 def paired_bootstrap(
-    differences, *, level: float = LEVEL, resamples: int = 10_000, seed: int = 0
+    differences: ArrayLike, *, level: float = LEVEL, resamples: int = 10_000, seed: int = 0
 ) -> Estimate:
-    """Mean of paired differences, its interval, and a two-sided p value against 0.
+    """Estimate the mean of paired differences with its interval and a two-sided p value against 0.
 
         d_si = mean + row_s + column_i + rest_si
-        replicate = mean + k_S avg_s(row_s) + k_I avg_i(column_i) + avg_si(rest_si),   s and i redrawn with replacement
+        replicate = mean + k_S avg_s(row_s) + k_I avg_i(column_i) + avg_si(rest_si)
 
-    differences: (images,), or (seeds, images) with seeds and images resampled independently, so that the interval speaks of
-    other seeds, too; a single seed says nothing of them. Percentile interval; a redrawn effect of n values is widened by
-    k_n = sqrt(n / (n-1)) t_{n-1} / z, without which a few values promise too much (t and z: quantiles at `level`). Two seeds
-    widen theirs 9 times. p is twice the share of replicates on the far side of 0. Deterministic in `seed`.
+    where s and i are redrawn with replacement. The interval is that of the percentiles. A redrawn
+    effect of n values is widened by k_n = sqrt(n / (n-1)) t_{n-1} / z (t and z: quantiles at
+    `level`), without which a few values promise too much; the widening of two seeds is ninefold.
+    p is twice the share of replicates on the far side of 0.
 
-    Raises ValueError for fewer than two images or numbers that are not finite (the PSNR of equal pictures is infinite).
-    Source: percentile bootstrap widened as in Hesterberg (2015), crossed resampling as in Owen (2007).
+    Source: percentile bootstrap widened as in Hesterberg (2015), crossed resampling as in
+    Owen (2007).
+
+    Args:
+        differences: (images,), or (seeds, images), whose seeds and images are resampled
+            independently, so that the interval covers other seeds, too. A single seed says nothing
+            about other seeds.
+        level: Coverage of the interval.
+        resamples: Number of replicates.
+        seed: Seed of the resampling; equal seeds give equal results.
+
+    Returns:
+        Mean, interval and p value.
+
+    Raises:
+        ValueError: For fewer than two images, or differences that are not finite (the PSNR of equal
+            pictures is infinite).
     """
     d = np.asarray(differences, dtype=np.float64)
     d = d[None] if d.ndim == 1 else d
     if d.ndim != 2 or d.shape[0] < 1 or d.shape[1] < 2:
         raise ValueError(
-            f"Differences of shape {np.shape(differences)}: give (images,) or (seeds, images), at least two images."
+            f"The shape of the differences is {np.shape(differences)}: give (images,) or "
+            "(seeds, images) with at least two images."
         )
     if not np.isfinite(d).all():
-        bad = tuple(
-            int(i) for i in np.argwhere(~np.isfinite(np.asarray(differences, dtype=np.float64)))[0]
-        )
+        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(np.asarray(differences)))[0])
         raise ValueError(
-            f"Difference {bad} is {np.asarray(differences)[bad]}: leave out pairs that cannot be compared."
+            f"Difference {bad} is {np.asarray(differences)[bad]}: leave out pairs that cannot be "
+            "compared."
         )
     mean = d.mean()
     rows, columns = d.mean(1) - mean, d.mean(0) - mean
@@ -77,19 +93,34 @@ def paired_bootstrap(
 
 
 def spearman_interval(
-    x, y, *, level: float = LEVEL, resamples: int = 10_000, seed: int = 0
+    x: ArrayLike, y: ArrayLike, *, level: float = LEVEL, resamples: int = 10_000, seed: int = 0
 ) -> Estimate:
-    """Spearman's rank correlation, its interval, and a two-sided p value against 0.
+    """Estimate Spearman's rank correlation, its interval, and a two-sided p value against 0.
 
-    x, y: (n,), n >= 4 independent pairs, one a picture, say: interval tanh(atanh(r) ± z sqrt((1 + r²/2) / (n - 3))).
-    x, y: (groups, n), such as the pixels of each scene, which are not independent of each other: the mean of the
-    correlations within the groups, with groups resampled as in `paired_bootstrap`. Raises ValueError where x or y is constant.
+    For n independent pairs the interval is tanh(atanh(r) ± z sqrt((1 + r²/2) / (n - 3))).
+
     Source: Bonett and Wright (2000).
+
+    Args:
+        x: (n,), n >= 4 independent values, such as one per picture; or (groups, n) values that are
+            independent only between groups, such as the pixels of each scene. The estimate is then
+            the mean of the correlations within groups, and groups are resampled as in
+            `paired_bootstrap`.
+        y: Values of the same shape.
+        level: Coverage of the interval.
+        resamples: Number of replicates, for groups.
+        seed: Seed of the resampling, for groups.
+
+    Returns:
+        Correlation, interval and p value.
+
+    Raises:
+        ValueError: If the shapes differ or are too small, or if x or y is constant.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if x.shape != y.shape or x.ndim not in (1, 2) or x.shape[-1] < 4:
         raise ValueError(
-            f"x has shape {x.shape} and y {y.shape}: give both as (n,) or (groups, n), n at least 4."
+            f"x has shape {x.shape} and y {y.shape}: give (n,) or (groups, n) twice, n at least 4."
         )
     if x.ndim == 2:
         within = [_spearman(*pair) for pair in zip(x, y, strict=True)]
@@ -104,11 +135,18 @@ def spearman_interval(
     )
 
 
-def auc(score, positive) -> float:
-    """The probability that a score is larger where `positive` is true than where it is false, ties counting half; 0.5 = chance.
+def auc(score: ArrayLike, positive: ArrayLike) -> float:
+    """Return the probability that a score is larger where `positive` is true than where it is
+    false.
 
-    score, positive: arrays of one shape, numbers and booleans. NaN if all of `positive` are alike.
-    Source: Mann and Whitney (1947).
+    Ties count half; 0.5 is chance. Source: Mann and Whitney (1947).
+
+    Args:
+        score: Numbers of any shape.
+        positive: Booleans of the same shape.
+
+    Returns:
+        A probability, or NaN if all of `positive` are equal.
     """
     score, positive = np.ravel(score), np.ravel(positive)
     if positive.all() or not positive.any():
@@ -117,10 +155,21 @@ def auc(score, positive) -> float:
     return float(stats.mannwhitneyu(score[positive], score[~positive]).statistic / pairs)
 
 
-def holm(p_values) -> np.ndarray:
-    """Holm's adjusted p values, in the order given: of all of them together, 5 % at most are wrongly below 0.05.
+def holm(p_values: ArrayLike) -> np.ndarray:
+    """Adjust p values by Holm's method.
 
-    With p sorted upwards: adjusted p_(k) = max over j <= k of min(1, (n - j + 1) p_(j)). Source: Holm (1979).
+    With p sorted upwards, adjusted p_(k) = max over j <= k of min(1, (n - j + 1) p_(j)). The chance
+    that any true null hypothesis has an adjusted p below 0.05 is then 5 % at most. Source: Holm
+    (1979).
+
+    Args:
+        p_values: (n,) numbers between 0 and 1.
+
+    Returns:
+        (n,) adjusted p values in the order given.
+
+    Raises:
+        ValueError: For anything else.
     """
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
@@ -134,31 +183,48 @@ def holm(p_values) -> np.ndarray:
 def verdict(
     rule: str,
     *,
-    value=None,
-    interval=None,
-    p=None,
-    holds=None,
-    direction="+",
-    margin=None,
-    seeds=None,
+    value: float | None = None,
+    interval: tuple[float, float] | None = None,
+    p: float | None = None,
+    holds: bool | None = None,
+    direction: str = "+",
+    margin: float | None = None,
+    seeds: int | None = None,
 ) -> str:
-    """What a measurement says about a claim.
+    """Judge a claim by what was measured.
 
-    ===============  =========================================================================================
-    reproduced       exact: it holds. difference, correlation: p < 0.05 on the claimed side; and where the paper prints
-                     a size, that size lies inside the interval or ours is at least as large
-    direction only   difference: p < 0.05 on the claimed side, but the whole interval is below the printed size
-    inconclusive     difference, correlation: p >= 0.05, or the interval contains 0. exact: measured, but it does not decide.
-                     Any claim that compares trainings from a single seed, whatever was measured
+    ===============  ===============================================================================
+    reproduced       exact: it holds. difference, correlation: p < 0.05 on the claimed side; and
+                     where the paper prints a size, that size lies inside the interval or ours is
+                     at least as large
+    direction only   difference: p < 0.05 on the claimed side, but the whole interval is below the
+                     printed size
+    inconclusive     difference, correlation: p >= 0.05, or the interval contains 0. exact:
+                     measured, but it does not decide. Any claim that compares trainings of a
+                     single seed, whatever was measured
     contradicted     exact: it does not hold. difference, correlation: p < 0.05 on the other side
-    needs GoPro      the claim speaks of GoPro's test set, and what was measured elsewhere does not decide (else as exact)
+    needs GoPro      the claim is about GoPro's test set, and what was measured elsewhere does not
+                     decide (else as exact)
     not measured     nothing was recorded
-    ===============  =========================================================================================
+    ===============  ===============================================================================
 
-    direction: "+" or "-", the claimed sign of `value`. margin: the printed size, without a sign. p: two-sided, after `holm`
-    over the claims of one table. holds: for exact statements, None where the measurement does not decide. seeds: of claims
-    that compare trainings, how often each training was repeated; None for the others. An interval over pictures cannot tell
-    two trainings that differ in what is claimed from two that differ by luck.
+    Args:
+        rule: One of `RULES`.
+        value: The measured number; None if nothing was recorded.
+        interval: Its (low, high), for differences and correlations.
+        p: Two-sided p value, after `holm` over the claims of one table.
+        holds: Whether an exact statement is true; None if the measurement does not decide.
+        direction: "+" or "-", the claimed sign of `value`.
+        margin: The printed size, without a sign; None or NaN if the paper prints none.
+        seeds: For claims that compare trainings, how often each training was repeated; None for
+            other claims. An interval over pictures cannot tell two trainings that differ in what is
+            claimed from two that differ by chance.
+
+    Returns:
+        One of `VERDICTS`.
+
+    Raises:
+        ValueError: For an unknown rule or direction.
     """
     if rule not in RULES:
         raise ValueError(f"There is no rule {rule!r}: choose one of {', '.join(RULES)}.")
@@ -174,8 +240,13 @@ def verdict(
         raise ValueError(
             f"The direction is {direction!r}: give '+' or '-', the sign that the paper claims."
         )
-    sign = 1 if direction == "+" else -1
-    low, high = sorted(sign * end for end in interval)
+    assert interval is not None and p is not None  # the ledger refuses such a record
+    low, high = sorted(end if direction == "+" else -end for end in interval)
+    return _judge_interval(low, high, p, margin)
+
+
+def _judge_interval(low: float, high: float, p: float, margin: float | None) -> str:
+    """Judge an interval whose claimed side is above 0."""
     if p >= 1 - LEVEL or low <= 0 <= high:
         return "inconclusive"
     if high < 0:
@@ -185,15 +256,16 @@ def verdict(
     )
 
 
-def _spearman(x, y) -> float:
+def _spearman(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's correlation of two arrays that vary."""
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         raise ValueError(
-            "One side of a rank correlation is constant: leave out groups without any variation."
+            "One side of a rank correlation is constant: leave out groups without variation."
         )
     return float(stats.spearmanr(x, y).statistic)
 
 
-def _widening(n, level) -> float:
+def _widening(n: int, level: float) -> float:
     """k_n; 0 for a single value, which has no deviation to widen."""
     tail = (1 + level) / 2
     return (

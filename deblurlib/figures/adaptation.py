@@ -1,16 +1,36 @@
-"""How a network adapts to a picture: maps under it, restored crops beside each other, accuracy against time."""
+"""How a network adapts to a picture: maps under it, restored crops beside each other, accuracy
+against time.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
 
-from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture
+from .style import COLOURS, DIVERGING, SEQUENTIAL, PictureLike, as_picture
 
 
-def maps_beside_pictures(pictures: dict, columns: dict, width: float = 8.5):
-    """Pictures one below the other, and beside each its maps; columns of the same unit share one scale and one colour bar.
+def maps_beside_pictures(
+    pictures: Mapping[str, PictureLike],
+    columns: Mapping[str, tuple[str, Sequence[np.ndarray]]],
+    width: float = 8.5,
+) -> Figure:
+    """Draw pictures one below the other, each beside its maps.
 
-    columns: label -> (unit, maps in the order of the pictures, of any size); units with negative values are drawn around zero.
+    Columns of one unit share a scale and a colour bar; units with negative values are drawn around
+    zero.
+
+    Args:
+        pictures: Pictures by title.
+        columns: (unit, maps in the order of the pictures, of any size) by column label.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
     """
     height, length = as_picture(next(iter(pictures.values()))).shape[:2]
     side = width / (len(columns) + 1)
@@ -50,10 +70,22 @@ def maps_beside_pictures(pictures: dict, columns: dict, width: float = 8.5):
     return figure
 
 
-def attention_rows(picture, rows: dict, stride: int, width: float = 7.0):
-    """A picture with some places marked, and for each the row of the attention map: how much it reads of every place.
+def attention_rows(
+    picture: PictureLike,
+    rows: Mapping[tuple[int, int], np.ndarray],
+    stride: int,
+    width: float = 7.0,
+) -> Figure:
+    """Draw a picture with some marked places and the row of the attention map of each.
 
-    rows: (row, column) of a feature pixel -> (h, w) weights as multiples of the flat 1/N; stride: image pixels a feature pixel.
+    Args:
+        picture: The picture under the marks.
+        rows: Weights (h, w), as multiples of the flat 1/N, by (row, column) of a feature pixel.
+        stride: Image pixels per feature pixel.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
     """
     figure, axes = plt.subplots(1, len(rows) + 1, figsize=(width, width / (len(rows) + 1) + 0.3))
     axes[0].imshow(as_picture(picture))
@@ -75,10 +107,15 @@ def attention_rows(picture, rows: dict, stride: int, width: float = 7.0):
     return figure
 
 
-def overview_and_crops(rows: list, width: float = 8.0):
-    """One line a picture: the whole of it with a window drawn in, then that window of each version.
+def overview_and_crops(rows: Sequence[tuple[Any, Any, Any]], width: float = 8.0) -> Figure:
+    """Draw one line per picture: the whole with a window marked, then that window of each version.
 
-    rows: (picture, (top, left, height, width), {title: version}) of each line.
+    Args:
+        rows: (picture, (top, left, height, width), {title: version}) per line.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
     """
     columns = 1 + max(len(versions) for _, _, versions in rows)
     figure, axes = plt.subplots(
@@ -103,8 +140,17 @@ def overview_and_crops(rows: list, width: float = 8.0):
     return figure
 
 
-def worst_window(output, target, side: int) -> tuple[int, int, int, int]:
-    """(top, left, side, side) of the window with the largest squared error between two pictures, to the nearest 4 pixels."""
+def worst_window(output: PictureLike, target: PictureLike, side: int) -> tuple[int, int, int, int]:
+    """Find the window with the largest squared error between two pictures.
+
+    Args:
+        output: A picture.
+        target: A picture of the same size.
+        side: Side of the window in pixels.
+
+    Returns:
+        (top, left, side, side), to the nearest 4 pixels.
+    """
     error = ((as_picture(output) - as_picture(target)) ** 2).sum(-1)
     total = np.pad(
         error.cumsum(0).cumsum(1), ((1, 0), (1, 0))
@@ -114,11 +160,21 @@ def worst_window(output, target, side: int) -> tuple[int, int, int, int]:
     return 4 * int(top), 4 * int(left), side, side
 
 
-def accuracy_against_time(table, ours: str, bounds: dict, width: float = 8.0):
-    """Printed PSNR over printed running time of each model; a bar leads from a time to the least that arithmetic allows.
+def accuracy_against_time(
+    table: pd.DataFrame, ours: str, bounds: Any, width: float = 8.0
+) -> Figure:
+    """Draw the printed PSNR of each model over its printed running time.
 
-    table: columns model, psnr_db, runtime_ms; models whose name begins with `ours` stand out. bounds: milliseconds
-    by model, a dict or a Series.
+    A bar leads from a printed time to the least that arithmetic allows.
+
+    Args:
+        table: Columns model, psnr_db and runtime_ms.
+        ours: Models whose names begin with this stand out.
+        bounds: Least times in milliseconds by model: a mapping or a Series.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
     """
     figure, axis = plt.subplots(figsize=(width, width * 0.58))
     table = table.dropna(subset="runtime_ms").reset_index(drop=True)
@@ -150,8 +206,8 @@ def accuracy_against_time(table, ours: str, bounds: dict, width: float = 8.0):
     return figure
 
 
-def _spread(values, gap):
-    """Rising values moved apart, as little as possible, until none is nearer than `gap` to the one below."""
+def _spread(values: np.ndarray, gap: float) -> np.ndarray:
+    """Move rising values apart, as little as possible, until neighbours keep a gap."""
     moved = values.astype(float).copy()
     for _ in range(200):
         lacking = gap - np.diff(moved)

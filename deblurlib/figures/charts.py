@@ -1,17 +1,38 @@
 """Curves, distributions and binned means."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from .style import COLOURS
 
 
 def curves(
-    series: dict, xlabel: str, ylabel: str, *, marks: dict | None = None, size=(6.6, 2.8), **axes
-):
-    """Named curves in one frame: values, or (x, values). `marks`: label -> x of a dotted vertical line.
+    series: Mapping[str, Any],
+    xlabel: str,
+    ylabel: str,
+    *,
+    marks: Mapping[str, float] | None = None,
+    size: tuple[float, float] = (6.6, 2.8),
+    **axes: Any,
+) -> Figure:
+    """Draw named curves in one frame.
 
-    axes: anything that Axes.set takes, such as xscale="log" or ylim=(0, 1).
+    Args:
+        series: Curves by name: values over their index, or a tuple (x, values).
+        xlabel: Label of the horizontal axis.
+        ylabel: Label of the vertical axis.
+        marks: Positions on the horizontal axis to mark with a dotted line, by label.
+        size: (width, height) of the figure in inches.
+        **axes: Properties for `Axes.set`, such as xscale="log" or ylim=(0, 1).
+
+    Returns:
+        The figure; nothing is shown.
     """
     figure, axis = plt.subplots(figsize=size)
     styles = [
@@ -35,30 +56,50 @@ def curves(
     return figure
 
 
-def histograms(named: dict, xlabel: str, width: float = 7.5):
-    """Distributions as shares of each group, over common bins, with their means as dotted lines."""
+def histograms(named: Mapping[str, ArrayLike], xlabel: str, width: float = 7.5) -> Figure:
+    """Draw distributions over common bins, as shares of each group.
+
+    A dotted line marks the mean of each group.
+
+    Args:
+        named: Values by group, three groups at most.
+        xlabel: Label of the horizontal axis.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, axis = plt.subplots(figsize=(width, 3.2))
-    bins = np.histogram_bin_edges(
-        np.concatenate([np.asarray(v, float) for v in named.values()]), 16
-    )
-    for (name, values), colour in zip(named.items(), ("blue", "orange", "green"), strict=False):
+    groups = {name: np.asarray(values, float) for name, values in named.items()}
+    bins = np.histogram_bin_edges(np.concatenate(list(groups.values())), 16)
+    for (name, values), colour in zip(groups.items(), ("blue", "orange", "green"), strict=False):
         label = f"{name}: mean {np.mean(values):.1f}"
         axis.hist(
             values,
-            bins,
+            list(bins),
             weights=np.full(len(values), 1 / len(values)),
             color=COLOURS[colour],
             alpha=0.5,
             label=label,
         )
-        axis.axvline(np.mean(values), color=COLOURS[colour], linestyle=":", linewidth=1.5)
+        axis.axvline(float(np.mean(values)), color=COLOURS[colour], linestyle=":", linewidth=1.5)
     axis.set(xlabel=xlabel, ylabel="share of pictures")
     axis.legend(loc="upper right")
     return figure
 
 
-def binned(table, xlabel: str, ylabel: str, width: float = 6.5):
-    """Mean and standard deviation of a quantity by bin: a table with the columns bin, mean and std."""
+def binned(table: pd.DataFrame, xlabel: str, ylabel: str, width: float = 6.5) -> Figure:
+    """Draw the mean and the standard deviation of a quantity per bin.
+
+    Args:
+        table: Columns bin, mean and std.
+        xlabel: Label of the horizontal axis.
+        ylabel: Label of the vertical axis.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, axis = plt.subplots(figsize=(width, 3.2))
     axis.errorbar(
         table["bin"],

@@ -1,16 +1,31 @@
-"""Drawings of networks, made from the networks themselves: stages by resolution, a dense module at work, attention's tensors."""
+"""Drawings of networks, made from the networks themselves: stages by resolution, a dense module at
+work, attention's tensors.
+"""
+
+from collections.abc import Iterable, Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from .style import COLOURS, DIVERGING, as_picture
+from .style import COLOURS, DIVERGING, PictureLike, as_picture
 
 
-def network(stages, skips=(), width: float = 11.0):
-    """Boxes in the order of computation, each at the height of its resolution; dashed lines join the numbers in `skips`.
+def network(
+    stages: pd.DataFrame, skips: Iterable[tuple[int, int]] = (), width: float = 11.0
+) -> Figure:
+    """Draw a network as boxes in the order of computation, each at the height of its resolution.
 
-    stages: a table with the columns name (may break lines), in, out, scale (a power of two), parameters and kind (its colour).
+    Args:
+        stages: Columns name (may break lines), in, out, scale (a power of two), parameters and kind
+            (its colour).
+        skips: Pairs of row numbers to join by dashed lines.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
     """
     stages = stages.reset_index(drop=True)
     colours = dict(
@@ -67,11 +82,26 @@ def network(stages, skips=(), width: float = 11.0):
     return figure
 
 
-def dense_module(wiring: dict, offset: np.ndarray, picture, place, stride: int, width: float = 9.0):
-    """Who reads whom in a dense module, what offsets its unit has found, and where they put the nine taps of one place.
+def dense_module(
+    wiring: Mapping[str, int],
+    offset: np.ndarray,
+    picture: PictureLike,
+    place: tuple[int, int],
+    stride: int,
+    width: float = 9.0,
+) -> Figure:
+    """Draw a dense deformable module: its wiring, its offsets, and the nine taps of one place.
 
-    wiring: name of each unit -> channels that it reads, the reducing layer last; offset: (18, h, w), (dy, dx) a tap in feature
-    pixels; place: (row, column) of a feature pixel; stride: image pixels a feature pixel.
+    Args:
+        wiring: Channels that each unit reads, by name, the reducing layer last.
+        offset: (18, h, w), (dy, dx) per tap in feature pixels.
+        picture: The picture under the taps.
+        place: (row, column) of a feature pixel.
+        stride: Image pixels per feature pixel.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
     """
     figure, axes = plt.subplots(1, 3, figsize=(width, width * 0.3), width_ratios=(1.25, 1, 0.8))
     _wiring(axes[0], wiring)
@@ -93,8 +123,16 @@ def dense_module(wiring: dict, offset: np.ndarray, picture, place, stride: int, 
     return figure
 
 
-def attention_tensors(shapes: dict, width: float = 8.5):
-    """Self-attention as tensors and products; shapes: {"A": (C, h, w), "B": …, "C": …, "D": …, "S": (N, N), "R": …, "E": …}."""
+def attention_tensors(shapes: Mapping[str, tuple[int, ...]], width: float = 8.5) -> Figure:
+    """Draw self-attention as tensors and products.
+
+    Args:
+        shapes: Shapes by letter: A, B, C, D and E as (C, h, w), S as (N, N), R as (C, N).
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     text = {name: f"{name}\n" + " × ".join(map(str, shape)) for name, shape in shapes.items()}
     at = {
         "A": (0, 1),

@@ -1,14 +1,28 @@
 """Filters: their zeros and their taps."""
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from ..theory import kernel_zeros
 from .style import COLOURS, DIVERGING, SEQUENTIAL
 
 
-def zero_map(kernels: dict, width: float = 9.0):
-    """The zeros of each causal kernel against the unit circle: inside is invertible, on it erased, outside unstable."""
+def zero_map(kernels: Mapping[str, np.ndarray], width: float = 9.0) -> Figure:
+    """Draw the zeros of causal kernels against the unit circle.
+
+    A zero inside the circle can be inverted; one on it erases a frequency; one outside makes the
+    recursive inverse unstable.
+
+    Args:
+        kernels: Taps (n,) by name, the first at delay 0.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, axes = plt.subplots(
         1, len(kernels), figsize=(width, width / len(kernels) + 0.9), sharey=True, squeeze=False
     )
@@ -18,8 +32,19 @@ def zero_map(kernels: dict, width: float = 9.0):
     return figure
 
 
-def zeros_and_ringing(kernel: np.ndarray, signals: dict, width: float = 9.0):
-    """The zeros of a causal kernel, and signals over their position, the last of which its inverse has recovered."""
+def zeros_and_ringing(
+    kernel: np.ndarray, signals: Mapping[str, np.ndarray], width: float = 9.0
+) -> Figure:
+    """Draw the zeros of a causal kernel beside signals, the last of which its inverse recovered.
+
+    Args:
+        kernel: Taps (n,), the first at delay 0.
+        signals: Signals (n,) by name, three at most.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, (left, right) = plt.subplots(1, 2, figsize=(width, 0.33 * width), width_ratios=(1, 2.4))
     _zeros(left, kernel)
     left.set_ylabel("Im z")
@@ -58,8 +83,19 @@ def kernel_and_inverse(
     inverse: np.ndarray,
     window: int = 65,
     width: float = 9.0,
-):
-    """A kernel, the magnitude of its spectrum with frequency zero in the middle, and the taps of its inverse."""
+) -> Figure:
+    """Draw a kernel, the magnitude of its spectrum and the taps of its inverse.
+
+    Args:
+        kernel: Taps (h, w).
+        spectrum: Its transfer function (H, W), frequency zero first.
+        inverse: Taps of the inverse filter.
+        window: Side in pixels that is shown of the taps.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, axes = plt.subplots(1, 3, figsize=(width, width / 3 + 0.3))
     for axis, name, taps in ((axes[0], "kernel", kernel), (axes[2], "Wiener inverse", inverse)):
         _taps(axis, name, taps, window // 2)
@@ -78,18 +114,28 @@ def kernel_and_inverse(
 
 
 def filters(
-    named: dict,
+    named: Mapping[str, np.ndarray],
     window: int = 65,
     *,
-    boxes=None,
-    columns=None,
-    width=9.0,
-    labels=("pixels right", "pixels down"),
-):
-    """Taps of filters as pictures around their centre n // 2, each scaled to its own largest tap; red positive, blue negative.
+    boxes: Mapping[str, float] | None = None,
+    columns: int | None = None,
+    width: float = 9.0,
+    labels: tuple[str, str] = ("pixels right", "pixels down"),
+) -> Figure:
+    """Draw the taps of filters around their centre n // 2, each scaled to its own largest tap.
 
-    window: side in pixels that is shown of each (filters that are smaller are padded). boxes: title -> side of
-    a centred square.
+    Red taps are positive, blue ones negative.
+
+    Args:
+        named: Taps (h, w) by title.
+        window: Side in pixels that is shown of each; smaller filters are padded.
+        boxes: Sides in pixels of centred squares to draw, by title.
+        columns: Filters per row; None puts all in one row.
+        width: Width of the figure in inches.
+        labels: Labels of the horizontal and the vertical axis.
+
+    Returns:
+        The figure; nothing is shown.
     """
     columns = columns or len(named)
     rows = -(-len(named) // columns)

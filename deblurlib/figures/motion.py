@@ -1,14 +1,26 @@
 """Motion: optical flow as colours, camera paths, local kernels."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from .pictures import pictures
-from .style import COLOURS, as_picture
+from .style import COLOURS, PictureLike, as_picture
 
 
 def flow_picture(flow: np.ndarray, longest: float | None = None) -> np.ndarray:
-    """(H, W, 2) flow as colours: hue = direction, saturation = length relative to `longest` (default: the 99th percentile)."""
+    """Paint an optical flow: hue is its direction, saturation its length.
+
+    Args:
+        flow: (H, W, 2), (right, down) in pixels.
+        longest: Length in pixels that is fully saturated; None takes the 99th percentile.
+
+    Returns:
+        (H, W, 3) RGB in [0, 1].
+    """
     from matplotlib.colors import hsv_to_rgb
 
     u, v = flow[..., 0], flow[..., 1]
@@ -19,9 +31,22 @@ def flow_picture(flow: np.ndarray, longest: float | None = None) -> np.ndarray:
 
 
 def flow_fields(
-    named: dict, longest: float | None = None, columns: int | None = None, width: float = 10.0
-):
-    """Flows (H, W, 2) as colours at one scale, with the wheel that explains them: hue = direction, saturation = length."""
+    named: Mapping[str, np.ndarray],
+    longest: float | None = None,
+    columns: int | None = None,
+    width: float = 10.0,
+) -> Figure:
+    """Draw flows as colours on one scale, beside the wheel that explains them.
+
+    Args:
+        named: Flows (H, W, 2), (right, down) in pixels, by title.
+        longest: Length in pixels that is fully saturated; None takes the largest 99th percentile.
+        columns: Pictures per row, the wheel included; None puts up to four in a row.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     longest = longest or max(
         np.percentile(np.hypot(f[..., 0], f[..., 1]), 99) for f in named.values()
     )
@@ -33,8 +58,21 @@ def flow_fields(
     return pictures({**shown, f"rim = {longest:.0f} px": wheel}, columns=columns, width=width)
 
 
-def camera_paths(named: dict, exposure: float = 1.0, width: float = 10.0):
-    """Paths t -> (x, y) of one pixel over two frame periods, the part that the exposure sees, and the two flow segments."""
+def camera_paths(
+    named: Mapping[str, Callable[..., Any]], exposure: float = 1.0, width: float = 10.0
+) -> Figure:
+    """Draw the path of one pixel over two frame periods and the two flow segments for it.
+
+    The part of the path that the exposure sees is drawn thick.
+
+    Args:
+        named: Paths by title: functions of the time t in [-1, 1] that return (x, y) in pixels.
+        exposure: Part of a frame period for which the shutter is open.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, axes = plt.subplots(
         1, len(named), figsize=(width, 0.6 * width / len(named) + 0.7), sharex=True, sharey=True
     )
@@ -63,9 +101,26 @@ def camera_paths(named: dict, exposure: float = 1.0, width: float = 10.0):
 
 
 def local_kernels(
-    picture, flow_previous, flow_next, scale: float = 0.5, stride: int = 16, width: float = 6.0
-):
-    """The two segments that stand for the blur kernel, drawn at every `stride`-th pixel of a picture."""
+    picture: PictureLike,
+    flow_previous: np.ndarray,
+    flow_next: np.ndarray,
+    scale: float = 0.5,
+    stride: int = 16,
+    width: float = 6.0,
+) -> Figure:
+    """Draw the two flow segments that stand for the blur kernel on a grid of pixels.
+
+    Args:
+        picture: The picture under the segments.
+        flow_previous: (H, W, 2) flow to the previous frame, (right, down) in pixels.
+        flow_next: (H, W, 2) flow to the next frame.
+        scale: Part of the flow that the exposure covers.
+        stride: Distance between the pixels of the grid.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     shown = as_picture(picture)
     height, length = shown.shape[:2]
     figure, axis = plt.subplots(figsize=(width, width * height / length))

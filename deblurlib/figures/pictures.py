@@ -1,13 +1,32 @@
 """Pictures side by side, and maps of a quantity beside them."""
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
-from .style import SEQUENTIAL, as_picture
+from .style import SEQUENTIAL, PictureLike, as_picture
 
 
-def pictures(named: dict, columns: int | None = None, width: float = 10.0, crop=None):
-    """A grid of pictures under their titles; `crop` = (top, left, height, width) shows the same window of each."""
+def pictures(
+    named: Mapping[str, PictureLike],
+    columns: int | None = None,
+    width: float = 10.0,
+    crop: tuple[int, int, int, int] | None = None,
+) -> Figure:
+    """Draw pictures in a grid, each under its title.
+
+    Args:
+        named: Pictures by title.
+        columns: Pictures per row; None puts up to four in a row.
+        width: Width of the figure in inches.
+        crop: (top, left, height, width) in pixels: the window to show of every picture; None shows
+            all of it.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     columns = columns or min(len(named), 4)
     rows = -(-len(named) // columns)
     window = (
@@ -27,8 +46,21 @@ def pictures(named: dict, columns: int | None = None, width: float = 10.0, crop=
     return figure
 
 
-def pictures_and_map(named: dict, values: np.ndarray, title: str, unit: str, width: float = 10.0):
-    """Pictures in a row and, at their right, a map of a non-negative quantity with its colour bar."""
+def pictures_and_map(
+    named: Mapping[str, PictureLike], values: np.ndarray, title: str, unit: str, width: float = 10.0
+) -> Figure:
+    """Draw pictures in a row and, to their right, a map of a non-negative quantity.
+
+    Args:
+        named: Pictures by title.
+        values: The map, (H, W), with its own colour bar.
+        title: Title of the map.
+        unit: Label of the colour bar.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, axes = plt.subplots(1, len(named) + 1, figsize=(width, width / (len(named) + 1) + 0.2))
     for axis, (name, picture) in zip(axes, named.items(), strict=False):
         axis.imshow(as_picture(picture))
@@ -41,8 +73,20 @@ def pictures_and_map(named: dict, values: np.ndarray, title: str, unit: str, wid
     return figure
 
 
-def before_and_after(before, after, share: float, width: float = 5.0):
-    """One picture whose left `share` is taken from `before` and the rest from `after`, with a line between them."""
+def before_and_after(
+    before: PictureLike, after: PictureLike, share: float, width: float = 5.0
+) -> Figure:
+    """Draw one picture that is `before` on the left and `after` on the right of a line.
+
+    Args:
+        before: The picture on the left.
+        after: The picture on the right, of the same size.
+        share: Part of the width that is taken from `before`, 0 to 1.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     before, after = as_picture(before), as_picture(after)
     height, length = after.shape[:2]
     edge = round(share * length)
@@ -55,8 +99,17 @@ def before_and_after(before, after, share: float, width: float = 5.0):
     return figure
 
 
-def magnitudes(named: dict, label: str, width: float = 10.0):
-    """Maps (H, W) of a magnitude side by side, with one colour bar."""
+def magnitudes(named: Mapping[str, np.ndarray], label: str, width: float = 10.0) -> Figure:
+    """Draw maps of one magnitude side by side on a common scale that starts at zero.
+
+    Args:
+        named: Maps (H, W) by title.
+        label: Label of the colour bar: the quantity and its unit.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     height, length = next(iter(named.values())).shape
     panel = width / len(named)
     figure, axes = plt.subplots(

@@ -1,17 +1,39 @@
-"""The atrous pyramid of ASPDC: a network as boxes and arrows, what each branch sees and reads, and which one is listened to."""
+"""The atrous pyramid of ASPDC: a network as boxes and arrows, what each branch sees and reads, and
+which one is listened to.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
-from .style import COLOURS, as_picture
+from .style import COLOURS, PictureLike, as_picture
 
 BRANCHES = ("black", "blue", "orange", "vermilion")  # colours of branch 1 to 4
 
 
-def diagram(boxes: dict, arrows, width: float = 10.0, height: float = 2.6, **axes):
-    """Boxes name -> (x, y, text) with arrows (from, to) or (from, to, bend) between them; a positive bend turns left, then right.
+def diagram(
+    boxes: Mapping[str, tuple[float, float, str]],
+    arrows: Iterable[tuple[Any, ...]],
+    width: float = 10.0,
+    height: float = 2.6,
+    **axes: Any,
+) -> Figure:
+    """Draw boxes with arrows between them.
 
-    axes: anything that Axes.set takes, such as ylim=(-2, 3), where bent arrows need room.
+    Args:
+        boxes: (x, y, text) by name.
+        arrows: (from, to) or (from, to, bend) by name; a positive bend turns left, then right.
+        width: Width of the figure in inches.
+        height: Height of the figure in inches.
+        **axes: Properties for `Axes.set`, such as ylim=(-2, 3) where bent arrows need room.
+
+    Returns:
+        The figure; nothing is shown.
     """
     figure, axis = plt.subplots(figsize=(width, height))
     frame = {"boxstyle": "round,pad=0.45", "facecolor": "#eef4fa", "edgecolor": COLOURS["blue"]}
@@ -44,8 +66,16 @@ def diagram(boxes: dict, arrows, width: float = 10.0, height: float = 2.6, **axe
     return figure
 
 
-def reach_grids(rows: dict, width: float = 8.0):
-    """Fields (n, n) around a pixel, n odd, as grids of cells: row title -> {column title: field}; what is not zero is filled."""
+def reach_grids(rows: Mapping[str, Mapping[str, ArrayLike]], width: float = 8.0) -> Figure:
+    """Draw fields around a pixel as grids of cells; cells that are not zero are filled.
+
+    Args:
+        rows: Fields (n, n), n odd, by row title and column title.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     columns = list(next(iter(rows.values())))
     figure, axes = plt.subplots(
         len(rows),
@@ -76,19 +106,32 @@ def reach_grids(rows: dict, width: float = 8.0):
 
 
 def branch_points(
-    picture,
-    points,
-    masks,
-    spots: dict,
-    titles,
+    picture: PictureLike,
+    points: np.ndarray,
+    masks: np.ndarray,
+    spots: Mapping[str, tuple[int, int]],
+    titles: Sequence[str],
     scale: int = 4,
     window: int = 26,
     width: float = 9.0,
-):
-    """Where the branches of one module read for some pixels: a row a spot, a column a branch, circles as large as their mask.
+) -> Figure:
+    """Draw where the branches of one module read: one row per spot, one column per branch.
 
-    points: (N, 2, 9, h, w) as (right, down) and masks: (N, 9, h, w), in feature pixels; feature pixel (i, j) sits on image
-    pixel (scale i, scale j). spots: title -> (row, column) of a feature pixel. window: half the side shown, in image pixels.
+    The area of a circle stands for its mask. Feature pixel (i, j) lies on image pixel
+    (scale i, scale j).
+
+    Args:
+        picture: The picture under the points.
+        points: (N, 2, 9, h, w), (right, down) in feature pixels, relative to the pixel.
+        masks: (N, 9, h, w) in [0, 1].
+        spots: (row, column) of feature pixels by title.
+        titles: Titles of the N branches.
+        scale: Image pixels per feature pixel.
+        window: Half the side of a panel in image pixels.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
     """
     grey = as_picture(picture)
     grey = 0.7 + 0.3 * (grey.mean(-1) if grey.ndim == 3 else grey)
@@ -123,8 +166,23 @@ def branch_points(
     return figure
 
 
-def attention_maps(rows, titles, highest: float = 1.0, width: float = 10.0):
-    """A line a scene: (picture, blur path in pixels, maps (N, h, w)), all maps at one scale from 0 to `highest`."""
+def attention_maps(
+    rows: Sequence[tuple[Any, Any, Any]],
+    titles: Sequence[str],
+    highest: float = 1.0,
+    width: float = 10.0,
+) -> Figure:
+    """Draw one line per scene: the picture, its blur path and its attention maps.
+
+    Args:
+        rows: (picture, blur path (H, W) in pixels, maps (N, h, w)) per scene.
+        titles: Titles of the N maps.
+        highest: The scale of all maps reaches from 0 to this value.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     columns = 2 + len(rows[0][2])
     figure, axes = plt.subplots(
         len(rows), columns, figsize=(width, width * len(rows) / columns + 0.5), squeeze=False
@@ -154,8 +212,22 @@ def attention_maps(rows, titles, highest: float = 1.0, width: float = 10.0):
     return figure
 
 
-def size_and_quality(table, x: str, y: str, label: str, group: str, width: float = 6.5):
-    """Rows of a table as labelled points, one colour and marker a group (four at the most)."""
+def size_and_quality(
+    table: pd.DataFrame, x: str, y: str, label: str, group: str, width: float = 6.5
+) -> Figure:
+    """Draw the rows of a table as labelled points, one colour and marker per group.
+
+    Args:
+        table: The rows, in four groups at most.
+        x: Column of the horizontal axis.
+        y: Column of the vertical axis.
+        label: Column of the labels.
+        group: Column of the groups.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, axis = plt.subplots(figsize=(width, 3.4))
     for (name, rows), colour, marker in zip(table.groupby(group), BRANCHES, "^osD", strict=False):
         axis.plot(rows[x], rows[y], marker, color=COLOURS[colour], markersize=7, label=name)

@@ -1,13 +1,32 @@
 """Reblurring: the way to copying, filters of single pixels, differences from the blurry picture."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
-from .style import COLOURS, as_picture
+from .style import COLOURS, PictureLike, as_picture
 
 
-def descent(loss, path: np.ndarray, marks=(), width: float = 5.5):
-    """The way (n, 2) of two weights over the level lines of loss(alpha, beta) in [0, 1]^2, with some steps marked."""
+def descent(
+    loss: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    path: np.ndarray,
+    marks: Sequence[int] = (),
+    width: float = 5.5,
+) -> Figure:
+    """Draw the path of two weights over the level lines of a loss.
+
+    Args:
+        loss: loss(alpha, beta) on arrays, for weights in [0, 1].
+        path: (n, 2) weights per step.
+        marks: Steps to mark.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, axis = plt.subplots(figsize=(width, 0.8 * width))
     alpha, beta = np.meshgrid(np.linspace(-0.1, 1.1, 121), np.linspace(-0.1, 1.1, 121))
     levels = np.geomspace(1e-4, 1, 9)
@@ -25,13 +44,16 @@ def descent(loss, path: np.ndarray, marks=(), width: float = 5.5):
     )
     for step in marks:
         axis.annotate(f"step {step}", path[step], (8, 4), textcoords="offset points", color="white")
-    star = {
-        "color": COLOURS["vermilion"],
-        "markeredgecolor": "white",
-        "markersize": 18,
-        "linestyle": "none",
-    }
-    axis.plot(1, 0, "*", label="the copy: loss 0", **star)
+    axis.plot(
+        1,
+        0,
+        "*",
+        label="the copy: loss 0",
+        color=COLOURS["vermilion"],
+        markeredgecolor="white",
+        markersize=18,
+        linestyle="none",
+    )
     axis.grid(False)
     axis.set(xlabel="weight of the blurry picture, α", ylabel="weight of the sharp picture, β")
     axis.legend(loc="upper right", handletextpad=0.2)
@@ -39,8 +61,23 @@ def descent(loss, path: np.ndarray, marks=(), width: float = 5.5):
     return figure
 
 
-def difference_maps(named: dict, maps: dict, label: str, width: float = 10.0):
-    """Pictures in a row, then maps (H, W) of a magnitude, all of them on the scale of one colour bar."""
+def difference_maps(
+    named: Mapping[str, PictureLike],
+    maps: Mapping[str, np.ndarray],
+    label: str,
+    width: float = 10.0,
+) -> Figure:
+    """Draw pictures in a row, then maps of a magnitude on the scale of one colour bar.
+
+    Args:
+        named: Pictures by title.
+        maps: Maps (H, W) by title.
+        label: Label of the colour bar.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     columns = len(named) + len(maps)
     figure, axes = plt.subplots(1, columns, figsize=(width, width / columns + 0.2))
     for axis, (title, picture) in zip(axes, named.items(), strict=False):
@@ -56,10 +93,18 @@ def difference_maps(named: dict, maps: dict, label: str, width: float = 10.0):
     return figure
 
 
-def local_filters(filters: list, spots: dict, width: float = 9.0):
-    """The 3x3 filters of some pixels at every stage, one row a spot, on one scale.
+def local_filters(
+    filters: Sequence[Any], spots: Mapping[str, tuple[int, int]], width: float = 9.0
+) -> Figure:
+    """Draw the 3x3 filters of some pixels at every stage, one row per spot, on one scale.
 
-    filters: a map (9, h, w) for each stage, at any resolution; spots: title -> (row, column) of a pixel of the first map.
+    Args:
+        filters: Maps (9, h, w), one per stage, at any resolution.
+        spots: (row, column) of pixels of the first map, by title.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
     """
     size = (width, 0.95 * len(spots) * width / len(filters) + 0.3)
     figure, axes = plt.subplots(len(spots), len(filters), figsize=size, squeeze=False)

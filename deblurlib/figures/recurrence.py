@@ -1,15 +1,29 @@
 """SVRNN: what a pixel sees, the drawing of the network, maps of its weights."""
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
-from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture
+from .style import COLOURS, DIVERGING, SEQUENTIAL, PictureLike, as_picture
 
 
-def receptive_fields(named: dict, decades: int = 8, width: float = 10.0):
-    """|d output centre / d input| (H, W) of several networks, on one logarithmic scale relative to the largest of each.
+def receptive_fields(
+    named: Mapping[str, np.ndarray], decades: int = 8, width: float = 10.0
+) -> Figure:
+    """Draw |d output centre / d input| of several networks, each relative to its largest value.
 
-    Grey pixels are exactly zero; titles count the others, of all pixels. decades: how far down the scale reaches.
+    Grey pixels are exactly zero; titles count the others.
+
+    Args:
+        named: Fields (H, W) by title.
+        decades: Powers of ten that the logarithmic scale covers.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
     """
     figure, axes = plt.subplots(
         1, len(named), figsize=(width, width / len(named) + 0.4), squeeze=False
@@ -24,10 +38,26 @@ def receptive_fields(named: dict, decades: int = 8, width: float = 10.0):
     return figure
 
 
-def reach(picture, place, fields: dict, decades: int = 6, width: float = 9.0):
-    """A picture with a pixel marked, and |d output there / d input| (H, W) of some networks on one logarithmic scale.
+def reach(
+    picture: PictureLike,
+    place: tuple[int, int],
+    fields: Mapping[str, np.ndarray],
+    decades: int = 6,
+    width: float = 9.0,
+) -> Figure:
+    """Draw a picture with a marked pixel beside |d output there / d input| of some networks.
 
-    Titles tell how many pixels hold nine tenths of the sum; grey pixels are exactly zero.
+    Titles say how many pixels hold nine tenths of the sum; grey pixels are exactly zero.
+
+    Args:
+        picture: The input of the networks.
+        place: (row, column) of the marked pixel.
+        fields: Fields (H, W) by name of the network, drawn on one logarithmic scale.
+        decades: Powers of ten that the scale covers.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
     """
     figure, axes = plt.subplots(
         1, len(fields) + 1, figsize=(width, width / (len(fields) + 1) + 0.3)
@@ -56,14 +86,26 @@ def reach(picture, place, fields: dict, decades: int = 6, width: float = 9.0):
 
 
 def signed_maps(
-    named: dict,
-    beside: dict | None = None,
+    named: Mapping[str, np.ndarray],
+    beside: Mapping[str, PictureLike] | None = None,
     limit: float = 1.0,
     label: str = "",
-    columns=None,
+    columns: int | None = None,
     width: float = 10.0,
-):
-    """Maps (H, W) of a signed quantity on one scale from -limit to limit, after the pictures `beside` them."""
+) -> Figure:
+    """Draw maps of a signed quantity on one scale around zero, after the pictures beside them.
+
+    Args:
+        named: Maps (H, W) by title.
+        beside: Pictures by title that are drawn first; None draws none.
+        limit: The scale reaches from -limit to limit.
+        label: Label of the colour bar.
+        columns: Panels per row; None puts all in one row.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     beside = beside or {}
     columns = columns or len(beside) + len(named)
     rows = -(-(len(beside) + len(named)) // columns)
@@ -82,8 +124,18 @@ def signed_maps(
     return figure
 
 
-def svrnn(table, width: float = 10.0):
-    """Figure 4 of SVRNN from `models.svrnn.table_1`: height = resolution, number = channels, arcs = skip links."""
+def svrnn(table: pd.DataFrame, width: float = 10.0) -> Figure:
+    """Draw SVRNN as in the paper's Figure 4.
+
+    Height stands for resolution, numbers for channels, arcs for skip connections.
+
+    Args:
+        table: The layers, as the paper's Table 1 lists them.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, axis = plt.subplots(figsize=(width, 0.46 * width))
     rows, ends = table.to_dict("records"), {}
     first_weight = next(i for i, row in enumerate(rows) if row["layer"] == "conv3")

@@ -1,13 +1,29 @@
 """Sampling points of deformable layers, and their distance from the flow."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
-from .style import COLOURS, DIVERGING, as_picture
+from .style import COLOURS, DIVERGING, PictureLike, as_picture
 
 
-def distance_error(error: np.ndarray, reach: float, end: np.ndarray, width: float = 5.5):
-    """A signed error over the plane [-reach, reach]^2 around the segment from the origin to `end` = (right, down)."""
+def distance_error(
+    error: np.ndarray, reach: float, end: Sequence[float] | np.ndarray, width: float = 5.5
+) -> Figure:
+    """Draw a signed error over a plane around the segment from the origin to `end`.
+
+    Args:
+        error: (n, n) error in pixels over [-reach, reach]².
+        reach: Half the side of the plane in pixels.
+        end: End of the segment, (right, down) in pixels.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, axis = plt.subplots(figsize=(width, width * 0.85))
     limit = np.nanmax(np.abs(error))
     image = axis.imshow(
@@ -32,8 +48,19 @@ def distance_error(error: np.ndarray, reach: float, end: np.ndarray, width: floa
     return figure
 
 
-def point_clouds(clouds: dict, ends, width: float = 8.0):
-    """Sampling points (2, n) as (right, down) around a pixel, over the segments from it to each of `ends`."""
+def point_clouds(
+    clouds: Mapping[str, np.ndarray], ends: Sequence[Any], width: float = 8.0
+) -> Figure:
+    """Draw sampling points around a pixel over the segments from it to each end.
+
+    Args:
+        clouds: Points (2, n) by title, (right, down) in feature pixels.
+        ends: Ends of the segments, (right, down) in feature pixels.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, axes = plt.subplots(
         1, len(clouds), figsize=(width, width / len(clouds)), sharex=True, sharey=True
     )
@@ -57,12 +84,27 @@ def point_clouds(clouds: dict, ends, width: float = 8.0):
 
 
 def sampling_points(
-    picture, points: np.ndarray, flows, spots: dict, window: int = 28, width: float = 9.0
-):
-    """Where a deformable layer at half resolution reads for some pixels, over the picture and its two flow segments.
+    picture: PictureLike,
+    points: np.ndarray,
+    flows: Sequence[np.ndarray],
+    spots: Mapping[str, tuple[int, int]],
+    window: int = 28,
+    width: float = 9.0,
+) -> Figure:
+    """Draw where a deformable layer at half resolution reads, over the picture and the flow.
 
-    points: (2, n, h, w), (right, down) in feature pixels; flows: two of (h, w, 2) in feature pixels; spots: title -> (row,
-    column) of a feature pixel. Drawn in image pixels: feature pixel (i, j) sits on image pixel (2i, 2j).
+    Everything is drawn in image pixels: feature pixel (i, j) lies on image pixel (2i, 2j).
+
+    Args:
+        picture: The picture under the points.
+        points: (2, n, h, w), (right, down) in feature pixels, relative to the pixel.
+        flows: Flow to the previous and to the next frame, each (h, w, 2) in feature pixels.
+        spots: (row, column) of feature pixels by title, one panel each.
+        window: Half the side of a panel in image pixels.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
     """
     figure, axes = plt.subplots(1, len(spots), figsize=(width, width / len(spots) + 0.3))
     for axis, (title, (i, j)) in zip(np.atleast_1d(axes), spots.items(), strict=True):

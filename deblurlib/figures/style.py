@@ -1,9 +1,16 @@
 """The one visual style of the book: colour-blind-safe colours, quiet axes, small PNGs."""
 
 import io
+from typing import TYPE_CHECKING, TypeAlias
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    import torch
+
+PictureLike: TypeAlias = "np.ndarray | torch.Tensor"
 
 # Okabe and Ito's colours, told apart by readers with any form of colour vision
 COLOURS = {
@@ -21,7 +28,7 @@ DIVERGING = "RdBu_r"  # for signed values around zero
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults for this book."""
+    """Set matplotlib's defaults for the book."""
     plt.rcParams.update(
         {
             "figure.dpi": 80,
@@ -42,16 +49,29 @@ def use_style() -> None:
     )
 
 
-def as_png(figure) -> bytes:
-    """A figure as a PNG at the resolution of the notebooks; it is closed."""
+def as_png(figure: Figure) -> bytes:
+    """Encode a figure as a PNG at the resolution of the notebooks and close it.
+
+    Args:
+        figure: The figure to encode.
+
+    Returns:
+        The bytes of the PNG file.
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=plt.rcParams["figure.dpi"])
     plt.close(figure)
     return buffer.getvalue()
 
 
-def show(figure) -> None:
-    """Display a figure in a notebook once and close it: as a PNG of 128 colours, a fourth of the size of a full one."""
+def show(figure: Figure) -> None:
+    """Display a figure once in a notebook and close it.
+
+    The PNG is reduced to 128 colours, which makes it a quarter of its full size.
+
+    Args:
+        figure: The figure to display.
+    """
     from IPython.display import Image, display
     from PIL import Image as Picture
 
@@ -61,14 +81,21 @@ def show(figure) -> None:
     )  # k-means: 8 dB nearer to the full figure
     few = full.quantize(palette=palette, dither=Picture.Dither.NONE)
     colours = np.array(few.getpalette()).reshape(-1, 3)
-    colours[few.getpixel((0, 0))] = 255  # the paper stays white
+    colours[np.asarray(few)[0, 0]] = 255  # the paper stays white
     few.putpalette(colours.ravel().tolist())
     few.save(buffer := io.BytesIO(), "PNG", optimize=True)
     display(Image(buffer.getvalue()))
 
 
-def as_picture(picture) -> np.ndarray:
-    """A tensor or array as (H, W, 3) or (H, W), clipped to [0, 1]."""
+def as_picture(picture: PictureLike) -> np.ndarray:
+    """Convert a tensor or an array to an array that matplotlib can draw.
+
+    Args:
+        picture: (H, W, 3), (H, W), (3, H, W), (1, H, W) or (1, 3, H, W), of any number type.
+
+    Returns:
+        (H, W, 3) or (H, W) float32, clipped to [0, 1].
+    """
     array = (
         picture.detach().cpu().float().numpy()
         if hasattr(picture, "detach")

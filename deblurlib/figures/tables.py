@@ -1,16 +1,39 @@
 """Tables as pictures: differences with their intervals, ours beside theirs."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from .style import COLOURS, SEQUENTIAL
 
 
-def differences(rows, estimates, intervals, printed, against: str, width: float = 8.5):
-    """Each row's difference to the row `against` with its interval, and the printed difference as a hollow diamond.
+def differences(
+    rows: Sequence[str],
+    estimates: ArrayLike,
+    intervals: ArrayLike,
+    printed: ArrayLike,
+    against: str,
+    width: float = 8.5,
+) -> Figure:
+    """Draw how each row differs from the row `against`, beside the printed difference.
 
-    rows: names from top to bottom; estimates, printed: dB, NaN where there is none; intervals: (low, high) a row.
+    Measured differences are dots with intervals, printed ones hollow diamonds.
+
+    Args:
+        rows: Names from top to bottom.
+        estimates: (n,) differences in dB; NaN where there is none.
+        intervals: (n, 2), low and high end in dB per row.
+        printed: (n,) printed differences in dB; NaN where there is none.
+        against: Name of the row that the others are compared with.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
     """
     estimates, printed, places = (
         np.asarray(estimates, float),
@@ -46,11 +69,19 @@ def differences(rows, estimates, intervals, printed, against: str, width: float 
     return figure
 
 
-def correlations_with_controls(table, names, width: float = 8.5):
-    """Rank correlations with their intervals over the band of chance, and what they become under three controls.
+def correlations_with_controls(
+    table: pd.DataFrame, names: Sequence[str], width: float = 8.5
+) -> Figure:
+    """Draw rank correlations over the band of chance, and what remains under three controls.
 
-    table: columns rho, low, high, "chance low", "chance high", "given edges", "sharp", "untrained" (NaN where there is none);
-    names: of its rows, from top to bottom.
+    Args:
+        table: Columns rho, low, high, "chance low", "chance high", "given edges", "sharp" and
+            "untrained"; NaN where there is no value.
+        names: Names of the rows from top to bottom.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
     """
     places = np.arange(len(table))
     figure, axis = plt.subplots(figsize=(width, 0.42 * len(table) + 1.3))
@@ -78,7 +109,6 @@ def correlations_with_controls(table, names, width: float = 8.5):
         ("sharp", "o", "on the sharp picture"),
         ("untrained", "x", "untrained network"),
     ):
-        style = {"markerfacecolor": "none"} if marker != "x" else {}
         axis.plot(
             table[column],
             places,
@@ -86,7 +116,7 @@ def correlations_with_controls(table, names, width: float = 8.5):
             color=COLOURS["vermilion"],
             markersize=7,
             label=label,
-            **style,
+            markerfacecolor="none",
         )
     axis.set_yticks(places, names)
     axis.invert_yaxis()
@@ -95,8 +125,17 @@ def correlations_with_controls(table, names, width: float = 8.5):
     return figure
 
 
-def stacked_counts(table, xlabel: str, width: float = 8.5):
-    """One bar a row of `table`, divided into its columns, each part with its count."""
+def stacked_counts(table: pd.DataFrame, xlabel: str, width: float = 8.5) -> Figure:
+    """Draw one bar per row, divided into the columns, each part with its count.
+
+    Args:
+        table: Counts; the index names the bars, the columns name their parts.
+        xlabel: Label of the horizontal axis.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, axis = plt.subplots(figsize=(width, 0.45 * len(table) + 1.2))
     left = np.zeros(len(table))
     shades = plt.get_cmap(SEQUENTIAL)(np.linspace(0.95, 0.05, len(table.columns)))
@@ -121,8 +160,16 @@ def stacked_counts(table, xlabel: str, width: float = 8.5):
     return figure
 
 
-def printed_against_bound(bounds, width: float = 7.5):
-    """The least time that a card needs (bar) and the printed one (diamond): columns network, card, bound ms, printed ms."""
+def printed_against_bound(bounds: pd.DataFrame, width: float = 7.5) -> Figure:
+    """Draw the least time that a card needs (bar) and the printed time (diamond) per network.
+
+    Args:
+        bounds: Columns network, card, "bound ms" and "printed ms".
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, axis = plt.subplots(figsize=(width, 0.5 * len(bounds) + 1.2))
     names = bounds.network + "\n" + bounds.card
     axis.barh(
@@ -137,8 +184,18 @@ def printed_against_bound(bounds, width: float = 7.5):
     return figure
 
 
-def against_cost(table, cost: str, value: str, width: float = 7.0):
-    """One point a network: its cost on a logarithmic axis against what it achieves, with its name."""
+def against_cost(table: pd.DataFrame, cost: str, value: str, width: float = 7.0) -> Figure:
+    """Draw one named point per network: its cost on a logarithmic axis against what it achieves.
+
+    Args:
+        table: Column network, and the two columns below.
+        cost: Column of the horizontal axis.
+        value: Column of the vertical axis.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+    """
     figure, axis = plt.subplots(figsize=(width, 3.6))
     axis.plot(table[cost], table[value], "o", color=COLOURS["blue"])
     for _, row in table.iterrows():

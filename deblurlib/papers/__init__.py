@@ -1,4 +1,4 @@
-"""What was printed: every table of the four papers as CSV, the list of all their numbered items, their claims and errata."""
+"""What was printed: every table of the four papers, their numbered items, claims and errata."""
 
 from pathlib import Path
 
@@ -8,10 +8,19 @@ FOLDER = Path(__file__).parent
 
 
 def table(name: str) -> pd.DataFrame:
-    """A printed table, e.g. table("svdn_table2"): reported values, none of them measured here.
+    """Read a printed table; all of its values are reported, none is measured here.
 
     >>> table("svdn_table2")["psnr_db"].tolist()
     [28.34, 29.01, 29.57, 29.81]
+
+    Args:
+        name: Its name, such as "svdn_table2"; see `list_tables`.
+
+    Returns:
+        The table as printed, one row per printed row.
+
+    Raises:
+        ValueError: If there is no such table.
     """
     path = FOLDER / "tables" / f"{name}.csv"
     if not path.is_file():
@@ -22,20 +31,31 @@ def table(name: str) -> pd.DataFrame:
 
 
 def list_tables() -> list[str]:
-    """Names of all printed tables."""
+    """List the names of all printed tables.
+
+    Returns:
+        The names in alphabetical order.
+    """
     return sorted(path.stem for path in (FOLDER / "tables").glob("*.csv"))
 
 
 def devices() -> pd.DataFrame:
-    """The cards that the papers timed their networks on, with their peak in 10^12 single-precision operations a second."""
+    """List the cards on which the papers timed their networks.
+
+    Returns:
+        One row per paper, with the card's peak in 10^12 single-precision operations per second.
+    """
     return pd.read_csv(FOLDER / "devices.csv")
 
 
 def runtimes() -> pd.DataFrame:
-    """What each paper prints as the time of its network for a picture of 1280 x 720: ms, beside the columns of `devices`.
+    """List the printed running times for a picture of 1280 x 720.
 
     >>> runtimes()["ms"].tolist()
     [1400.0, 10.0, 38.0, 280.0]
+
+    Returns:
+        The columns of `devices`, and ms.
     """
     printed = {
         "svrnn": 1e3 * table("svrnn_table3").set_index("method").time_s["proposed"],
@@ -48,7 +68,11 @@ def runtimes() -> pd.DataFrame:
 
 
 def printed_on_gopro() -> pd.DataFrame:
-    """What the four main tables print for GoPro's test set: paper, method (one name, whoever prints it), printed, psnr, ssim."""
+    """Collect what the four main tables print for GoPro's test set.
+
+    Returns:
+        Columns paper, method (one name, whichever paper prints it), printed, psnr and ssim.
+    """
     methods, found = pd.read_csv(FOLDER / "methods.csv"), []
     for name, rows in methods.groupby("table", sort=False):
         lines = table(name)
@@ -60,29 +84,44 @@ def printed_on_gopro() -> pd.DataFrame:
 
 
 def items() -> pd.DataFrame:
-    """Every numbered equation, figure, table and algorithm of the four papers."""
+    """List every numbered equation, figure, table and algorithm of the four papers.
+
+    Returns:
+        One row per item.
+    """
     return pd.read_csv(FOLDER / "items.csv", dtype=str)
 
 
 def claims() -> pd.DataFrame:
-    """Every claim of the four papers that this book tests, one row each.
+    """List every claim of the four papers that this book tests.
 
-    id; claim in our words; where it stands; test, what is measured; printed, the paper's value, and its unit; rule and
-    direction, from which the verdict follows (`deblurlib.analysis.significance.verdict`); margin, the printed size of a difference in
-    dB, NaN where there is none; trainings, whether it compares trainings, so that one seed cannot decide it; notebook, the
-    number of the lesson that measures it.
+    Returns:
+        One row per claim: id; claim, in our words; where it is made; test, what is measured;
+        printed, the paper's value, and its unit; rule and direction, from which the verdict
+        follows (see `deblurlib.analysis.significance.verdict`); margin, the printed size of a
+        difference in dB, NaN if there is none; trainings, whether it compares trainings, so that
+        one seed cannot decide it; notebook, the number of the lesson that measures it.
     """
     rows = pd.read_csv(FOLDER / "claims.csv", dtype=str, keep_default_na=False)
     return rows.assign(margin=pd.to_numeric(rows.margin), trainings=rows.trainings == "yes")
 
 
 def symbols() -> pd.DataFrame:
-    """From the papers to the code: paper, item, and the function, class or table of variants that implements it."""
+    """Map the items of the papers to the code.
+
+    Returns:
+        Columns paper, item, and symbol: the function, class or table of variants that implements
+        it.
+    """
     return pd.read_csv(FOLDER / "symbols.csv", dtype=str)
 
 
 def errata() -> pd.DataFrame:
-    """Every mistake found in the four papers: paper, where, printed, right, and the notebook that shows it."""
+    """List every mistake found in the four papers.
+
+    Returns:
+        Columns paper, where, printed, right, and the notebook that shows it.
+    """
     paper, rows = "", []
     for line in (FOLDER / "errata.md").read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):

@@ -1,11 +1,13 @@
-"""Checks for the exercises: each says not only whether an answer is right, but why, and where to look next.
+"""Checks for the exercises: each says whether an answer is right, why, and where to look next.
 
-A check takes the student's answer, raises `Wrong` with a reason and a hint, or returns one sentence of praise that tells
-what the answer shows. `check("01.1", answer)` runs it and never raises. The checks of a lesson are one file here.
+A check takes the student's answer and raises `Wrong` with a reason and a hint, or returns one
+sentence that says what the answer shows. `check("01.1", answer)` runs it. Each lesson has a file
+of checks.
 """
 
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 
 from .verdicts import Verdict, Wrong, require, require_answer
 
@@ -21,8 +23,19 @@ CHECKS = {
 __all__ = ["CHECKS", "Verdict", "Wrong", "check", "require", "require_answer"]
 
 
-def check(exercise: str, answer) -> Verdict:
-    """Check the answer to an exercise, e.g. check("01.1", my_function)."""
+def check(exercise: str, answer: Any) -> Verdict:
+    """Check the answer to an exercise.
+
+    Args:
+        exercise: Its number, such as "01.1".
+        answer: What the exercise asks for: a function, a number, a dictionary.
+
+    Returns:
+        A verdict with a reason; nothing that the answer raises escapes.
+
+    Raises:
+        ValueError: If there is no such exercise.
+    """
     if exercise not in CHECKS:
         raise ValueError(f"There is no exercise {exercise!r}: choose one of {', '.join(CHECKS)}.")
     try:
@@ -35,7 +48,5 @@ def check(exercise: str, answer) -> Verdict:
             False,
             "not answered yet: replace the `...` in the skeleton with your own lines.",
         )
-    except (
-        Exception
-    ) as error:  # whatever a student's code raises is an answer to explain, not a crash
+    except Exception as error:  # an exception in a student's code is an answer to explain
         return Verdict(exercise, False, f"your code raised {type(error).__name__}: {error}")

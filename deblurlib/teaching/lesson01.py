@@ -11,7 +11,7 @@ def _undo_two_tap_blur(undo) -> str:
 
     require_answer(undo)
     x, a = np.random.default_rng(7).random(60) + 0.2, 0.3
-    y = theory.convolve(x, [1 - a, a], anchor=0)
+    y = theory.convolve(x, np.array([1 - a, a]), anchor=0)
     found = undo(y.copy(), a)
     require_answer(found)
     found = np.asarray(found, dtype=np.float64)
@@ -25,14 +25,13 @@ def _undo_two_tap_blur(undo) -> str:
     )
     before = np.r_[0, y[:-1]]
     mistakes = {
-        "you subtract the *blurred* neighbour y[n-1]. That is the expansion cut after one substitution: eq. 2 wants the "
+        "you subtract the *blurred* neighbour y[n-1]. That is the expansion cut after one "
+        "substitution: eq. 2 wants the "
         "neighbour that you have just recovered, x[n-1].": (y - a * before) / (1 - a),
-        "the sign is turned: the blur has added a x[n-1], so it must be subtracted.": theory.invert_recursively(
-            y, [1 - a, -a]
-        ),
-        "the division by k[0] = 1 - a is missing: the subtraction leaves (1-a) x[n].": theory.invert_recursively(
-            y, [1, a]
-        ),
+        "the sign is turned: the blur has added a x[n-1], so it must be "
+        "subtracted.": theory.invert_recursively(y, np.array([1 - a, -a])),
+        "the division by k[0] = 1 - a is missing: the subtraction leaves "
+        "(1-a) x[n].": theory.invert_recursively(y, np.array([1, a])),
         "the two taps are exchanged: k[0] = 1 - a multiplies x[n], k[1] = a multiplies x[n-1].": (
             y - (1 - a) * before
         )
@@ -43,15 +42,20 @@ def _undo_two_tap_blur(undo) -> str:
     wrong = np.flatnonzero(np.abs(found - x) > 1e-8)
     require(
         wrong.size == 0 or wrong[0] > 0,
-        "the first sample is wrong already: before the signal everything is 0, so x[0] = y[0] / (1-a). "
+        "the first sample is wrong already: before the signal everything is 0, so x[0] = y[0] / "
+        "(1-a). "
         "In Python x[n-1] at n = 0 is the *last* sample.",
     )
     require(
         wrong.size == 0,
-        f"sample {wrong[:1]} is the first wrong one: write out eq. 2 for M = 1 and compare it with your line.",
+        f"sample {wrong[:1]} is the first wrong one: write out eq. 2 for M = 1 and compare it "
+        "with your line.",
     )
     error = np.abs(found - x).max()
-    return f"largest error {error:.0e}. One number carried from pixel to pixel undoes the blur over a line of any length."
+    return (
+        f"largest error {error:.0e}. One number carried from pixel to pixel undoes the blur over a "
+        "line of any length."
+    )
 
 
 def _predict_the_pole(answer) -> str:
@@ -63,12 +67,14 @@ def _predict_the_pole(answer) -> str:
     p, reverse = float(answer[0]), bool(answer[1])
     require(
         not np.isclose(p, -7 / 3, atol=0.01),
-        "the algebra is right for a scan from the left, but |p| > 1: each step multiplies rounding errors by 7/3. "
+        "the algebra is right for a scan from the left, but |p| > 1: each step multiplies rounding "
+        "errors by 7/3. "
         "What is the kernel when you read the line from the other end?",
     )
     require(
         p < 0,
-        f"p = {p:.3f} averages neighbours, it is one more blur: undoing positive taps needs a negative p.",
+        f"p = {p:.3f} averages neighbours, it is one more blur: undoing positive taps needs a "
+        "negative p.",
     )
     require(
         np.isclose(p, -3 / 7, atol=5e-3),
@@ -76,9 +82,13 @@ def _predict_the_pole(answer) -> str:
     )
     require(
         reverse,
-        "p is right, but a scan from the left meets the tap 0.3 first, and there p would be -0.7 / 0.3.",
+        "p is right, but a scan from the left meets the tap 0.3 first, and there p would be -0.7 "
+        "/ 0.3.",
     )
-    return "p = -3/7 from the right. Two directions cover every two-tap blur but [1/2, 1/2], whose zero lies on the circle."
+    return (
+        "p = -3/7 from the right. Two directions cover every two-tap blur but [1/2, 1/2], whose "
+        "zero lies on the circle."
+    )
 
 
 def _choose_wiener_constant(choose) -> str:
@@ -112,15 +122,20 @@ def _choose_wiener_constant(choose) -> str:
         losses.append((quality(best) - quality(c), float(c), best))
     loss, c, best = max(losses)
     side = (
-        "too small: noise is amplified. (noise² / variance errs this way: most of the variance lies in the lowest frequencies)"
+        "too small: noise is amplified. (noise² / variance errs this way: most of the variance "
+        "lies in the lowest frequencies)"
         if c < best
         else "too large: the blur is left in"
     )
     require(
         loss < 1.0,
-        f"on one of four pictures c = {c:.1e} loses {loss:.1f} dB against the best {best:.1e}; it is {side}.",
+        f"on one of four pictures c = {c:.1e} loses {loss:.1f} dB against the best {best:.1e}; it "
+        f"is {side}.",
     )
-    return f"at most {loss:.2f} dB below the best constant on four unseen pictures, from the blurred picture and the noise alone."
+    return (
+        f"at most {loss:.2f} dB below the best constant on four unseen pictures, from the blurred "
+        "picture and the noise alone."
+    )
 
 
 CHECKS = {

@@ -6,7 +6,9 @@ from .verdicts import require, require_answer
 
 
 def _count_subframes(subframes) -> str:
-    """02.1: subframes(flow_previous, flow_next, exposure) -> the least odd number without a step over one pixel."""
+    """02.1: subframes(flow_previous, flow_next, exposure) -> the least odd number without a step
+    over one pixel.
+    """
     require_answer(subframes)
     rng = np.random.default_rng(2)
     for exposure in (1.0, 0.5, 0.8):
@@ -18,18 +20,15 @@ def _count_subframes(subframes) -> str:
         found, right = subframes(before, after, exposure), 2 * int(np.ceil(longest / 2)) + 1
         require_answer(found)
         mistakes = {
-            "the whole flow takes a whole frame period, but the shutter is open for exposure / 2 of it on either side.": 2
-            * int(np.ceil(longest / exposure))
-            + 1,
-            "you count for the average motion: the fastest point is the one that leaves ghosts, so take the largest length.": 2
-            * int(np.ceil(exposure * mean / 2))
-            + 1,
-            "these are the sub-frames of one side only: there are as many before the sharp frame as after it.": int(
-                np.ceil(longest / 2)
-            )
-            + 1,
+            "the whole flow takes a whole frame period, but the shutter is open for exposure / "
+            "2 of it on either side.": 2 * int(np.ceil(longest / exposure)) + 1,
+            "you count for the average motion: the fastest point is the one that leaves ghosts, "
+            "so take the largest length.": 2 * int(np.ceil(exposure * mean / 2)) + 1,
+            "these are the sub-frames of one side only: there are as many before the sharp "
+            "frame as after it.": int(np.ceil(longest / 2)) + 1,
             "n steps have n + 1 ends: the sharp frame in the middle counts as well.": right - 1,
-            "you look at the motion to the next frame only: here the motion before the sharp frame is the longer one.": 2
+            "you look at the motion to the next frame only: here the motion before the sharp "
+            "frame is the longer one.": 2
             * int(np.ceil(exposure * np.hypot(*np.moveaxis(after, -1, 0)).max() / 2))
             + 1,
         }
@@ -40,18 +39,23 @@ def _count_subframes(subframes) -> str:
             )
         require(
             found % 2 == 1,
-            f"{found} is even: then no sub-frame stands in the middle of the exposure, where the sharp one is.",
+            f"{found} is even: then no sub-frame stands in the middle of the exposure, where the "
+            "sharp one is.",
         )
         step = longest / max(found - 1, 1)
         require(
             found >= right,
-            f"{found} leaves steps of {step:.2f} pixels, and a thin line would show as separate copies.",
+            f"{found} leaves steps of {step:.2f} pixels, and a thin line would show as separate "
+            "copies.",
         )
         require(
             found == right,
             f"{found} is more than needed: {right} already make steps of at most one pixel.",
         )
-    return "one sub-frame a pixel of the longest path. A film of fixed rate cannot promise that: GoPro averages 7 to 13 frames."
+    return (
+        "one sub-frame a pixel of the longest path. A film of fixed rate cannot promise that: "
+        "GoPro averages 7 to 13 frames."
+    )
 
 
 def _tell_the_variant(tell) -> str:
@@ -75,30 +79,39 @@ def _tell_the_variant(tell) -> str:
     )
     require(
         len(said) == 2,
-        f"you answer {said.pop()!r} for every pair: what is equal in one variant and not in the other?",
+        f"you answer {said.pop()!r} for every pair: what is equal in one variant and not in the "
+        "other?",
     )
     share = (right["blur"] + right["blur_gamma"]) / 2
     require(
         share > 0.15,
-        "nearly every answer is the wrong way round: the gap that is *smaller* names the values that were averaged.",
+        "nearly every answer is the wrong way round: the gap that is *smaller* names the values "
+        "that were averaged.",
     )
     require(
         share >= 0.9,
-        f"{share:.0%} are right. An average keeps the mean of what was averaged: compare |mean(blurry) - mean(sharp)| with the "
-        "same gap after raising both to the power 2.2, and leave differences of single pixels alone.",
+        f"{share:.0%} are right. An average keeps the mean of what was averaged: compare "
+        "|mean(blurry) - mean(sharp)| with the "
+        "same gap after raising both to the power 2.2, and leave differences of single pixels "
+        "alone.",
     )
-    return f"{share:.0%} of 24 pairs are right. Run it on any download before you train on it: it takes a minute and saves a table."
+    return (
+        f"{share:.0%} of 24 pairs are right. Run it on any download before you train on it: it "
+        "takes a minute and saves a table."
+    )
 
 
 def _estimate_the_exposure(estimate) -> str:
-    """02.3: estimate(blurry, sharp, flow_previous, flow_next) -> share of the frame period that the shutter was open."""
+    """02.3: estimate(blurry, sharp, flow_previous, flow_next) -> share of the frame period that the
+    shutter was open.
+    """
     from ..data import render_scene
     from ..data.photographs import list_photographs, load_photograph
 
     require_answer(estimate)
-    photograph, found = load_photograph(list_photographs("test")[0]), []
-    truths = (0.4, 0.6, 0.8, 1.0)
-    for truth in truths:
+    photograph, answers = load_photograph(list_photographs("test")[0]), []
+    shutters = (0.4, 0.6, 0.8, 1.0)
+    for truth in shutters:
         scene = render_scene(
             photograph,
             21,
@@ -109,18 +122,20 @@ def _estimate_the_exposure(estimate) -> str:
             noise=0,
             objects=1,
         )
-        found.append(estimate(scene.blurry, scene.sharp, scene.flow_previous, scene.flow_next))
-        require_answer(found[-1])
-    found, truths = np.array(found, dtype=float), np.array(truths)
+        answers.append(estimate(scene.blurry, scene.sharp, scene.flow_previous, scene.flow_next))
+        require_answer(answers[-1])
+    found, truths = np.array(answers, dtype=float), np.array(shutters)
     said = ", ".join(f"{f:.2f} for {t}" for f, t in zip(found, truths, strict=True))
     require(
         not np.allclose(found, truths / 2, atol=0.06) or np.allclose(found, truths, atol=0.1),
-        f"you give {said}: that is the scale, and the shutter is open on both sides of the sharp frame, so exposure = 2 scale.",
+        f"you give {said}: that is the scale, and the shutter is open on both sides of the sharp "
+        "frame, so exposure = 2 scale.",
     )
     require(np.ptp(found) > 0.1, f"you give {said}: the answer must depend on the blurry picture.")
     require(
         np.allclose(found, truths, atol=0.1),
-        f"you give {said}: try scales between 0.1 and 0.6, and keep the one whose reblurred picture has the highest PSNR.",
+        f"you give {said}: try scales between 0.1 and 0.6, and keep the one whose reblurred "
+        "picture has the highest PSNR.",
     )
     return f"{said}. You have measured a shutter from one blurry picture and two flows."
 

@@ -6,7 +6,9 @@ from .verdicts import require, require_answer
 
 
 def _weight_for_reach(weight) -> str:
-    """03.1: weight(reach) -> p of a sharpening scan at half resolution that remembers `reach` image pixels."""
+    """03.1: weight(reach) -> p of a sharpening scan at half resolution that remembers `reach` image
+    pixels.
+    """
     require_answer(weight)
     for reach in (10, 40, 200):
         p = weight(reach)
@@ -15,30 +17,40 @@ def _weight_for_reach(weight) -> str:
         p, steps = float(p), reach / 2
         require(
             abs(p) < 1,
-            f"for {reach} pixels you give p = {p:.3f}: with |p| >= 1 nothing is ever forgotten, and noise grows.",
+            f"for {reach} pixels you give p = {p:.3f}: with |p| >= 1 nothing is ever forgotten, "
+            "and noise grows.",
         )
         right = 0.01 ** (1 / steps)
         require(
             not np.isclose(abs(p), 0.01 ** (1 / reach), rtol=1e-6),
-            f"that remembers {reach} *feature* pixels. The scans run at half resolution: a step is two image pixels.",
+            f"that remembers {reach} *feature* pixels. The scans run at half resolution: a step "
+            "is two image pixels.",
         )
         require(
             not np.isclose(abs(p), 0.01 ** (1 / (2 * reach)), rtol=1e-6),
-            "you doubled where you had to halve: a step of the scan is two image pixels, so fewer steps are needed.",
+            "you doubled where you had to halve: a step of the scan is two image pixels, so fewer "
+            "steps are needed.",
         )
         require(
             np.isclose(abs(p), right, rtol=1e-6),
-            f"for {reach} pixels |p| = {abs(p):.4f}: after {steps:g} steps |p|^{steps:g} is {abs(p) ** steps:.3g}, not 0.01.",
+            f"for {reach} pixels |p| = {abs(p):.4f}: after {steps:g} steps |p|^{steps:g} is "
+            f"{abs(p) ** steps:.3g}, not 0.01.",
         )
         require(
             p < 0,
-            f"p = {p:.3f} remembers as far, but it averages: a scan that sharpens has a negative weight.",
+            f"p = {p:.3f} remembers as far, but it averages: a scan that sharpens has a negative "
+            "weight.",
         )
-    return "p = -0.01^(2 / reach). From 10 pixels of memory to 200 the weight moves from -0.40 to -0.95, and the cost not at all."
+    return (
+        "p = -0.01^(2 / reach). From 10 pixels of memory to 200 the weight moves from -0.40 to "
+        "-0.95, and the cost not at all."
+    )
 
 
 def _compose(compose) -> str:
-    """03.2: compose(first, second) -> the one step (a, b) that does both, each step being h -> a h + b."""
+    """03.2: compose(first, second) -> the one step (a, b) that does both, each step being h -> a h
+    + b.
+    """
     require_answer(compose)
     rng = np.random.default_rng(5)
     one, two, three = (tuple(rng.uniform(-1, 1, 2)) for _ in range(3))
@@ -49,7 +61,8 @@ def _compose(compose) -> str:
     a, b = (float(part) for part in found)
     require(
         not np.isclose(b, a1 * b2 + b1),
-        "that does the second step first. h goes through the first: a1 h + b1, and the second then acts on all of it.",
+        "that does the second step first. h goes through the first: a1 h + b1, and the second "
+        "then acts on all of it.",
     )
     require(not np.isclose(a, a1 + a2), "a is a factor: two factors in a row are multiplied.")
     require(
@@ -71,11 +84,16 @@ def _compose(compose) -> str:
         steps = [compose(*pair) for pair in zip(steps[::2], steps[1::2], strict=True)]
     error = abs(steps[0][1] - _scan(x, p)[-1])
     require(error < 1e-12, f"64 steps joined in pairs end {error:.1e} away from the scan.")
-    return "64 steps, joined in pairs, are done in 6 rounds: grouping is free, and that is all that parallel hardware needs."
+    return (
+        "64 steps, joined in pairs, are done in 6 rounds: grouping is free, and that is all that "
+        "parallel hardware needs."
+    )
 
 
 def _backward_scan(gradients) -> str:
-    """03.3: gradients(x, p, h, grad) -> (dL/dx, dL/dp) along one line, for grad = dL/dh as it comes from above."""
+    """03.3: gradients(x, p, h, grad) -> (dL/dx, dL/dp) along one line, for grad = dL/dh as it comes
+    from above.
+    """
     require_answer(gradients)
     rng = np.random.default_rng(3)
     x, p, grad = rng.standard_normal(12), rng.uniform(-0.8, 0.8, 12), rng.standard_normal(12)
@@ -97,14 +115,13 @@ def _backward_scan(gradients) -> str:
 
     before, g = np.r_[0, h[:-1]], total(np.r_[p[1:], 0])
     slips = {
-        "you use dL/dh as it comes from above. h[k] also acts through h[k+1], so its whole gradient is "
+        "you use dL/dh as it comes from above. h[k] also acts through h[k+1], so its whole "
+        "gradient is "
         "g[k] = grad[k] + p[k+1] g[k+1].": grad,
-        "the carried gradient must be multiplied by p[k+1], the weight with which h[k+1] read h[k], not by p[k].": total(
-            p
-        ),
-        "the gradient runs the other way: begin at the last pixel, since h[k] acts only on what comes after it.": _scan(
-            grad / (1 - p), p
-        ),
+        "the carried gradient must be multiplied by p[k+1], the weight with which h[k+1] "
+        "read h[k], not by p[k].": total(p),
+        "the gradient runs the other way: begin at the last pixel, since h[k] acts only on "
+        "what comes after it.": _scan(grad / (1 - p), p),
     }
     for reason, wrong in slips.items():
         require(
@@ -126,9 +143,13 @@ def _backward_scan(gradients) -> str:
         wrong = np.flatnonzero(~np.isclose(got, right))
         require(
             wrong.size == 0,
-            f"dL/d{name} is wrong at pixel {wrong[-1:]} and right behind it: nudge {name} there and see how the loss moves.",
+            f"dL/d{name} is wrong at pixel {wrong[-1:]} and right behind it: nudge {name} there "
+            "and see how the loss moves.",
         )
-    return "the gradient of a scan is a scan in the opposite direction, with the weights moved by one: it costs the same."
+    return (
+        "the gradient of a scan is a scan in the opposite direction, with the weights moved by "
+        "one: it costs the same."
+    )
 
 
 def _scan(x, p):

@@ -22,13 +22,17 @@ def _check_distance(answer) -> str:
         got = np.asarray(got, float)
         require(
             got.shape == (len(points),),
-            f"for points of shape {np.shape(points)} it should return {len(points)} distances, not {got.shape}.",
+            f"for points of shape {np.shape(points)} it should return {len(points)} distances, "
+            f"not {got.shape}.",
         )
         require(
             np.allclose(got, expected, atol=1e-4),
             f"{what}: P = {points[0]}, D = {end} gives {got[0]:.3g}, not {expected[0]:.3g}.",
         )
-    return "right for every flow, vertical and zero ones too: clamping t covers both ends, so no case needs a rule of its own."
+    return (
+        "right for every flow, vertical and zero ones too: clamping t covers both ends, so no case "
+        "needs a rule of its own."
+    )
 
 
 def _check_feature_flow(answer) -> str:
@@ -62,7 +66,8 @@ def _check_offsets(answer) -> str:
         got = np.asarray(got, float)
         require(
             got.shape == (50,),
-            f"the operator wants 50 numbers, (down, right) for each of 25 taps; yours has shape {got.shape}.",
+            "the operator wants 50 numbers, (down, right) for each of 25 taps; yours has shape "
+            f"{got.shape}.",
         )
         grid = np.stack(np.divmod(np.arange(25), 5), -1) - 2
         points, wanted = (
@@ -71,11 +76,13 @@ def _check_offsets(answer) -> str:
         )
         require(
             not np.allclose(got.reshape(25, 2), wanted),
-            "these are the points themselves: an offset is the point minus the grid point the tap starts from.",
+            "these are the points themselves: an offset is the point minus the grid point the tap "
+            "starts from.",
         )
         require(
             not np.allclose(points[:, ::-1], wanted),
-            "the points are mirrored at the diagonal: each pair is (down, right), D is (right, down).",
+            "the points are mirrored at the diagonal: each pair is (down, right), D is (right, "
+            "down).",
         )
         require(
             np.allclose(points[::-1], wanted) or np.allclose(points, wanted),
@@ -85,7 +92,10 @@ def _check_offsets(answer) -> str:
             np.allclose(points, wanted),
             "the points are right but run backwards: the first should be -D, the last D.",
         )
-    return "25 taps in a row: with weights of 1/25 this is a box blur along D, made by an operator that knows no blur."
+    return (
+        "25 taps in a row: with weights of 1/25 this is a box blur along D, made by an operator "
+        "that knows no blur."
+    )
 
 
 CHECKS = {

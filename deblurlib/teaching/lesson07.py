@@ -6,7 +6,9 @@ from .verdicts import require, require_answer
 
 
 def _logits_of_a_kernel(answer) -> str:
-    """07.1: answer(kernel) -> nine logits that make dynamic_filter blur with a 3x3 convolution kernel."""
+    """07.1: answer(kernel) -> nine logits that make dynamic_filter blur with a 3x3 convolution
+    kernel.
+    """
     require_answer(answer)
     lopsided = np.array([[0.02, 0.05, 0.30], [0.03, 0.40, 0.08], [0.01, 0.04, 0.07]])
     for kernel in (lopsided, np.full((3, 3), 1 / 9), np.eye(1, 9, 5).reshape(3, 3)):
@@ -16,7 +18,8 @@ def _logits_of_a_kernel(answer) -> str:
         found = np.asarray(found, dtype=float)
         require(
             found.shape == (9,),
-            f"the filter takes nine logits in a row, taps row after row; yours has shape {found.shape}.",
+            "the filter takes nine logits in a row, taps row after row; yours has shape "
+            f"{found.shape}.",
         )
         require(
             not np.isnan(found).any() and found.max() < np.inf,
@@ -26,16 +29,14 @@ def _logits_of_a_kernel(answer) -> str:
             weights, mistakes = (
                 _softmax(found),
                 {
-                    "you give the weights themselves. The softmax takes the exponential of what it gets: give it logarithms.": _softmax(
-                        kernel[::-1, ::-1].ravel()
-                    ),
-                    "you give the weights themselves, and not mirrored: take logarithms, and compare the two sums.": _softmax(
-                        kernel.ravel()
-                    ),
-                    "the kernel is not mirrored: a convolution reads x - m where the filter reads x + m.": kernel.ravel(),
-                    "rows and columns are exchanged: tap k stands in row k // 3 and column k % 3.": kernel[
-                        ::-1, ::-1
-                    ].T.ravel(),
+                    "you give the weights themselves. The softmax takes the exponential "
+                    "of what it gets: give it logarithms.": _softmax(kernel[::-1, ::-1].ravel()),
+                    "you give the weights themselves, and not mirrored: take "
+                    "logarithms, and compare the two sums.": _softmax(kernel.ravel()),
+                    "the kernel is not mirrored: a convolution reads x - m where the filter reads "
+                    "x + m.": kernel.ravel(),
+                    "rows and columns are exchanged: tap k stands in row k // 3 and "
+                    "column k % 3.": kernel[::-1, ::-1].T.ravel(),
                 },
             )
         right = kernel[::-1, ::-1].ravel()
@@ -47,10 +48,14 @@ def _logits_of_a_kernel(answer) -> str:
             )
         require(
             np.allclose(weights, right, atol=1e-3),
-            f"the softmax of your logits is {weights.round(3)}, and should be {right.round(3)}. (A tap of 0 wants a logit far "
+            f"the softmax of your logits is {weights.round(3)}, and should be {right.round(3)}. (A "
+            "tap of 0 wants a logit far "
             "below the others.)",
         )
-    return "logarithms, read backwards. Adding a constant to all nine changes nothing: the softmax divides it out."
+    return (
+        "logarithms, read backwards. Adding a constant to all nine changes nothing: the softmax "
+        "divides it out."
+    )
 
 
 def _softmax(logits):
@@ -59,7 +64,9 @@ def _softmax(logits):
 
 
 def _tell_a_copier(copies) -> str:
-    """07.2: copies(network, blurry, sharp) -> True where a reblurring network hands back the blurry picture."""
+    """07.2: copies(network, blurry, sharp) -> True where a reblurring network hands back the blurry
+    picture.
+    """
     import torch
 
     require_answer(copies)
@@ -69,12 +76,14 @@ def _tell_a_copier(copies) -> str:
         "returns 0.9 of the blurry picture and 0.1 of the sharp one": (
             lambda b, s: 0.9 * b + 0.1 * s,
             True,
-            "A tenth of the sharp picture does not make a reblurring network: do not ask for equality.",
+            "A tenth of the sharp picture does not make a reblurring network: do not ask for "
+            "equality.",
         ),
         "finds the kernel from both pictures, and blurs the sharp one with it": (
             _honest,
             False,
-            "Its reblurred picture is nearly perfect, and so is a copy: the score against the blurry picture cannot tell them "
+            "Its reblurred picture is nearly perfect, and so is a copy: the score against the "
+            "blurry picture cannot tell them "
             "apart. Give it the sharp picture of another pair.",
         ),
         "returns the sharp picture": (
@@ -85,7 +94,8 @@ def _tell_a_copier(copies) -> str:
         "returns grey whatever it is given": (
             lambda b, s: 0.5 + 0 * (b + s),
             False,
-            "It does not react to the sharp picture, but neither does it show the blurry one: look at the output.",
+            "It does not react to the sharp picture, but neither does it show the blurry one: "
+            "look at the output.",
         ),
     }
     said = {}
@@ -104,7 +114,10 @@ def _tell_a_copier(copies) -> str:
             said[what] == truth,
             f"a network that {what} {'copies' if truth else 'does not copy'}. {hint}",
         )
-    return "two copiers caught, three others cleared, among them one whose score against the blurry picture is as high."
+    return (
+        "two copiers caught, three others cleared, among them one whose score against the blurry "
+        "picture is as high."
+    )
 
 
 KERNELS = (
@@ -129,7 +142,9 @@ def _blur(pictures, length, angle):
 
 
 def _pairs_with_known_blur():
-    """(blurry, sharp), each (3, 3, 64, 64): crops of photographs, each blurred along a line of its own."""
+    """(blurry, sharp), each (3, 3, 64, 64): crops of photographs, each blurred along a line of its
+    own.
+    """
     import torch
 
     from ..data import list_photographs, load_photograph, to_tensor
@@ -152,7 +167,9 @@ def _honest(blurry, sharp):
 
 
 def _honest_gain(answer) -> str:
-    """07.3: answer(scores) -> gain in dB of the chosen lambda over column 0, without the luck of the choice."""
+    """07.3: answer(scores) -> gain in dB of the chosen lambda over column 0, without the luck of
+    the choice.
+    """
     require_answer(answer)
     rng = np.random.default_rng(7)
 
@@ -175,7 +192,8 @@ def _honest_gain(answer) -> str:
     idle, useful = mean(0.0), mean(0.4)
     require(
         abs(idle) < 5,
-        f"you return {idle:.1f}: that is a PSNR; the gain is its difference from column 0, image by image.",
+        f"you return {idle:.1f}: that is a PSNR; the gain is its difference from column 0, image "
+        "by image.",
     )
     require(
         useful > -0.2,
@@ -183,19 +201,25 @@ def _honest_gain(answer) -> str:
     )
     require(
         idle < 0.02,
-        f"three lambdas that change nothing gain {idle:.3f} dB on average in your hands: the same images choose the best one and "
+        f"three lambdas that change nothing gain {idle:.3f} dB on average in your hands: the same "
+        "images choose the best one and "
         "measure it. Let one half choose and the other half measure.",
     )
     require(
         idle > -0.02,
-        f"three lambdas that change nothing lose {-idle:.3f} dB on average: choose the best, not the worst.",
+        f"three lambdas that change nothing lose {-idle:.3f} dB on average: choose the best, not "
+        "the worst.",
     )
     require(
         abs(useful - 0.4) < 0.03,
-        f"one lambda of three gains 0.4 dB and you report {useful:.2f}: return the gain of the one that you would choose, not "
+        f"one lambda of three gains 0.4 dB and you report {useful:.2f}: return the gain of the one "
+        "that you would choose, not "
         "of all or of a fixed one.",
     )
-    return f"{idle:+.3f} dB where there is nothing to gain, {useful:.2f} where there are 0.40: the choice no longer pays itself."
+    return (
+        f"{idle:+.3f} dB where there is nothing to gain, {useful:.2f} where there are 0.40: the "
+        "choice no longer pays itself."
+    )
 
 
 CHECKS = {

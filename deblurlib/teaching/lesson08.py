@@ -14,12 +14,10 @@ def _check_error_of_difference(answer) -> str:
     require(np.ndim(got) == 0, f"one number is wanted, not an array of shape {np.shape(got)}.")
     n, right = len(a), gain.std(ddof=1) / np.sqrt(len(a))
     mistakes = {
-        "this treats the two rows as if they had restored different pictures: take the difference on each picture first.": np.sqrt(
-            a.var(ddof=1) / n + b.var(ddof=1) / n
-        ),
-        "this is the spread of single differences; the mean over n pictures is known sqrt(n) times better.": gain.std(
-            ddof=1
-        ),
+        "this treats the two rows as if they had restored different pictures: take the "
+        "difference on each picture first.": np.sqrt(a.var(ddof=1) / n + b.var(ddof=1) / n),
+        "this is the spread of single differences; the mean over n pictures is known "
+        "sqrt(n) times better.": gain.std(ddof=1),
         "divide by the square root of the number of pictures, not by the number itself.": gain.std(
             ddof=1
         )
@@ -35,7 +33,10 @@ def _check_error_of_difference(answer) -> str:
         f"{float(got):.4f} for data whose answer is {right:.4f}: std(a - b) / sqrt(n).",
     )
     unpaired = np.sqrt(a.var(ddof=1) / n + b.var(ddof=1) / n)
-    return f"{right:.3f} dB, where forgetting the pairing would have said {unpaired:.2f} dB for the same pictures."
+    return (
+        f"{right:.3f} dB, where forgetting the pairing would have said {unpaired:.2f} dB for the "
+        "same pictures."
+    )
 
 
 def _check_passes(answer) -> str:
@@ -44,9 +45,8 @@ def _check_passes(answer) -> str:
         "Bonferroni's bound, n for every row: Holm asks less of the later ones.": lambda p: (
             p < 0.05 / len(p)
         ),
-        "each compared with its own bound, but after the first that fails all larger ones fail, too.": lambda p: (
-            p < 0.05 / (len(p) - np.argsort(np.argsort(p)))
-        ),
+        "each compared with its own bound, but after the first that fails all larger ones fail, "
+        "too.": lambda p: p < 0.05 / (len(p) - np.argsort(np.argsort(p))),
     }
     for values in ([0.04, 0.03, 0.02], [0.001, 0.02, 0.04], [0.03, 0.001, 0.04]):
         p = np.array(values)
@@ -86,7 +86,8 @@ def _check_seeds_needed(answer) -> str:
     )
     require(
         answer != 1,
-        "with one seed the standard error is the whole spread, 0.1 dB, and twice that is more than the effect.",
+        "with one seed the standard error is the whole spread, 0.1 dB, and twice that is more "
+        "than the effect.",
     )
     require(
         answer != 3,
@@ -94,9 +95,13 @@ def _check_seeds_needed(answer) -> str:
     )
     require(
         answer == 4,
-        f"with {answer} seeds twice the error is {0.2 / np.sqrt(answer):.3f} dB: find the smallest that will do.",
+        f"with {answer} seeds twice the error is {0.2 / np.sqrt(answer):.3f} dB: find the "
+        "smallest that will do.",
     )
-    return "four, and that only on average: to see such an effect in four studies of five takes about ten."
+    return (
+        "four, and that only on average: to see such an effect in four studies of five takes about "
+        "ten."
+    )
 
 
 CHECKS = {

@@ -9,7 +9,9 @@ from .verdicts import require, require_answer
 
 
 def _rank_correlation(function) -> str:
-    """09.1: function(a, b) -> Spearman's rank correlation of two maps of equal shape; nan for a constant one."""
+    """09.1: function(a, b) -> Spearman's rank correlation of two maps of equal shape; nan for a
+    constant one.
+    """
     rng = np.random.default_rng(9)
     a = rng.standard_normal((6, 7))
     for b in (
@@ -23,17 +25,16 @@ def _rank_correlation(function) -> str:
             f"two maps have one correlation; yours has the shape {np.shape(found)}.",
         )
         mistakes = {
-            "that is Pearson's correlation of the values: one very fast pixel would decide it. Take ranks first.": np.corrcoef(
-                a.ravel(), b.ravel()
-            )[0, 1],
-            "the ranks are not centred: take their mean off, or all correlations come out large and positive.": rankdata(
-                a
-            )
+            "that is Pearson's correlation of the values: one very fast pixel would decide it. "
+            "Take ranks first.": np.corrcoef(a.ravel(), b.ravel())[0, 1],
+            "the ranks are not centred: take their mean off, or all correlations come "
+            "out large and positive.": rankdata(a)
             @ rankdata(b)
             / np.sqrt((rankdata(a) ** 2).sum() * (rankdata(b) ** 2).sum()),
-            "you ranked within each row of the map: `rankdata` without an axis ranks all pixels together.": np.corrcoef(
-                rankdata(a, axis=-1).ravel(), rankdata(b, axis=-1).ravel()
-            )[0, 1],
+            "you ranked within each row of the map: `rankdata` without an axis ranks all pixels "
+            "together.": np.corrcoef(rankdata(a, axis=-1).ravel(), rankdata(b, axis=-1).ravel())[
+                0, 1
+            ],
         }
         for reason, value in mistakes.items():
             require(
@@ -55,7 +56,10 @@ def _rank_correlation(function) -> str:
 def _given_edges(function) -> str:
     """09.2: function(a, b, edges) -> partial rank correlation of a and b given the edges."""
     rng = np.random.default_rng(92)
-    smooth = lambda: gaussian_filter(rng.standard_normal((14, 15)), 1.5)  # noqa: E731
+
+    def smooth() -> np.ndarray:
+        return gaussian_filter(rng.standard_normal((14, 15)), 1.5)
+
     for own in (0.0, 1.0):
         edges, shared = smooth(), smooth()
         a, b = (
@@ -75,10 +79,10 @@ def _given_edges(function) -> str:
         ]
         mistakes = {
             "the edges are still in it: that is the plain rank correlation of a and b.": plain,
-            "you took the edges out of a alone: what b shares with them dilutes the result. Take them out of both.": half,
-            "the lines were fitted to the values, not to the ranks: rank all three maps first.": np.corrcoef(
-                *by_value
-            )[0, 1],
+            "you took the edges out of a alone: what b shares with them dilutes the result. "
+            "Take them out of both.": half,
+            "the lines were fitted to the values, not to the ranks: rank all three maps "
+            "first.": np.corrcoef(by_value[0], by_value[1])[0, 1],
         }
         for reason, value in mistakes.items():
             require(not np.isclose(found, value, atol=1e-6), reason)
@@ -103,16 +107,19 @@ def _referee(answer) -> str:
     reasons = {
         "C": (
             "chance",
-            "C lies inside the band of chance, whatever its controls say: two smooth maps do that by themselves.",
+            "C lies inside the band of chance, whatever its controls say: two smooth maps do that "
+            "by themselves.",
         ),
         "B": (
             "edges",
-            "B is large, and next to nothing of it is left given edges. (It shows on the sharp picture, too: of "
+            "B is large, and next to nothing of it is left given edges. (It shows on the sharp "
+            "picture, too: of "
             "course, edges are there as well. The rule asks for edges first.)",
         ),
         "D": (
             "things",
-            "D keeps its correlation without the edges, but has it on the sharp picture as well, where nothing is "
+            "D keeps its correlation without the edges, but has it on the sharp picture as well, "
+            "where nothing is "
             "blurred: it follows the things. Its sign is no reason for or against.",
         ),
         "A": (

@@ -73,7 +73,10 @@ def _check_megabytes(answer) -> str:
         np.isclose(got, n**2 * 4 / 1e6, rtol=1e-3),
         f"{got:.4g} is not it: N = 160 x 90, N x N numbers of four bytes.",
     )
-    return "829 MB for one picture: hence the exact form in chunks, which never holds more than some rows of it."
+    return (
+        "829 MB for one picture: hence the exact form in chunks, which never holds more than some "
+        "rows of it."
+    )
 
 
 CHECKS = {"10.1": _check_macs, "10.2": _check_least_milliseconds, "10.3": _check_megabytes}

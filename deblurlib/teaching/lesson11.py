@@ -12,7 +12,8 @@ def _check_error_factor(answer) -> str:
         right = 10 ** (-gain / 10)
         require(
             not (gain and np.isclose(got, 10 ** (-gain / 20))),
-            "a gain of 20 dB is a factor of 10 in the error itself and of 100 in its square: PSNR speaks of the square.",
+            "a gain of 20 dB is a factor of 10 in the error itself and of 100 in its square: PSNR "
+            "speaks of the square.",
         )
         require(
             not (gain and np.isclose(got, 10 ** (gain / 10))),
@@ -24,7 +25,8 @@ def _check_error_factor(answer) -> str:
         )
         require(
             np.isclose(got, right),
-            f"for {gain:g} dB the squared error is {right:.3f} of what it was, not {float(got):.3f}.",
+            f"for {gain:g} dB the squared error is {right:.3f} of what it was, not "
+            f"{float(got):.3f}.",
         )
     return "1 dB is a fifth less squared error, 3 dB half of it, 10 dB a tenth."
 
@@ -56,7 +58,10 @@ def _check_best_constant(answer) -> str:
             np.isclose(got, best),
             f"{got:.1e} for noise of {noise:g}, but {best:.1e} comes closer to the truth.",
         )
-    return "more noise, larger constant. An oracle needs the truth; lesson 1 asked for the same without it."
+    return (
+        "more noise, larger constant. An oracle needs the truth; lesson 1 asked for the same "
+        "without it."
+    )
 
 
 CHECKS = {"11.1": _check_error_factor, "11.2": _check_best_constant}
