@@ -1,7 +1,7 @@
 # `make reproduce` and `make test` are the two commands to know; `make` alone lists the others.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test test-slow lab site lint bench notebooks pins clean distclean
+.PHONY: help install reproduce test test-slow lab site lint bench notebooks pins clean distclean opencv
 
 PYTHON ?= python3     # 3.11 or newer, with pip
 PRESET ?= quick       # smoke, quick, gpu or paper
@@ -49,9 +49,10 @@ site: $(INSTALLED)  ## write the book as web pages into build/site
 	@rm -rf build/site
 	@$(BIN)/python -m deblurlib site build/site
 
-lint: $(INSTALLED)  ## check code and notebooks with ruff
+lint: $(INSTALLED)  ## check code and notebooks with ruff, and the package's types with mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: $(INSTALLED)  ## time operators and networks on this machine against plain PyTorch, into results/
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m deblurlib bench $(call option,results,$(RESULTS))
@@ -63,7 +64,7 @@ pins: $(UV)  ## recompile requirements.txt from requirements.in
 	$(UV) pip compile --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
 
 clean:  ## remove caches, logs and executed copies (trainings in results/runs stay)
-	rm -rf build dist .pytest_cache .ruff_cache results/notebooks results/logs
+	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache results/notebooks results/logs
 	find deblurlib tests notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
 
 distclean: clean  ## remove also the environment and all trainings
@@ -73,13 +74,28 @@ distclean: clean  ## remove also the environment and all trainings
 $(UV):
 	-@$(PYTHON) -m pip install --quiet --upgrade --target .bootstrap uv
 
+# the first words of a recipe line: uv where it is available, otherwise pip
+PIP = export VIRTUAL_ENV="$(CURDIR)/.venv" PIP_YES=1; pip="$(UV) pip"; [ -x $(UV) ] || pip="$(BIN)/python -m pip"
+
 $(INSTALLED): requirements.txt pyproject.toml | $(UV)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python {sys.version.split()[0]} is too old: set PYTHON to one from 3.11 on.")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python {sys.version.split()[0]} is too old: set PYTHON to version 3.11 or newer.")'
 	@if [ -x $(UV) ]; then \
-	  $(UV) venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv && \
-	  VIRTUAL_ENV="$(CURDIR)/.venv" $(UV) pip install --quiet -r requirements.txt -e .; \
+	  $(UV) venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv; \
 	else \
-	  echo "uv cannot be had: installing with pip, which takes some minutes."; \
-	  $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet -r requirements.txt -e .; \
+	  echo "uv is not available: installing with pip, which takes a few minutes."; \
+	  $(PYTHON) -m venv .venv; \
 	fi
+	@$(PIP); $$pip uninstall --quiet $(OPENCV) $(OPENCV)-headless 2>/dev/null; $$pip install --quiet -r requirements.txt -e .
+	@$(MAKE) --no-print-directory opencv
 	@touch $@
+
+# OpenCV's full build loads libGL and others from the system. The headless build has the same functions, except windows, and loads none.
+# Both own the same files, so one is removed before the other is installed.
+OPENCV := opencv-contrib-python
+opencv:
+	@missing="$$($(BIN)/python -c 'import cv2' 2>&1 | sed -nE 's/^ImportError: (lib[^:]+): cannot open shared object file.*/\1/p')"; \
+	if [ -n "$$missing" ]; then \
+	  version="$$(sed -nE 's/^$(OPENCV)==([^ ;]+).*/\1/p' requirements.txt)"; \
+	  echo "This system has no $$missing: installing $(OPENCV)-headless $$version in place of $(OPENCV)."; \
+	  $(PIP); $$pip uninstall --quiet $(OPENCV) && $$pip install --quiet "$(OPENCV)-headless==$$version"; \
+	fi

@@ -1,4 +1,4 @@
-"""What an installation rests on: the pins, the conda environment, the packaged files, the make targets."""
+"""What an installation rests on: pins, metadata, packaged files and make targets."""
 
 import os
 import re
@@ -45,6 +45,11 @@ def test_pins_name_no_host_and_no_path():
         assert re.fullmatch(r"[a-z0-9._-]+==[\w.+!-]+( ; .*)?", line), line
 
 
+def test_opencv_is_the_version_that_draws_the_recorded_scenes():
+    assert PINS["opencv-contrib-python"] == "opencv-contrib-python==5.0.0.93"
+    assert "opencv-contrib-python-headless" not in PINS
+
+
 def test_torch_and_torchvision_are_a_matching_pair():
     assert PINS["torch"] == "torch==2.15.0" and PINS["torchvision"] == "torchvision==0.29.2"
 
@@ -54,11 +59,19 @@ def test_every_requirement_is_pinned(requirement):
     assert PINS[package(requirement)].startswith(requirement)
 
 
-@pytest.mark.parametrize(
-    "requirement", PROJECT["dependencies"] + PROJECT["optional-dependencies"]["notebooks"]
-)
-def test_every_dependency_of_the_package_is_a_requirement(requirement):
-    assert package(requirement) in {package(line) for line in lines("requirements.in")}
+def test_requirements_are_the_dependencies_with_the_extras_that_tests_need():
+    extras = PROJECT["optional-dependencies"]
+    declared = [*PROJECT["dependencies"]]
+    for name in ("notebooks", "sweep", "dev"):
+        declared += extras[name]
+    assert sorted(map(package, declared)) == sorted(map(package, lines("requirements.in")))
+
+
+@pytest.mark.parametrize("requirement", PROJECT["dependencies"])
+def test_every_dependency_has_a_lower_bound_that_the_pin_meets(requirement):
+    name, bound = re.fullmatch(r"([\w.-]+)>=([\d.]+)", requirement).groups()
+    pinned = PINS[name].partition("==")[2]
+    assert tuple(map(int, pinned.split("."))) >= tuple(map(int, bound.split(".")))
 
 
 def test_conda_takes_the_pins_from_the_one_file_that_has_them():
@@ -83,7 +96,7 @@ def test_every_data_file_of_the_package_is_packaged():
 
 @pytest.fixture(scope="module")
 def unpacked_wheel(tmp_path_factory):
-    """What an installation puts into site-packages: the wheel, built offline from the tracked files alone, and unpacked."""
+    """The wheel, built offline from the tracked files alone and unpacked as in site-packages."""
     pytest.importorskip("setuptools")
     source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
     for name in tracked("deblurlib", "pyproject.toml", "README.md", "LICENSE"):
@@ -116,6 +129,8 @@ def test_a_wheel_holds_every_file_of_the_package_and_the_licence(unpacked_wheel)
         "data/photos/*.jpg",
         "ops/backends/csrc/*.c",
         "papers/tables/*.csv",
+        "book/page.html.j2",
+        "book/report.html",
         "py.typed",
     ):
         assert list((unpacked_wheel / "deblurlib").glob(kind)), kind
@@ -155,9 +170,27 @@ def test_torch_hub_finds_the_networks():
         torch.hub.load(str(ROOT), name, source="local", size="small")
 
 
-def test_the_change_log_ends_at_this_version():
-    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert PROJECT["version"] in headings and headings[0] in ("Unreleased", PROJECT["version"])
+def test_the_change_log_begins_with_this_version_and_dates_each():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    headings = re.findall(r"^## (.+)", text, re.MULTILINE)
+    dates = [re.fullmatch(r"[\d.]+ \((\d{4}-\d\d-\d\d)\)", heading)[1] for heading in headings]
+    assert headings[0].split()[0] == PROJECT["version"]
+    assert dates == sorted(dates, reverse=True)
+
+
+def test_the_wheel_describes_itself(unpacked_wheel):
+    (metadata,) = unpacked_wheel.glob("*.dist-info")
+    fields = (metadata / "METADATA").read_text()
+    for field in (
+        f"Version: {PROJECT['version']}",
+        "Author: The deblurlib contributors",
+        "Requires-Python: >=3.11",
+        "License-Expression: MIT",
+        "Classifier: Typing :: Typed",
+        "Requires-Dist: opencv-contrib-python>=5",
+        "Provides-Extra: export",
+    ):
+        assert f"\n{field}\n" in fields, field
 
 
 def test_citation_names_the_version_and_the_four_papers():
@@ -169,18 +202,57 @@ def test_citation_names_the_version_and_the_four_papers():
 
 
 OPTIONS = ("PRESET", "DATA", "VARIANT", "RESULTS", "NOTEBOOKS", "JOBS", "FORCE")
+CLEAN = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith("MAKE") and name not in OPTIONS
+}
+
+
+def stub(path, text):
+    """An executable shell script."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/usr/bin/env bash\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("has_uv", [True, False], ids=["uv", "pip"])
+@pytest.mark.parametrize("missing", ["libGL.so.1", "libxcb.so.1"])
+def test_without_a_system_library_the_headless_opencv_takes_over(tmp_path, has_uv, missing):
+    calls = tmp_path / "calls"
+    error = f"ImportError: {missing}: cannot open shared object file: No such file or directory"
+    stub(
+        tmp_path / "bin" / "python",
+        f'if [ "$1" = -c ]; then echo "{error}" >&2; exit 1; fi; shift; echo "$@" >> "{calls}"',
+    )
+    if has_uv:
+        stub(tmp_path / "uv", f'echo "$@" >> "{calls}"')
+    command = ["make", "-s", "opencv", f"BIN={tmp_path}/bin", f"UV={tmp_path}/uv"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=CLEAN)
+    assert shown.stdout == (
+        f"This system has no {missing}: installing opencv-contrib-python-headless 5.0.0.93 "
+        "in place of opencv-contrib-python.\n"
+    )
+    assert calls.read_text().splitlines() == [
+        "pip uninstall --quiet opencv-contrib-python",
+        "pip install --quiet opencv-contrib-python-headless==5.0.0.93",
+    ]
+
+
+@pytest.mark.parametrize("answer", ["exit 0", "echo 'ImportError: No module named cv2'; exit 1"])
+def test_opencv_stays_where_no_system_library_is_missing(tmp_path, answer):
+    stub(tmp_path / "bin" / "python", answer)
+    stub(tmp_path / "uv", "exit 9")
+    command = ["make", "-s", "opencv", f"BIN={tmp_path}/bin", f"UV={tmp_path}/uv"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=CLEAN)
+    assert shown.stdout == ""
 
 
 def dry_run(*arguments):
     """What make would do, in one line."""
     command = ["make", "--no-print-directory", "-n", "-o", ".venv/.installed", *arguments]
-    clean = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("MAKE") and name not in OPTIONS
-    }
     shown = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=True, env=clean
+        command, cwd=ROOT, capture_output=True, text=True, check=True, env=CLEAN
     ).stdout
     return " ".join(shown.replace("\\\n", " ").split())
 
