@@ -22,13 +22,13 @@ RECORDED_VERSIONS = (
 )
 
 
-def results_folder(folder: str | Path = "") -> Path:
+def results_folder(folder: str | Path | None = None) -> Path:
     """Where results go: `folder`, else $DEBLURLIB_RESULTS, else `results` beside the package (or below the current folder)."""
     beside = ROOT / "results" if (ROOT / "notebooks").is_dir() else Path.cwd() / "results"
     return Path(str(folder or os.environ.get("DEBLURLIB_RESULTS", "") or beside)).resolve()
 
 
-def data_folder(data: str | Path) -> Path | None:
+def data_folder(data: str | Path | None) -> Path | None:
     """The root of a data set as an absolute path, None for the bundled scenes (""); FileNotFoundError where there is none."""
     folder = Path(str(data or "")).expanduser()  # papermill takes a folder called 2020 for a number
     if data and not folder.is_dir():

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from deblurlib.book.reproduce import PLAIN_METADATA
+from deblurlib.book.notebooks import PLAIN_METADATA
 
 PARAMETERS = 'preset = "smoke"\ndata = ""\nvariant = ""\nresults = ""\nseed = 0\ndevice = "auto"'
 

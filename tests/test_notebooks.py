@@ -14,7 +14,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import deblurlib
-from deblurlib.book.reproduce import PLAIN_METADATA
+from deblurlib.book.notebooks import PLAIN_METADATA
 
 BOOK = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 ITEMS = pd.read_csv(Path(deblurlib.__file__).parent / "papers" / "items.csv", dtype=str)

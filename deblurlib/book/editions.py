@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import nbformat
-from nbformat.v4 import new_markdown_cell, new_notebook
+from .extra import notebook_packages
+from .notebooks import PLAIN_METADATA, find_notebooks, number, title_of
 
-from .report import number, title_of
-from .reproduce import PLAIN_METADATA, find_notebooks
+with notebook_packages():
+    import nbformat
+    from nbformat.v4 import new_markdown_cell, new_notebook
 
 INDEX = """# deblurlib: the book
 

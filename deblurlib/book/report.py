@@ -10,14 +10,18 @@ from itertools import zip_longest
 from pathlib import Path
 
 import jinja2
-import nbformat
 import pandas as pd
 from PIL import Image
 
 from .. import papers
 from ..analysis.significance import VERDICTS
 from ..results import write_atomically
+from .extra import notebook_packages
 from .ledger import ledger, readable
+from .notebooks import number, plain_text, title_of
+
+with notebook_packages():
+    import nbformat
 
 NUMBER = re.compile(r"-?(\d+(\.\d+)?(e[+-]?\d+)?|inf)", re.IGNORECASE)
 LONG = 40  # letters from which a cell may break its line
@@ -79,29 +83,6 @@ def write_report(folder: Path, notebooks: Iterable[Path]) -> Path:
         ],
     )
     return write_atomically(folder / "index.html", page + "\n")
-
-
-def number(path: Path) -> str:
-    """The number of a notebook, "01" of 01_name.ipynb: the prefix of all that it writes."""
-    return path.stem.split("_")[0]
-
-
-def title_of(notebook: Path) -> tuple[str, str]:
-    """The first heading of a notebook and the first paragraph below it, without their markup."""
-    text = next(
-        (
-            c.source
-            for c in nbformat.read(notebook, as_version=4).cells
-            if c.cell_type == "markdown"
-        ),
-        "",
-    )
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    title = lines[0].lstrip("# ") if lines and lines[0].startswith("#") else notebook.stem
-    claim = next(
-        (line.lstrip("> ") for line in lines[1:] if not line.startswith(("#", "|", "- ", "* "))), ""
-    )
-    return _plain(title), _plain(claim)
 
 
 def describe_origin(sidecar: dict) -> str:
@@ -249,7 +230,7 @@ def _sections(notebook: Path) -> dict[str, str]:
         if cell.cell_type == "markdown":
             heading = (re.findall(r"^##+ (.+)$", cell.source, re.MULTILINE) or [heading])[-1]
         elif "lesson.figure(" in cell.source:
-            found |= {name: _plain(heading) for name in re.findall(r'"(\w+)",?\s*\)', cell.source)}
+            found |= {name: plain_text(heading) for name in re.findall(r'"(\w+)",?\s*\)', cell.source)}
     return found
 
 
@@ -261,10 +242,6 @@ def _key(text: str) -> str:
     """What a browser sorts a number by, "" for what is none."""
     value = float(text) if NUMBER.fullmatch(text) else math.nan
     return "" if math.isnan(value) else repr(value).replace("inf", "Infinity")
-
-
-def _plain(markdown: str) -> str:
-    return re.sub(r"[*`]|\b_|_\b", "", markdown)
 
 
 def _slug(words: str) -> str:

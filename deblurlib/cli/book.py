@@ -60,7 +60,7 @@ def refresh(
     ] = 0,
 ):
     """Execute the committed notebooks in place with their own parameters and strip machine-made metadata."""
-    from ..book.reproduce import refresh_notebooks
+    from ..book.notebooks import refresh_notebooks
 
     raise typer.Exit(FAILED if refresh_notebooks(notebooks, jobs) else DONE)
 

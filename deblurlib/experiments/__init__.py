@@ -1,7 +1,15 @@
-"""Every trained row of every ablation table, the presets that scale them, and what their measurements say."""
+"""Every trained row of every ablation table, the presets that scale them, and what their measurements say.
+
+The tables, which need torch, are imported on first use; the presets are light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from .presets import PRESETS, Preset, get_preset
-from .tables import IMAGENET, PAPER, TABLES, Row, everything, network, row, rows
+
+if TYPE_CHECKING:
+    from .tables import IMAGENET, PAPER, TABLES, Row, everything, network, row, rows
 
 __all__ = [
     "IMAGENET",
@@ -16,3 +24,9 @@ __all__ = [
     "row",
     "rows",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(".tables", __name__), name)

@@ -10,7 +10,7 @@ import time
 import nbformat
 import pytest
 
-from deblurlib.book import reproduce
+from deblurlib.book import manifest, notebooks, reproduce
 from deblurlib.results import results_folder
 
 # what lesson.table, lesson.figure and lesson.claim write, without the seconds that importing torch and pandas takes
@@ -65,8 +65,8 @@ def test_one_bad_notebook_and_one_killed_kernel_stop_nobody(tmp_path, write_note
     shown = capfd.readouterr().err
     assert "ZeroDivisionError: division by zero" in shown and "02.log" in shown
 
-    manifest = manifest_of(tmp_path)
-    assert manifest["inputs"] == {
+    written = manifest_of(tmp_path)
+    assert written["inputs"] == {
         "preset": "smoke",
         "data": "",
         "variant": "",
@@ -74,8 +74,8 @@ def test_one_bad_notebook_and_one_killed_kernel_stop_nobody(tmp_path, write_note
         "device": "auto",
         "data_hash": "",
     }
-    assert {"git_commit", "python", "versions", "cores"} <= set(manifest)
-    good, bad, killed = (manifest["notebooks"][name] for name in ("01_good", "02_bad", "03_killed"))
+    assert {"git_commit", "python", "versions", "cores"} <= set(written)
+    good, bad, killed = (written["notebooks"][name] for name in ("01_good", "02_bad", "03_killed"))
     assert set(good["outputs"]) == {
         "tables/01_numbers.csv",
         "tables/01_numbers.json",
@@ -86,7 +86,7 @@ def test_one_bad_notebook_and_one_killed_kernel_stop_nobody(tmp_path, write_note
         "notebooks/01_good.html",
     }
     for name, sha256 in good["outputs"].items():
-        assert reproduce.file_hash(tmp_path / "results" / name) == sha256
+        assert manifest.file_hash(tmp_path / "results" / name) == sha256
     assert (bad["cell"], bad["error"]) == ("# a comment", "ZeroDivisionError: division by zero")
     assert killed["cell"].startswith("os.kill") and "lack of memory" in killed["error"]
     assert not list((tmp_path / "results").rglob("*.running.ipynb")) and not list(
@@ -136,7 +136,7 @@ def test_parameters_reach_the_notebook_as_absolute_paths(tmp_path, write_noteboo
     preset, data, variant, seed, cwd, threads, results = json.loads(
         (tmp_path / "results" / "seen.json").read_text()
     )
-    assert (preset, variant, seed, threads) == ("smoke", "blur", 7, str(reproduce._cores()))
+    assert (preset, variant, seed, threads) == ("smoke", "blur", 7, str(notebooks.cores()))
     assert (data, cwd, results) == (
         str(tmp_path / "my data"),
         str(tmp_path / "notebooks"),
@@ -202,25 +202,25 @@ def test_wrong_arguments_are_named_before_anything_runs(arguments, sentence, tmp
 
 def test_find_notebooks_by_folder_number_name_and_path(tmp_path, write_notebook, monkeypatch):
     first, second = write_notebook("01_one"), write_notebook("02_two")
-    monkeypatch.setattr(reproduce, "ROOT", tmp_path)
-    assert reproduce.find_notebooks() == [first, second]
-    assert reproduce.find_notebooks("02 01") == [first, second]
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)
+    assert notebooks.find_notebooks() == [first, second]
+    assert notebooks.find_notebooks("02 01") == [first, second]
     assert (
-        reproduce.find_notebooks("02")
-        == reproduce.find_notebooks(["02_two"])
-        == reproduce.find_notebooks(second)
+        notebooks.find_notebooks("02")
+        == notebooks.find_notebooks(["02_two"])
+        == notebooks.find_notebooks(second)
         == [second]
     )
-    assert reproduce.find_notebooks(tmp_path / "notebooks") == [first, second]
+    assert notebooks.find_notebooks(tmp_path / "notebooks") == [first, second]
 
 
 def test_data_hash_sees_names_and_sizes(tmp_path):
     (tmp_path / "a.png").write_bytes(b"1234")
-    first = reproduce.data_hash(str(tmp_path))
+    first = manifest.data_hash(str(tmp_path))
     (tmp_path / "a.png").write_bytes(b"12345")
-    second = reproduce.data_hash(str(tmp_path))
+    second = manifest.data_hash(str(tmp_path))
     (tmp_path / "a.png").rename(tmp_path / "b.png")
-    assert len({first, second, reproduce.data_hash(str(tmp_path)), reproduce.data_hash("")}) == 4
+    assert len({first, second, manifest.data_hash(str(tmp_path)), manifest.data_hash("")}) == 4
 
 
 def test_refresh_executes_in_place_and_keeps_only_tags(tmp_path, write_notebook, monkeypatch):
@@ -239,10 +239,10 @@ def test_refresh_executes_in_place_and_keeps_only_tags(tmp_path, write_notebook,
     broken = write_notebook("02_broken", "1 / 0")
     before = broken.read_bytes()
     environment = dict(os.environ)
-    assert reproduce.refresh_notebooks(tmp_path / "notebooks", jobs=2) == 1
+    assert notebooks.refresh_notebooks(tmp_path / "notebooks", jobs=2) == 1
     assert dict(os.environ) == environment
     after = nbformat.read(path, as_version=4)
-    assert after.metadata == reproduce.PLAIN_METADATA
+    assert after.metadata == notebooks.PLAIN_METADATA
     assert [cell.metadata for cell in after.cells] == [
         {},
         {"tags": ["parameters"]},
@@ -259,7 +259,7 @@ SLIDER = "from ipywidgets import IntSlider\nfrom IPython.display import display\
 
 def test_sliders_work_without_a_front_end_and_are_not_stored(tmp_path, write_notebook):
     path = write_notebook("01_lesson", SLIDER)
-    assert reproduce.refresh_notebooks(tmp_path / "notebooks", jobs=1) == 0
+    assert notebooks.refresh_notebooks(tmp_path / "notebooks", jobs=1) == 0
     assert reproduce.run("smoke", notebooks=path, results=tmp_path / "results").exit_code == 0
     for stored in (path, tmp_path / "results" / "notebooks" / path.name):
         notebook = nbformat.read(stored, as_version=4)

@@ -1,0 +1,176 @@
+"""One notebook on its way through papermill, in a process of its own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..results import write_atomically
+from .extra import notebook_packages
+from .manifest import Entry, file_hash
+from .notebooks import START_SECONDS, number, source_hash, title_of, without_widgets
+
+with notebook_packages():
+    import nbformat
+    from nbformat import NotebookNode
+
+OUTPUTS = (
+    "tables/{}_*.csv",
+    "tables/{}_*.json",
+    "figures/{}_*.png",
+    "pictures/{}_*.png",
+    "ledger/{}_*.json",
+    "timings/{}_*",
+)
+DEAD_KERNEL = (
+    "The kernel was killed, most often for lack of memory: run fewer notebooks at the same time "
+    "or choose a smaller preset."
+)
+
+
+class Task:
+    """One notebook of a run: it starts papermill, follows it, and describes what came out."""
+
+    def __init__(
+        self, path: Path, folder: Path, parameters: dict[str, Any], threads: int, key: str
+    ) -> None:
+        """Prepare a task without starting it.
+
+        Args:
+            path: The notebook.
+            folder: The results folder.
+            parameters: The values for its cell of parameters.
+            threads: How many threads its computations use.
+            key: What `Manifest.key` says of it.
+        """
+        self.path, self.folder, self.parameters = path, folder, parameters
+        self.threads, self.key = threads, key
+        self.name, self.number = path.stem, number(path)
+        self.copy = folder / "notebooks" / path.name
+        self.running_copy = folder / "notebooks" / f".{path.stem}.running.ipynb"
+        self.log = folder / "logs" / f"{self.number}.log"
+
+    def start(self) -> None:
+        """Start papermill in the folder of the notebook, as JupyterLab would."""
+        self.copy.parent.mkdir(parents=True, exist_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.before = self.files()
+        options = {
+            "--cwd": str(self.path.parent),
+            "--parameters_yaml": json.dumps(self.parameters),
+            "--kernel": "python3",
+            "--language": "python",
+            "--start-timeout": str(START_SECONDS),
+        }
+        command = [sys.executable, "-m", "papermill", str(self.path), str(self.running_copy)]
+        for option, value in options.items():
+            command += [option, value]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "--log-output", "--no-progress-bar"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={
+                    **os.environ,
+                    "OMP_NUM_THREADS": str(self.threads),
+                    "DEBLURLIB_RESULTS": str(self.folder),
+                    "PYTHONUNBUFFERED": "1",
+                },
+                start_new_session=True,
+            )
+        self.clock = time.monotonic()
+
+    def finish(self) -> Entry:
+        """Describe a run whose process has ended, and store the executed notebook and its page.
+
+        Only the exit code of the process says whether the run succeeded.
+
+        Returns:
+            The entry for the manifest.
+        """
+        failed = self.process.returncode != 0
+        entry: Entry = {
+            "state": "failed" if failed else "done",
+            "key": self.key,
+            "source_sha256": source_hash(self.path),
+            "threads": self.threads,
+            "seconds": round(time.monotonic() - self.clock, 1),
+        }
+        if self.running_copy.exists():
+            os.replace(self.running_copy, self.copy)
+            with suppress(ValueError):  # a kernel that died may leave half a file
+                notebook = without_widgets(nbformat.read(self.copy, as_version=4))
+                write_atomically(self.copy, nbformat.writes(notebook) + "\n")
+        if failed:
+            entry["cell"], entry["error"] = self.failure()
+        else:
+            write_atomically(self.copy.with_suffix(".html"), to_html(self.copy))
+        entry["outputs"] = self.outputs()
+        return entry
+
+    def outputs(self) -> dict[str, str]:
+        """Return the sha256 of every file this run wrote, by its path below the results folder."""
+        written = sorted(
+            path for path, changed in self.files().items() if self.before.get(path) != changed
+        )
+        return {path.relative_to(self.folder).as_posix(): file_hash(path) for path in written}
+
+    def files(self) -> dict[Path, tuple[int, int]]:
+        """Return every file of this notebook with its time and inode, which change on a rewrite."""
+        files = [
+            path for pattern in OUTPUTS for path in self.folder.glob(pattern.format(self.number))
+        ]
+        files += [path for path in (self.copy, self.copy.with_suffix(".html")) if path.exists()]
+        return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in files}
+
+    def failure(self) -> tuple[str | None, str]:
+        """Return the first line of the cell that failed, if one did, and the reason."""
+        try:
+            cells = nbformat.read(self.copy, as_version=4).cells
+        except (OSError, ValueError):
+            return None, _last_line(self.log)
+        for cell in cells:
+            for output in cell.get("outputs", []):
+                if output.output_type == "error":
+                    reason = f"{output.ename}: {output.evalue}".splitlines()[0]
+                    return _first_line(cell), reason
+        position = self.cell_reached()  # no cell shows an error: the kernel was killed
+        cell = _first_line(cells[position - 1]) if 0 < position <= len(cells) else None
+        reason = _last_line(self.log)
+        return cell, DEAD_KERNEL if "DeadKernelError" in reason else reason
+
+    def cell_reached(self) -> int:
+        """Return the position of the last cell that papermill started, 0 before the first."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        positions = re.findall(r"Executing Cell (\d+)-", text)
+        return int(positions[-1]) if positions else 0
+
+
+def to_html(notebook: Path) -> str:
+    """Turn an executed notebook into one page for any browser.
+
+    Args:
+        notebook: Path of the notebook.
+
+    Returns:
+        The page, with all figures inside.
+    """
+    from .pages import page
+
+    return page(nbformat.read(notebook, as_version=4), title_of(notebook)[0])
+
+
+def _first_line(cell: NotebookNode) -> str:
+    return next((line.strip() for line in cell.source.splitlines() if line.strip()), "")
+
+
+def _last_line(log: Path) -> str:
+    text = log.read_text(errors="replace") if log.exists() else ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "The process ended without a message."
