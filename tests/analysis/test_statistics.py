@@ -136,10 +136,10 @@ def test_equal_differences_are_certain_and_no_difference_is_none():
 @pytest.mark.parametrize(
     "differences, sentence",
     [
-        ([0.1], r"shape \(1,\): give \(images,\) or \(seeds, images\)"),
+        ([0.1], r"is \(1,\): give \(images,\) or \(seeds, images\)"),
         ([[0.1], [0.2]], "at least two images"),
-        (np.zeros((0, 4)), r"shape \(0, 4\)"),
-        (np.zeros((2, 2, 2)), r"shape \(2, 2, 2\)"),
+        (np.zeros((0, 4)), r"is \(0, 4\)"),
+        (np.zeros((2, 2, 2)), r"is \(2, 2, 2\)"),
         ([0.1, np.nan, 0.2], r"Difference \(1,\) is nan"),
         ([[0.1, 0.2], [np.inf, 0.2]], r"Difference \(1, 0\) is inf"),
     ],
