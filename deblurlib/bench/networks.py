@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 from .. import papers
-from ..models import count_macs, create_model, load_model
+from ..models import count_macs, create_model, list_models, load_model, spec_of
 from ..results import save_table
 from .clock import extra_memory, gemm_rate
 from .peers import torchvision_deform, unbind_loop, unbind_loop_4way, unfold_einsum
@@ -29,6 +29,7 @@ from .peers import torchvision_deform, unbind_loop, unbind_loop_4way, unfold_ein
 SIZE = (720, 1280)  # what the papers time
 TOLERANCE = 1e-4  # by which two builds of a network may differ, relative to the largest value
 ENOUGH = 60.0  # seconds after which a first run is the only one
+DEFAULT = "svdn"  # the network of `deblurlib.deblur`
 SLOW = 5.0  # seconds from which three runs are enough
 
 
@@ -67,19 +68,19 @@ COLUMNS += [
     "printed_on",
     "note",
 ]
-NETWORKS = [("svdn", "fd_og", "full", "fp32"), ("svdn", "fd_og", "full", "bf16")]
-NETWORKS += [
-    (name, variant, "small", "fp32")
-    for name, variant in (("svrnn", "paper"), ("radn", "final"), ("aspdc", "v12"))
-]
-NETWORKS += [("reblur", "paper", "small", "fp32")]
-NETWORKS += [
-    (name, variant, "full", "fp32")
-    for name, variant in (("svrnn", "paper"), ("radn", "final"), ("aspdc", "v12"))
-]
 
 
-def run(results="results", size=SIZE, repeats=5, networks=NETWORKS) -> pd.DataFrame:
+def timed_networks() -> list[tuple[str, str, str, str]]:
+    """What is timed, as (network, variant, width, precision): the default network first, then small widths before full ones."""
+    timed = [
+        (name, timing.variant, timing.width, timing.precision)
+        for name in list_models()
+        for timing in spec_of(name).benchmark
+    ]
+    return sorted(timed, key=lambda each: (each[0] != DEFAULT, each[2] == "full"))
+
+
+def run(results="results", size=SIZE, repeats=5, networks=None) -> pd.DataFrame:
     """Measure every network, write `tables/inference.csv` under `results` after each, return the table.
 
     One row a contestant: medians of interleaved runs in milliseconds with the smallest and the largest, how many runs, the
@@ -89,7 +90,7 @@ def run(results="results", size=SIZE, repeats=5, networks=NETWORKS) -> pd.DataFr
     Raises RuntimeError where the two builds differ by more than TOLERANCE.
     """
     rows = []
-    for number, network in enumerate(networks):
+    for number, network in enumerate(timed_networks() if networks is None else networks):
         found = pd.DataFrame(_measure(network, tuple(size), repeats))
         print(readable(found).to_string(index=False, header=number == 0), flush=True)
         rows.append(found)

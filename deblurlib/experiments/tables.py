@@ -9,6 +9,8 @@ in what their entry says. Under the preset "paper" the schedule is the printed o
 
 from dataclasses import dataclass, field, replace
 
+from ..models import spec_of
+from ..models.registry import NETWORKS
 from ..training import Experiment
 from .presets import Preset, get_preset
 
@@ -131,66 +133,16 @@ TABLES = {
     },
 }
 
-IMAGENET = ("radn3", "radn4", "final", "radn4_wide")  # start pretrained in the paper, like radn2
-
-# The printed schedules. SVRNN's constants are for the sum over 3 x 128 x 128 values where ours is their mean.
-_VALUES = 3 * 128 * 128
-PAPER = {
-    "svrnn": {
-        "steps": 200_000,
-        "batch": 20,
-        "patch": 128,
-        "lr": 1e-4,
-        "lr_end": 0.0,
-        "lr_power": 2.0,
-        "betas": (0.9, 0.999),
-        "eps": 1e-8 / _VALUES,
-        "weight_decay": 1e-6 / _VALUES,
-        "clip": 5000 / _VALUES,
-        "bias_lr": 2.0,
-        "pretrained": True,
-    },
-    "svdn": {
-        "steps": 131_438,
-        "batch": 32,
-        "patch": 256,
-        "lr": 1e-3,
-        "lr_end": 1e-6,
-        "lr_power": 0.9,
-        "betas": (0.9, 0.9),
-    },
-    "radn": {
-        "steps": 1_000_000,
-        "batch": 16,
-        "patch": 256,
-        "lr": 1e-4,
-        "lr_power": 0.0,
-        "betas": (0.9, 0.999),
-    },
-    "aspdc": {
-        "steps": 2_457_000,
-        "batch": 6,
-        "patch": 256,
-        "lr": 1e-4,
-        "halve_every": 351_000,
-        "betas": (0.9, 0.999),
-        "eps": 1e-18,
-    },
-}
-PAPER |= {"radn_baseline": PAPER["radn"], "reblur": PAPER["aspdc"]}
+PAPER = {name: dict(spec.schedule) for name, spec in NETWORKS.items() if spec.schedule}
+IMAGENET = NETWORKS["radn"].pretrained_variants  # start pretrained in the paper, like radn2
 PAPER_TUNING = {"steps": 280_800, "lr": 1e-5, "halve_every": 70_200}
 
-# Elsewhere: each paper's Adam, and one schedule short enough for the preset. SVRNN predicts the picture itself in the paper;
-# a short training would be spent on that, so here its rows predict the difference from the blurry picture, but for "direct".
-SHORT = {model: {"lr": 1e-3, "betas": recipe["betas"]} for model, recipe in PAPER.items()}
-SHORT["svrnn"]["options"] = (("residual", True),)
+# Elsewhere: each paper's Adam, and one schedule short enough for the preset.
 SHORT_TUNING = {"lr": 2e-4}
 
 
 def network(model: str, variant: str, preset: str | Preset, seed: int = 0, **changes) -> Experiment:
     """A training of any variant, in a table or not, with the schedule that the preset has for that network."""
-    if model not in PAPER:
-        raise ValueError(f"There is no schedule for {model!r}: choose one of {', '.join(PAPER)}.")
     chosen, preset = {"model": model, "variant": variant}, get_preset(preset)
     return _scaled(chosen, preset, seed, **changes)
 
@@ -240,18 +192,22 @@ def everything(preset: str | Preset, tables=(), seed: int = 0, **changes) -> lis
 
 def _scaled(chosen: dict, preset: Preset, seed: int, **changes) -> Experiment:
     model = chosen["model"]
+    spec = spec_of(model)
+    printed = spec.schedule or {}
     if preset.name == "paper":
-        schedule = dict(PAPER[model])
-        if model == "svdn":
-            schedule["perceptual"] = 0.01
-        if model == "radn" and chosen["variant"] in IMAGENET:
+        if not printed:
+            raise ValueError(f"No training schedule of {model} is printed: choose another preset.")
+        schedule = {**printed}
+        if chosen.get("variant") in spec.pretrained_variants:
             schedule["pretrained"] = True
     else:
         schedule = {
             "steps": preset.train_steps,
             "batch": preset.batch,
             "patch": preset.patch,
-            **SHORT[model],
+            "lr": 1e-3,
+            **({"betas": printed["betas"]} if "betas" in printed else {}),
+            **spec.short_schedule,
         }
     data = {"scenes": preset.train_scenes, "scene_size": preset.scene_size}
     return Experiment(

@@ -3,7 +3,7 @@
     picture -> RGB in [0, 1] -> tiles with a margin of context -> network -> blended -> the picture's own dtype and shape
 
 A network whose output depends on a neighbourhood gives the same picture with and without tiles, to 1e-4, as long as the
-margin covers that neighbourhood (MARGINS). SVRNN's recurrences and RADN's attention see the whole picture, so their result
+margin covers that neighbourhood (`NetworkSpec.margin`). SVRNN's recurrences and RADN's attention see the whole picture, so their result
 depends on the tiles: with the shipped weights on photographs, SVRNN's by less than 1/255, RADN's by a third of that in the mean
 (RMS) and up to 12/255 at single pixels. Blending leaves no seams: the difference to the whole picture jumps no more from tile
 to tile than elsewhere.
@@ -18,6 +18,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from ..models import load_model
+from ..models.devices import choose_device
 from .tiles import Tiles
 from .windows import predicting, run_window
 
@@ -38,7 +39,7 @@ def deblur(
     model: a name in `list_models()` with shipped weights, or any module (B, 3, H, W) in [0, 1] -> the same.
     device: "auto" is a module's own, and for a name the GPU where there is one.
     tile: side of the square pieces in pixels; 0 = the whole picture at once; None or "auto" = as large as fits into the free
-    memory. margin: pixels around each piece that the network sees as well; None = by the kind of network (MARGINS).
+    memory. margin: pixels around each piece that the network sees as well; None = what the network states (`NetworkSpec.margin`).
     Raises ValueError (an argument), FileNotFoundError (no such weights) or MemoryError, each in one sentence.
 
     >>> import numpy as np, torch, deblurlib
@@ -94,20 +95,6 @@ def _shipped(name, device):
         except FileNotFoundError:
             raise error from None
     return network.to(device)
-
-
-def choose_device(device: str | torch.device) -> torch.device:
-    """The device of that name; "auto" is the GPU where there is one. ValueError where it is unknown or absent."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, TypeError):
-        raise ValueError(
-            f"There is no device {str(device)!r} here: choose auto, cpu, cuda or mps."
-        ) from None
-    return chosen
 
 
 def _check(image) -> None:

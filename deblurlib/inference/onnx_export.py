@@ -1,23 +1,20 @@
 """ONNX files of the networks, for runtimes without PyTorch."""
 
-import contextlib
 import io
 import warnings
 from pathlib import Path
-from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..models import aspdc, radn, svdn
+from ..models import list_models, spec_of
 from ..models.hub import require
-from ..ops import deform_conv
+from ..ops import substitute
 from ..results import write_atomically
 from .windows import SMALLEST
 
 OPSET = 16  # the first with GridSample
-EXPORTABLE = (svdn.SVDN, aspdc.ASPDC, radn.RADN, radn.Baseline)
 
 
 def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 256)) -> Path:
@@ -29,8 +26,8 @@ def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 25
     Raises ValueError for a network that has no counterpart in ONNX (SVRNN's recurrence, two inputs), ImportError without the
     package onnx.
     """
-    if not isinstance(model, EXPORTABLE):
-        known = ", ".join(kind.__name__ for kind in EXPORTABLE)
+    if not spec_of(model).exportable:
+        known = ", ".join(name for name in list_models() if spec_of(name).exportable)
         raise ValueError(
             f"{type(model).__name__} cannot be written as ONNX, which has no such operation: take one of {known}."
         )
@@ -42,7 +39,11 @@ def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 25
     training, file = model.training, io.BytesIO()
     example = torch.zeros(1, 3, *map(int, size), device=next(model.parameters()).device)
     try:
-        with plain_operators(), warnings.catch_warnings(action="ignore"), torch.no_grad():
+        with (
+            substitute(deform_conv2d=deform_conv_by_grid_sample),
+            warnings.catch_warnings(action="ignore"),
+            torch.no_grad(),
+        ):
             torch.onnx.export(
                 model.eval(),
                 (example,),
@@ -55,18 +56,6 @@ def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 25
     finally:
         model.train(training)
     return write_atomically(Path(path), file.getvalue())
-
-
-@contextlib.contextmanager
-def plain_operators():
-    """Within it, deformable convolutions are made of operations that ONNX has, and attention is computed in one piece."""
-
-    def attend(query, key, value, impl=None):
-        return radn.attention_map(query, key) @ value
-
-    convolution = mock.patch.object(deform_conv, "_deform_conv2d", deform_conv_by_grid_sample)
-    with convolution, mock.patch.object(radn, "attend", attend):
-        yield
 
 
 def deform_conv_by_grid_sample(input, offset, weight, bias, mask, stride, padding, dilation):

@@ -7,16 +7,13 @@ from itertools import pairwise
 import numpy as np
 from torch import nn
 
-from ..models import aspdc, radn, svdn, svrnn
+from ..models import spec_of
 from .memory import bytes_per_pixel, free_memory
 from .windows import SMALLEST, parameter_of
 
 GRID = 32  # tiles begin at multiples of it, so that strides and pooling windows fall as in the whole picture
 RAMP = 32  # pixels over which neighbouring tiles are blended
-# how far an output pixel looks, in pixels, and (where its cost grows faster than the picture) the largest input of a network
-MARGINS = {svdn.SVDN: 80, aspdc.ASPDC: 112, svrnn.SVRNN: 112, radn.RADN: 112, radn.Baseline: 112}
-LARGEST = {radn.RADN: 768, radn.Baseline: 768}
-MARGIN = 80  # of other networks
+LARGEST = 2**12  # pixels: longest side of one piece, for networks that do not state their own
 MEMORY = {
     "cpu": 3 * 2**29,
     "other": 2**34,
@@ -51,14 +48,14 @@ class Tiles:
             )
         if margin is not None and margin < 0:
             raise ValueError(f"margin is {margin}: give a number of pixels, 0 or more.")
-        context = _by_kind(MARGINS, network, MARGIN) if margin is None else margin
+        context = spec_of(network).margin if margin is None else margin
         self.margin = round_up(context + RAMP // 2, GRID)
         self.side = self.affordable(network) if self.automatic else round_up(int(tile), GRID)
 
     def affordable(self, network) -> int:
         """The side of the tiles that fit into the free memory, 0 if the whole picture does."""
         height, width = (max(n, SMALLEST) for n in self.size)
-        largest = _by_kind(LARGEST, network, 2**12)
+        largest = spec_of(network).largest or LARGEST
         if height * width <= 2**16:
             return 0
         device = parameter_of(network).device
@@ -100,7 +97,3 @@ def _ramp(x):
 
 def round_up(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple
-
-
-def _by_kind(table, network, default):
-    return next((value for kind, value in table.items() if isinstance(network, kind)), default)

@@ -28,6 +28,7 @@ from torch import nn
 
 from ..ops import DeformConv2d, sampling_points
 from .layers import pad_to_multiple
+from .spec import NetworkSpec, Timing
 
 TAPS = 9  # 3x3 sampling points
 
@@ -344,3 +345,23 @@ class ResBlock(nn.Module):
 
     def forward(self, x):
         return x + self.body(x)
+
+
+SCHEDULE = {  # section 4.2; the reblurring network's, too
+    "steps": 2_457_000,
+    "batch": 6,
+    "patch": 256,
+    "lr": 1e-4,
+    "halve_every": 351_000,
+    "betas": (0.9, 0.999),
+    "eps": 1e-18,
+}
+SPEC = NetworkSpec(
+    network=ASPDC,
+    variants=VARIANTS,
+    small={"width": 8, "n_modules": 2},
+    margin=112,
+    exportable=True,
+    schedule=SCHEDULE,
+    benchmark=(Timing(variant="v12", width="small"), Timing(variant="v12")),
+)

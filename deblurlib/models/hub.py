@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from .registry import load_model, read_recipe, save_model
+from .weights import load_model, read_recipe, save_model
 
 WEIGHTS, RECORD = "model.safetensors", "model.json"
 CARD = """---

@@ -26,6 +26,8 @@ from torch import nn
 
 from ..ops import DeformConv2d
 from .layers import pad_to_multiple
+from .pretrained import start_from_densenet121
+from .spec import NetworkSpec, Timing
 
 TAPS = 9  # 3x3 sampling points
 
@@ -116,7 +118,7 @@ def attend(query, key, value, impl="chunked", rows=None):
     "full" holds all N x N weights at once; "chunked" holds those of `rows` positions j, by default 64 MB of them;
     "sdpa" is PyTorch's fused attention, with the C channels dealt to heads of d that share their query and key.
     """
-    if impl == "full":
+    if impl == "full" or torch.onnx.is_in_onnx_export():  # ONNX has no loop over chunks
         return attention_map(query, key) @ value  # (B, N, N) @ (B, N, C)
     if impl == "chunked":
         rows = rows or max(1, 2**24 // key.shape[1])
@@ -554,3 +556,35 @@ def start_at_zero(network):
     for layer in (*layers, network.reconstruction):
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
+
+
+_SCHEDULE = {
+    "steps": 1_000_000,
+    "batch": 16,
+    "patch": 256,
+    "lr": 1e-4,
+    "lr_power": 0.0,
+    "betas": (0.9, 0.999),
+}
+_LARGEST = 768  # attention costs the square of the number of pixels
+SPEC = NetworkSpec(
+    network=RADN,
+    variants=VARIANTS,
+    small=SMALL,
+    margin=112,
+    largest=_LARGEST,
+    exportable=True,
+    schedule=_SCHEDULE,
+    start_pretrained=start_from_densenet121,
+    pretrained_variants=("radn3", "radn4", "final", "radn4_wide"),  # like radn2, whose row says so
+    benchmark=(Timing(variant="final", width="small"), Timing(variant="final")),
+)
+BASELINE_SPEC = NetworkSpec(
+    network=Baseline,
+    variants=BASELINE_VARIANTS,
+    small={"width": 8},
+    margin=112,
+    largest=_LARGEST,
+    exportable=True,
+    schedule=_SCHEDULE,
+)

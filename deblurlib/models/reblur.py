@@ -21,8 +21,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..ops import dynamic_filter
-from .aspdc import ResBlock, conv, initialise, leaky, rename, up
+from .aspdc import SCHEDULE, ResBlock, conv, initialise, leaky, rename, up
 from .layers import pad_to_multiple
+from .spec import NetworkSpec, Timing
 
 
 @dataclass(frozen=True)
@@ -194,3 +195,12 @@ class Reblur(nn.Module):
         """What the figures need: "filters", a list with a (B, 9, h, w) map of 3x3 filters, row after row, for each filtered
         stage; "features", the list of the lower branch's 7 maps (the naive network's: of its only pass)."""
         return self(blurry, sharp, return_extras=True)[1]
+
+
+SPEC = NetworkSpec(
+    network=Reblur,
+    variants=VARIANTS,
+    small={"width": 8},
+    schedule=SCHEDULE,
+    benchmark=(Timing(variant="paper", width="small"),),
+)

@@ -1,29 +1,18 @@
-"""Networks by name, and their weights: safetensors with a JSON of provenance beside it."""
+"""Networks by name."""
 
-import json
-from contextlib import suppress
-from pathlib import Path
-from zipfile import BadZipFile
-
-import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import nn
 
-from ..results import write_atomically
 from . import aspdc, radn, reblur, svdn, svrnn
+from .spec import NetworkSpec
 
-WEIGHTS = Path(__file__).parent.parent / "weights"
-
-# name -> (module class, variants: name -> keyword arguments, arguments of the small width on which ablations are trained)
-MODELS = {
-    "svrnn": (svrnn.SVRNN, svrnn.VARIANTS, {"width": 8, "vgg": 8}),
-    "svdn": (svdn.SVDN, svdn.VARIANTS, {"width": 16}),
-    "radn": (radn.RADN, radn.VARIANTS, radn.SMALL),
-    "radn_baseline": (radn.Baseline, radn.BASELINE_VARIANTS, {"width": 8}),
-    "aspdc": (aspdc.ASPDC, aspdc.VARIANTS, {"width": 8, "n_modules": 2}),
-    "reblur": (reblur.Reblur, reblur.VARIANTS, {"width": 8}),
+# A new network is one file in this folder and one line here.
+NETWORKS: dict[str, NetworkSpec] = {
+    "svrnn": svrnn.SPEC,
+    "svdn": svdn.SPEC,
+    "radn": radn.SPEC,
+    "radn_baseline": radn.BASELINE_SPEC,
+    "aspdc": aspdc.SPEC,
+    "reblur": reblur.SPEC,
 }
 
 
@@ -33,7 +22,7 @@ def list_models() -> list[str]:
     >>> list_models()
     ['svrnn', 'svdn', 'radn', 'radn_baseline', 'aspdc', 'reblur']
     """
-    return list(MODELS)
+    return list(NETWORKS)
 
 
 def list_variants(name: str) -> list[str]:
@@ -42,7 +31,7 @@ def list_variants(name: str) -> list[str]:
     >>> list_variants("reblur")
     ['naive', 'figure2', 'paper']
     """
-    return list(_entry(name)[1])
+    return list(spec_of(name).variants)
 
 
 def create_model(
@@ -56,14 +45,16 @@ def create_model(
     >>> create_model("svdn", "dilated", size="small").recipe
     {'name': 'svdn', 'variant': 'dilated', 'size': 'small', 'overrides': {}}
     """
-    network, variants, small = _entry(name)
-    if variant not in variants:
-        raise ValueError(f"{name} has no variant {variant!r}: choose one of {', '.join(variants)}.")
+    spec = spec_of(name)
+    if variant not in spec.variants:
+        raise ValueError(
+            f"{name} has no variant {variant!r}: choose one of {', '.join(spec.variants)}."
+        )
     if size not in ("full", "small"):
         raise ValueError(f"There is no size {size!r}: choose 'full' or 'small'.")
-    config = {**variants[variant], **(small if size == "small" else {}), **overrides}
+    config = {**spec.variants[variant], **(spec.small if size == "small" else {}), **overrides}
     try:
-        model = network(**config)
+        model = spec.network(**config)
     except (TypeError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
         raise ValueError(
             f"{name} cannot be built with {config}: {' '.join(str(error).split())[:200]}."
@@ -72,146 +63,30 @@ def create_model(
     return model
 
 
-def save_model(
-    model: nn.Module, path: str | Path, provenance: dict, dtype: torch.dtype = torch.float32
-) -> Path:
-    """Write weights as safetensors (fp16 halves the file) and, beside them, a JSON with the recipe and the provenance."""
-    path = Path(path)
-    state = {
-        k: v.detach().cpu().to(dtype if v.is_floating_point() else v.dtype).contiguous()
-        for k, v in model.state_dict().items()
-    }
-    write_atomically(path, save(state))
-    write_atomically(
-        path.with_suffix(".json"),
-        json.dumps({"recipe": model.recipe, **provenance}, indent=1, default=str) + "\n",
-    )
-    return path
+def spec_of(network: str | nn.Module) -> NetworkSpec:
+    """Find what the library knows about a network.
 
+    Args:
+        network: A name in `list_models()`, or any module. A module is recognised by its attribute `network_spec`, by the name
+            under which `create_model` made it, or by its class.
 
-def load_model(
-    name: str, weights: str | Path = "default", variant: str = "paper", *, size: str = "full"
-) -> nn.Module:
-    """A network with trained weights, in eval mode: the shipped ones ("default"), or a .safetensors, .pth or .npz file.
+    Returns:
+        The specification; for a module that is not recognised, one with the default of every field.
 
-    A JSON beside the file, if there is one, tells which variant and size it holds; else `variant` and `size` do.
-    Loading never runs code: .pth files are read with weights_only=True.
+    Raises:
+        ValueError: There is no network of that name.
     """
-    _entry(name)
-    path = _shipped(name, size) if weights == "default" else Path(weights)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"There is no weights file {path}: give the path of a .safetensors, .pth or .npz file."
-        )
-    recipe = read_recipe(path.with_suffix(".json")) or {
-        "name": name,
-        "variant": variant,
-        "size": size,
-        "overrides": {},
-    }
-    if recipe["name"] != name:
-        raise ValueError(
-            f"{path.name} holds weights of {recipe['name']}, not of {name}: load it under that name."
-        )
-    model = create_model(name, recipe["variant"], size=recipe["size"], **recipe["overrides"])
-    state = _read_state(path)
-    if hasattr(model, "translate"):
-        with suppress(TypeError, AttributeError, KeyError):
-            state = model.translate(state)  # the authors' files
-    if not isinstance(state, dict) or not all(
-        isinstance(v, torch.Tensor) and v.layout == torch.strided for v in state.values()
-    ):
-        raise ValueError(
-            f"{path} holds something other than dense tensors by their names: give the state_dict of a network."
-        )
-    _load_state(model, state, path)
-    return model.eval()
-
-
-def provenance(name: str, size: str = "full") -> dict:
-    """The record of the shipped weights of a network: recipe, data, steps, seconds, hash of the experiment, versions."""
-    _entry(name)
-    return json.loads(_shipped(name, size).with_suffix(".json").read_text())
-
-
-def read_recipe(record: Path) -> dict | None:
-    """How the network beside a JSON was made: name, variant, size, overrides; None where there is no JSON, or none of ours.
-
-    ValueError where it is damaged.
-    """
-    if not record.is_file():
-        return None
-    try:
-        recipe = json.loads(record.read_text()).get("recipe")
-        return recipe and {
-            "overrides": dict(recipe["overrides"]),
-            **{key: str(recipe[key]) for key in ("name", "variant", "size")},
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(
-            f"{record} does not say how its network was made: it is damaged; remove it, or mend it."
-        ) from None
-
-
-def _read_state(path: Path) -> dict:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return {key: torch.from_numpy(arrays[key]) for key in arrays}
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        SafetensorError,
-        BadZipFile,
-        OSError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        MemoryError,
-    ) as error:
-        raise ValueError(
-            f"{path} cannot be read as weights ({type(error).__name__}): it may be truncated or of another kind."
-        ) from None
-    except Exception as error:  # torch wraps what a forbidden pickle wants to do in UnpicklingError
-        raise ValueError(
-            f"{path} was not loaded, since it holds more than tensors ({type(error).__name__})."
-        ) from None
-    return state.get("state_dict", state) if isinstance(state, dict) else state
-
-
-def _load_state(model, state, path):
-    wanted = model.state_dict()
-    wrong = [f"{k} is missing" for k in wanted if k not in state]
-    wrong += [f"{k} is not part of the network" for k in state if k not in wanted]
-    wrong += [
-        f"{k} has shape {tuple(state[k].shape)} instead of {tuple(wanted[k].shape)}"
-        for k in wanted
-        if k in state and state[k].shape != wanted[k].shape
-    ]
-    if wrong:
-        raise ValueError(
-            f"{path.name} does not fit this network ({len(wrong)} mismatches): {'; '.join(wrong[:3])}."
-        )
-    if not all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point()):
-        raise ValueError(
-            f"{path.name} holds values that are not finite: the training that wrote it has diverged."
-        )
-    model.load_state_dict({k: v.to(wanted[k].dtype) for k, v in state.items()})
-
-
-def _shipped(name: str, size: str) -> Path:
-    path = WEIGHTS / f"{name}_{size}.safetensors"
-    if not path.is_file():
-        shipped = ", ".join(sorted(p.stem for p in WEIGHTS.glob("*.safetensors"))) or "none"
-        raise FileNotFoundError(
-            f"No trained weights of {name} in size {size!r} are shipped ({shipped} are): train it, or give a path."
-        )
-    return path
-
-
-def _entry(name):
-    if not isinstance(name, str) or name not in MODELS:
-        raise ValueError(f"There is no model {name!r}: choose one of {', '.join(MODELS)}.")
-    return MODELS[name]
+    if not isinstance(network, nn.Module):
+        if not isinstance(network, str) or network not in NETWORKS:
+            raise ValueError(f"There is no model {network!r}: choose one of {', '.join(NETWORKS)}.")
+        return NETWORKS[network]
+    own = getattr(network, "network_spec", None)
+    if isinstance(own, NetworkSpec):
+        return own
+    recipe = vars(network).get("recipe")
+    if isinstance(recipe, dict) and recipe.get("name") in NETWORKS:
+        return NETWORKS[recipe["name"]]
+    for spec in NETWORKS.values():
+        if isinstance(spec.network, type) and isinstance(network, spec.network):
+            return spec
+    return NetworkSpec(network=type(network))

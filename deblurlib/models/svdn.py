@@ -18,6 +18,7 @@ from torch import nn
 
 from ..ops import DeformConv2d, sampling_points
 from .layers import pad_to_multiple
+from .spec import NetworkSpec, Timing
 
 TAPS = 25  # 5x5 sampling points (section 3.3)
 
@@ -180,3 +181,22 @@ def xavier(module):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+SPEC = NetworkSpec(
+    network=SVDN,
+    variants=VARIANTS,
+    small={"width": 16},
+    exportable=True,
+    schedule={  # section 4.2
+        "steps": 131_438,
+        "batch": 32,
+        "patch": 256,
+        "lr": 1e-3,
+        "lr_end": 1e-6,
+        "lr_power": 0.9,
+        "betas": (0.9, 0.9),
+        "perceptual": 0.01,
+    },
+    benchmark=(Timing(variant="fd_og"), Timing(variant="fd_og", precision="bf16")),
+)

@@ -25,6 +25,8 @@ from torch import nn
 from ..ops import spatial_rnn, spatial_rnn_4way
 from ..ops.spatial_rnn import DIRECTIONS, RESULT_ORDER
 from .layers import pad_to_multiple
+from .pretrained import start_from_vgg16
+from .spec import NetworkSpec, Timing
 
 RNNS = 4
 CHOICES = {
@@ -508,3 +510,30 @@ def _what_may_follow(model, name, output, known):
             active, known["conv16", ""].chunk(RNNS, 1)[number - 16]
         )
     return after
+
+
+_VALUES = 3 * 128 * 128  # the released code's loss is the sum over so many values, ours their mean
+SPEC = NetworkSpec(
+    network=SVRNN,
+    variants=VARIANTS,
+    small={"width": 8, "vgg": 8},
+    margin=112,
+    schedule={
+        "steps": 200_000,
+        "batch": 20,
+        "patch": 128,
+        "lr": 1e-4,
+        "lr_end": 0.0,
+        "lr_power": 2.0,
+        "betas": (0.9, 0.999),
+        "eps": 1e-8 / _VALUES,
+        "weight_decay": 1e-6 / _VALUES,
+        "clip": 5000 / _VALUES,
+        "bias_lr": 2.0,
+        "pretrained": True,
+    },
+    # The network predicts the picture itself in the paper; a short training would be spent on learning that.
+    short_schedule={"options": (("residual", True),)},
+    start_pretrained=start_from_vgg16,
+    benchmark=(Timing(variant="paper", width="small"), Timing(variant="paper")),
+)

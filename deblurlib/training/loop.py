@@ -19,8 +19,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from ..data import collate
-from ..models import create_model
-from ..models.pretrained import start_from_densenet121, start_from_vgg16
+from ..models import create_model, spec_of
 from ..results import results_folder
 from .crops import TrainingCrops, remembered_scenes
 from .experiment import Experiment
@@ -185,7 +184,10 @@ def initial_model(experiment: Experiment) -> nn.Module:
             experiment.model, experiment.variant, size=experiment.size, **dict(experiment.options)
         )
     if experiment.pretrained:
-        {"svrnn": start_from_vgg16, "radn": start_from_densenet121}[experiment.model](model)
+        start_pretrained = spec_of(experiment.model).start_pretrained
+        if start_pretrained is None:
+            raise ValueError(f"{experiment.model} has no ImageNet weights to start from.")
+        start_pretrained(model)
     return model
 
 

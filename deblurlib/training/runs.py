@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..models import load_model, save_model
-from ..models.registry import WEIGHTS
+from ..models.weights import WEIGHTS
 from ..results import environment, write_atomically
 from .experiment import Experiment
 

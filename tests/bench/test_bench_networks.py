@@ -16,7 +16,8 @@ TINY, SVRNN = (32, 48), ("svrnn", "paper", "small", "fp32")
 
 
 @pytest.mark.parametrize(
-    "name, variant, width, precision", [each for each in networks.NETWORKS if each[3] == "fp32"]
+    "name, variant, width, precision",
+    [each for each in networks.timed_networks() if each[3] == "fp32"],
 )
 def test_the_plain_build_computes_the_same_in_the_operator_of_its_paper(
     name, variant, width, precision
