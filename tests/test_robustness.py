@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from safetensors.torch import save
 from torch import nn
 from typer.testing import CliRunner
@@ -29,7 +29,8 @@ from deblurlib.book.lesson import open_lesson
 from deblurlib.cli.app import app
 from deblurlib.data import PairedFolder, check_data
 from deblurlib.experiments.presets import get_preset
-from deblurlib.inference import deblur, files
+from deblurlib.data.pictures import FORMATS, read
+from deblurlib.inference import deblur
 from deblurlib.inference.files import deblur_files
 from deblurlib.models import create_model, load_model
 
@@ -122,18 +123,20 @@ def huge(rng):
     """Files that say they are enormous."""
     width, height = rng.choice([(10**5, 10**5), (2**31 - 1, 1), (1, 2**31 - 1), (60000, 60000)])
     header = struct.pack(">IIBBBBB", width, height, rng.choice([8, 16]), 2, 0, 0, 0)
-    png = (
-        b"\x89PNG\r\n\x1a\n"
-        + files._chunk(b"IHDR", header)
-        + files._chunk(b"IDAT", zlib.compress(b"\0" * 999))
-    )
-    png += files._chunk(b"IEND", b"")
+    png = io.BytesIO(b"\x89PNG\r\n\x1a\n")
+    png.seek(0, io.SEEK_END)
+    for kind, content in (
+        (b"IHDR", header),
+        (b"IDAT", zlib.compress(b"\0" * 999)),
+        (b"IEND", b""),
+    ):
+        PngImagePlugin.putchunk(png, kind, content)
     bmp = (
         b"BM"
         + struct.pack("<IHHIIiiHHIIiiII", 200, 0, 0, 54, 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
         + b"\0" * 100
     )
-    return rng.choice([(".png", png), (".bmp", bmp)])
+    return rng.choice([(".png", png.getvalue()), (".bmp", bmp)])
 
 
 def break_picture(rng, good):
@@ -166,7 +169,7 @@ def break_picture(rng, good):
         start = rng.randrange(len(content))
         content[start:start] = rng.randbytes(rng.randrange(1, 50))
     else:
-        suffix = rng.choice(list(files.FORMATS))  # a good file under a false name
+        suffix = rng.choice(list(FORMATS))  # a good file under a false name
     return suffix, bytes(content)
 
 
@@ -187,7 +190,7 @@ def test_pictures(tmp_path):
             check_text(row["error"], source.name)
             assert not target.exists(), seed
         else:
-            assert files.read(target).pixels.shape[:2] == (row["height"], row["width"])
+            assert read(target).pixels.shape[:2] == (row["height"], row["width"])
         assert source.read_bytes() == content
         source.unlink()
     assert PICTURES / 2 < refused < PICTURES
@@ -729,8 +732,9 @@ def test_too_little_memory_is_one_sentence_and_auto_does_with_what_there_is(tmp_
     )
     assert shown.returncode == 0, shown.stderr[-2000:]
     whole, auto = shown.stdout.strip().splitlines()
-    assert whole.startswith(
-        "failed Deblurring 1200 x 1200 pixels in pieces of 1200 takes more memory than there is"
+    assert whole.startswith("failed ")
+    assert (
+        "Deblurring 1200 x 1200 pixels in pieces of 1200 takes more memory than there is" in whole
     )
     assert auto == "done None"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["auto.png", "in.png"]

@@ -2,8 +2,9 @@
 
 from .augment import augment, crop, random_crop
 from .flow import dis_flow, end_point_error, farneback_flow, neighbour_flows, warp
-from .folders import PairedFolder, check_data, list_splits, read_picture
+from .folders import PairedFolder, check_data, list_splits
 from .photographs import list_photographs, load_photograph
+from .pictures import read_picture
 from .samples import Sample, collate, to_array, to_tensor
 from .scenes import Scene, SceneDataset, render_scene
 

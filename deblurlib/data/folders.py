@@ -3,7 +3,6 @@
 Every layout is read into groups: the pictures of one sequence in one blur variant, each name -> (blurry file, sharp file).
 """
 
-import io
 import json
 import logging
 import os
@@ -14,13 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
-from PIL import Image, ImageOps
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from .photographs import PICTURE_SUFFIXES
+from .pictures import is_picture, measure, read_picture
 from .samples import Sample, to_tensor
 
 SPLITS = ("train", "val", "valid", "validation", "test")
@@ -140,32 +137,6 @@ class PairedFolder(Dataset):
 def list_splits(root: str | Path) -> list[str]:
     """The splits below a data set's root, "" where its pairs belong to none."""
     return _splits(_scan(Path(root))[1])
-
-
-def read_picture(path: str | Path) -> np.ndarray:
-    """A picture file as (H, W, 3) RGB, upright: uint16 from 16-bit files, else uint8. ValueError where it cannot be read."""
-    _check_is_file(Path(path))
-    try:
-        data = Path(path).read_bytes()
-        if _is_16_bit(data):
-            Image.open(io.BytesIO(data)).verify()
-            pixels = cv2.imdecode(
-                np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-            )
-            return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-        with Image.open(io.BytesIO(data)) as picture:
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (OSError, SyntaxError, cv2.error, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"The picture {path} cannot be read ({error or type(error).__name__}): replace or remove it."
-        ) from error
-
-
-def _check_is_file(path: Path):
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise ValueError(
-            f"The picture {path} cannot be read (it is no file): replace or remove it."
-        )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -330,17 +301,10 @@ def _listed(items: list[str], most: int = 5) -> str:
 def _inspect(path: Path) -> str | None:
     """The size of a picture file as text, None where it cannot be read."""
     try:
-        _check_is_file(path)
-        if path.suffix.lower() in (".tif", ".tiff"):
-            return _size(read_picture(path))
-        with Image.open(path) as picture:
-            size = (
-                ImageOps.exif_transpose(picture).size if picture.format == "JPEG" else picture.size
-            )
-            picture.verify() if picture.format == "PNG" else picture.load()
-            return f"{size[0]} x {size[1]}"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        width, height = measure(path)
+    except ValueError:
         return None
+    return f"{width} x {height}"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -490,11 +454,7 @@ def _place(root: Path, folder: Path) -> tuple[str, str]:
 def _pictures(folder: Path) -> dict[str, Path]:
     """The picture files below a folder by their path without suffix (with it, where two differ in nothing else), sorted."""
     files = {}
-    for path in sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith(".")
-    ):
+    for path in sorted(p for p in folder.rglob("*") if is_picture(p)):
         name = path.relative_to(folder)
         key = name.with_suffix("").as_posix()
         files[name.as_posix() if key in files else key] = path
@@ -555,11 +515,6 @@ def _name_dataset(layout, groups) -> str | None:
 def _is_gopro(group) -> bool:
     names = [group.sequence] if group.variant else list(group.blurry)
     return bool(names) and all(re.search(r"GOPR\d{4}_\d\d_\d\d", name) for name in names)
-
-
-def _is_16_bit(data: bytes) -> bool:
-    """PNG says its bit depth in byte 24; TIFF is left to OpenCV, which keeps its depth."""
-    return (data[:4] == b"\x89PNG" and data[24:25] == b"\x10") or data[:4] in (b"II*\0", b"MM\0*")
 
 
 def _size(picture: np.ndarray) -> str:

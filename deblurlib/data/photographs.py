@@ -4,10 +4,11 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from numpy.typing import NDArray
+
+from .pictures import is_picture, read_picture, to_8_bits
 
 BUNDLED = Path(__file__).parent / "photos"
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}
 
 # name -> where it lies: bundled here, or inside the installed scikit-image / scikit-learn wheel
 SPLITS = {
@@ -42,7 +43,7 @@ def list_photographs(split: str, folder: str | Path | None = None) -> list[Path]
         raise ValueError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")
     if folder is None:
         return [_bundled_path(name) for name in SPLITS[split]]
-    pictures = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    pictures = sorted(p for p in Path(folder).rglob("*") if is_picture(p))
     if len(pictures) < 10:
         raise ValueError(
             f"{folder} holds {len(pictures)} pictures: at least 10 are needed to split them three ways."
@@ -52,10 +53,21 @@ def list_photographs(split: str, folder: str | Path | None = None) -> list[Path]
 
 
 @lru_cache(maxsize=512)
-def load_photograph(path: str | Path) -> np.ndarray:
-    """A picture as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation."""
-    with Image.open(path) as picture:
-        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+def load_photograph(path: str | Path) -> NDArray[np.uint8]:
+    """Read a photograph to render scenes from, once per process.
+
+    Args:
+        path: A picture file of any readable kind.
+
+    Returns:
+        (H, W, 3) RGB, upright, without alpha and read-only; 16-bit pictures are rounded to 8 bits.
+
+    Raises:
+        ValueError: If the picture cannot be read.
+    """
+    pixels = to_8_bits(read_picture(path))
+    pixels.setflags(write=False)
+    return pixels
 
 
 @cache

@@ -1,6 +1,5 @@
 """Picture files in and out: formats, depths, what stands beside the pixels, where files go, and what is never written."""
 
-import io
 import json
 import os
 
@@ -13,8 +12,9 @@ from torch import nn
 from typer.testing import CliRunner
 
 from deblurlib.cli.app import app
-from deblurlib.inference import files
-from deblurlib.inference.files import EXIF, GPS, ORIENTATION, deblur_files, encode, plan, read, turn
+from deblurlib.data.metadata import EXIF, GPS, ORIENTATION
+from deblurlib.data.pictures import Picture, encode, read, turn
+from deblurlib.inference.files import deblur_files, plan
 
 RNG = np.random.default_rng(0)
 PHOTO = np.kron(
@@ -212,27 +212,24 @@ def test_compression_of_a_tiff_is_kept(tmp_path):
         (np.zeros((4, 4, 4), np.uint8), ".jpg", "JPEG has no transparency"),
         (np.zeros((4, 4, 3), np.uint16), ".jpg", "JPEG holds 8 bits"),
         (np.zeros((4, 4), np.uint16), ".webp", "WEBP holds 8 bits"),
-        (np.zeros((1, 20000), np.uint8), ".webp", "at most 16383 pixels a side"),
+        (np.zeros((1, 20000), np.uint8), ".webp", "at most 16383 pixels per side"),
     ],
 )
 def test_what_a_format_cannot_hold_is_said(pixels, suffix, sentence):
     with pytest.raises(ValueError, match=sentence):
-        encode(files.Picture(pixels, "PNG"), suffix)
+        encode(Picture(pixels, "PNG"), suffix)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # What stands beside the pixels
 
 
-def test_turning_agrees_with_pillow():
+def test_turning_agrees_with_pillow(tmp_path):
     for orientation in range(1, 9):
         exif = Image.Exif()
         exif[ORIENTATION] = orientation
-        file = io.BytesIO()
-        Image.fromarray(PHOTO).save(file, "PNG", exif=exif)
-        assert np.array_equal(
-            files._read(Image.open(file), file.getvalue()).pixels, turn(PHOTO, orientation)
-        )
+        source = save(tmp_path / "in.png", exif=exif)
+        assert np.array_equal(read(source).pixels, turn(PHOTO, orientation))
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
@@ -248,9 +245,7 @@ def test_metadata_is_kept_and_the_picture_stands_upright(tmp_path, suffix, depth
     else:
         exif = camera_exif().tobytes()
         pixels = DEEP[..., :3]
-        picture = files.Picture(
-            pixels, "", {"exif": exif, "icc_profile": SRGB, "dpi": (300.0, 200.0)}
-        )
+        picture = Picture(pixels, "", {"exif": exif, "icc_profile": SRGB, "dpi": (300.0, 200.0)})
         source.write_bytes(encode(picture, suffix))
     inverted(source, tmp_path / f"out{suffix}")
     with Image.open(tmp_path / f"out{suffix}") as image:
@@ -351,9 +346,9 @@ def test_links_that_go_round_in_circles_are_not_followed(tmp_path):
         (["a.png"], ".", "a.png is an input"),
         (["a.png", "b"], "out.png", "out.png is one file: give a folder"),
         (["a.png", "b"], "new.png", "new.png is one file: give a folder"),
-        (["a.png", "b"], "file", "file is one file: give a folder for what comes from 2 pictures"),
+        (["a.png", "b"], "file", "file is one file: give a folder for the output of 2 pictures"),
         (["a.png", "b/a.png"], "out", "would both be written to"),
-        (["notes.txt"], "out", "ends as no picture"),
+        (["notes.txt"], "out", "unsupported file extension '.txt'"),
         ([], "out", "nothing to deblur"),
     ],
 )
@@ -402,7 +397,7 @@ def test_what_exists_is_overwritten_with_force_only(tmp_path):
     again = call(source, "-o", tmp_path / "out")
     assert (
         again.exit_code == 1
-        and "exists: --force" in again.stderr
+        and "exists: overwrite it with --force" in again.stderr
         and snapshot(tmp_path / "out") == first
     )
     assert call(source, "-o", tmp_path / "out", "--force").exit_code == 0

@@ -1,0 +1,385 @@
+"""Picture files: the one reader and the one writer of PNG, JPEG, TIFF, WebP and BMP, with 8 or 16 bits per channel.
+
+Pillow reads and writes 8 bits and 16-bit grey; OpenCV decodes 16-bit colour, which Pillow would cut to 8 bits, and writes
+it as PNG; tifffile writes it as TIFF.
+"""
+
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
+
+from . import metadata as meta
+
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+}
+READABLE = {*FORMATS.values(), "MPO"}  # MPO: a phone's JPEG with a second picture behind the first
+KEPT_MODES = ("L", "LA", "RGB", "RGBA")
+PLAIN_MODES = {  # what other modes become: 1-bit, palette, premultiplied alpha, print colours …
+    "1": "L",
+    "P": "RGB",
+    "PA": "RGBA",
+    "La": "LA",
+    "RGBa": "RGBA",
+    "RGBX": "RGB",
+    "CMYK": "RGB",
+    "YCbCr": "RGB",
+    "LAB": "RGB",
+    "HSV": "RGB",
+}
+TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits")  # lossless, in Pillow
+WHITE_IS_ZERO = 0
+UNSIGNED = 1
+LONGEST_SIDES = {"JPEG": 65500, "WEBP": 16383}  # pixels
+QUALITY = 95
+
+Pixels = NDArray[np.uint8 | np.uint16]
+
+
+@dataclass
+class Picture:
+    """The content of a picture file, upright.
+
+    Attributes:
+        pixels: (H, W) grey, or (H, W, C) with C = 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha); uint8 or uint16.
+        format: Pillow's name of the file format, such as "PNG".
+        metadata: What the file stores beside the pixels.
+    """
+
+    pixels: Pixels
+    format: str
+    metadata: meta.Metadata = field(default_factory=meta.Metadata)
+
+
+class Unsupported(ValueError):
+    """A valid picture of a kind that is not read; the message continues "The picture PATH …"."""
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file's name is that of a picture: a known extension, and no leading dot."""
+    return path.suffix.lower() in FORMATS and not path.name.startswith(".")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reading
+
+
+def read(path: str | Path) -> Picture:
+    """Read a picture file and turn it upright.
+
+    Args:
+        path: The file; its content, not its extension, decides on the format.
+
+    Returns:
+        The picture with its alpha channel, bit depth and metadata.
+
+    Raises:
+        ValueError: In one sentence, if the file is damaged, is not a picture, has several frames, or holds numbers other
+            than unsigned integers of up to 16 bits.
+    """
+    with _opened(Path(path)) as (image, data):
+        return _read(image, data)
+
+
+def read_picture(path: str | Path) -> Pixels:
+    """Read a picture file as RGB: the reader of data sets.
+
+    Args:
+        path: The file, as for `read`.
+
+    Returns:
+        (H, W, 3) RGB, upright and without alpha: uint16 from files of more than 8 bits per channel, else uint8.
+
+    Raises:
+        ValueError: As for `read`.
+    """
+    pixels = read(path).pixels
+    if pixels.ndim == 2 or pixels.shape[2] == 2:
+        grey = pixels if pixels.ndim == 2 else pixels[..., 0]
+        return np.repeat(grey[..., None], 3, axis=2)
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+def measure(path: str | Path) -> tuple[int, int]:
+    """Check that `read` can read a picture file, and return its size.
+
+    The pixels of a PNG file are not decoded: its checksums tell as much in a fraction of the time.
+
+    Args:
+        path: The file, as for `read`.
+
+    Returns:
+        Width and height of the upright picture in pixels.
+
+    Raises:
+        ValueError: As for `read`.
+    """
+    with _opened(Path(path)) as (image, data):
+        if image.format == "PNG":
+            _bits(image, data)
+            turned = "exif" in image.info and meta.orientation(image) >= 5
+            size = image.size[::-1] if turned else image.size
+            image.verify()
+            return size
+        height, width = _read(image, data).pixels.shape[:2]
+        return width, height
+
+
+def to_8_bits(pixels: Pixels) -> NDArray[np.uint8]:
+    """Round 16-bit pixels to the nearest of the 256 levels of 8 bits; 8-bit pixels are returned as they are."""
+    if pixels.dtype == np.uint8:
+        return pixels.view(np.uint8)
+    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def turn(pixels: Pixels, orientation: int) -> Pixels:
+    """Turn a picture upright.
+
+    Args:
+        pixels: (H, W) or (H, W, C).
+        orientation: EXIF's orientation, 1 to 8.
+
+    Returns:
+        A view of the pixels, (H, W, …) for orientations 1 to 4, (W, H, …) for 5 to 8.
+    """
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
+    """The opened picture and the bytes of its file; every error inside becomes one sentence that names the file."""
+    if path.exists() and not path.is_file():  # opening a pipe would block
+        raise ValueError(
+            f"The picture {path} cannot be read (it is not a regular file): replace or remove it."
+        )
+    try:
+        data = path.read_bytes()
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
+            _check_kind(image)
+            yield image, data
+    except Unsupported as error:
+        raise ValueError(f"The picture {path} {error}") from None
+    except Image.DecompressionBombError:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise ValueError(
+            f"The picture {path} claims to have more than {most} pixels: cut it into smaller ones."
+        ) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders have many names for a damaged file
+        if isinstance(error, OSError) and error.errno:
+            reason = os.strerror(error.errno).lower()
+        else:
+            reason = "it is damaged or not a picture"
+        raise ValueError(
+            f"The picture {path} cannot be read ({reason}): replace or remove it."
+        ) from error
+
+
+def _check_kind(image: Image.Image) -> None:
+    if image.format not in READABLE:
+        known = ", ".join(sorted(set(FORMATS.values())))
+        raise Unsupported(f"is in the format {image.format}: convert it to one of {known}.")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        raise Unsupported(f"holds {frames} frames: save the one you want as a separate picture.")
+
+
+def _read(image: Image.Image, data: bytes) -> Picture:
+    bits, orientation = _bits(image, data), meta.orientation(image)
+    tiff = isinstance(image, TiffImageFile)
+    size = (
+        (image.tag_v2[256], image.tag_v2[257]) if isinstance(image, TiffImageFile) else image.size
+    )
+    width, height = size[::-1] if orientation >= 5 else size
+    metadata = meta.collect(
+        image, width, height, lossless=image.format == "WEBP" and b"VP8L" in data
+    )
+    ImageOps.exif_transpose(image, in_place=True)  # also decodes: damaged files raise here
+    pixels: Pixels = np.asarray(_plain(image)) if bits == 8 else _deep_pixels(image, data)
+    if bits == 16 and not tiff:  # OpenCV turns TIFF itself
+        pixels = np.ascontiguousarray(turn(pixels, orientation))
+    if pixels.shape[:2] != (height, width):
+        raise Unsupported("is decoded to another size than its header says: replace or remove it.")
+    return Picture(pixels, "JPEG" if image.format == "MPO" else str(image.format), metadata)
+
+
+def _bits(image: Image.Image, data: bytes) -> int:
+    """The depth to read a picture with: 8 or 16 bits per channel."""
+    if image.format == "PNG":
+        return 16 if data[24] == 16 else 8
+    if isinstance(image, TiffImageFile):
+        bits = max(np.atleast_1d(image.tag_v2.get(meta.BITS_PER_SAMPLE, 1)))
+        kinds = np.atleast_1d(image.tag_v2.get(meta.SAMPLE_FORMAT, UNSIGNED))
+        if bits > 16 or any(kind != UNSIGNED for kind in kinds):
+            raise Unsupported(
+                f"holds {bits}-bit numbers that are not unsigned integers of 8 or 16 bits: convert it."
+            )
+        return 16 if bits > 8 else 8
+    return 8
+
+
+def _deep_pixels(image: Image.Image, data: bytes) -> NDArray[np.uint16]:
+    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+    if tags.get(meta.PLANES, 1) != 1 and len(image.getbands()) > 1:  # OpenCV would mix them up
+        raise Unsupported(
+            "holds 16-bit colours in separate planes: save it with the colours of each pixel side by side."
+        )
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16:
+        raise Unsupported("holds 16-bit numbers in an unsupported layout: convert it.")
+    deep = (_swapped(pixels) if pixels.ndim == 3 else pixels).view(np.uint16)
+    return np.subtract(65535, deep) if tags.get(meta.PHOTOMETRIC) == WHITE_IS_ZERO else deep
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The picture in one of KEPT_MODES, without loss where there is such a mode."""
+    transparent = "transparency" in image.info
+    if image.mode in KEPT_MODES and not transparent:
+        return image
+    target = PLAIN_MODES.get(image.mode, image.mode)
+    if target not in KEPT_MODES:
+        raise Unsupported(
+            f"has the pixel format {image.mode}: convert it to 8 or 16 bits of grey or RGB."
+        )
+    return image.convert({"L": "LA", "RGB": "RGBA"}.get(target, target) if transparent else target)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Writing
+
+
+def encode(picture: Picture, suffix: str, quality: int = QUALITY) -> bytes:
+    """Encode a picture as a file.
+
+    Args:
+        picture: The picture; of its metadata, the file gets what its format has a place for.
+        suffix: Extension of the file, one of `FORMATS`.
+        quality: Quality of JPEG, and of WebP unless the picture came from a lossless one, 1 to 100.
+
+    Returns:
+        The content of the file.
+
+    Raises:
+        ValueError: If the format cannot hold the picture, or the encoder fails.
+    """
+    check_fits(picture.pixels, suffix)
+    format = FORMATS[suffix.lower()]
+    try:
+        if picture.pixels.dtype == np.uint16 and picture.pixels.ndim == 3:
+            return _deep_png(picture) if format == "PNG" else _deep_tiff(picture)
+        return _encode_by_pillow(picture, format, quality)
+    except MemoryError:
+        raise
+    except Exception as error:  # encoders have many names for metadata that they cannot write
+        raise ValueError(
+            f"The picture cannot be written as {format} ({type(error).__name__}: {error}): "
+            "choose another output format."
+        ) from error
+
+
+def check_fits(pixels: Pixels, suffix: str) -> None:
+    """Check that a format can hold a picture.
+
+    Args:
+        pixels: (H, W) or (H, W, C), uint8 or uint16.
+        suffix: Extension of the file, one of `FORMATS`.
+
+    Raises:
+        ValueError: If the format has no transparency, not enough bits, or too small a limit on the size.
+    """
+    format = FORMATS[suffix.lower()]
+    if format in ("JPEG", "BMP") and pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        raise ValueError(
+            f"{format} has no transparency, but this picture does: write it as .png, .tif or .webp."
+        )
+    if format not in ("PNG", "TIFF") and pixels.dtype == np.uint16:
+        raise ValueError(
+            f"{format} holds 8 bits per channel, but this picture has 16: write it as .png or .tif."
+        )
+    longest = LONGEST_SIDES.get(format, 2**31)
+    if max(pixels.shape[:2]) > longest:
+        raise ValueError(
+            f"{format} holds at most {longest} pixels per side: write the picture as .png or .tif."
+        )
+
+
+def _encode_by_pillow(picture: Picture, format: str, quality: int) -> bytes:
+    kept, file = picture.metadata, io.BytesIO()
+    options: dict[str, object] = {
+        name: value for name, value in kept.items() if name in ("exif", "icc_profile", "dpi", "xmp")
+    }
+    if format in ("JPEG", "WEBP"):
+        options["quality"] = quality
+    if format == "JPEG":
+        options["subsampling"] = 0
+    if format == "WEBP":
+        options["lossless"] = kept.get("lossless", False)
+    if format == "TIFF":
+        compression = kept.get("compression")
+        options["compression"] = (
+            compression if compression in TIFF_COMPRESSIONS else "tiff_adobe_deflate"
+        )
+    Image.fromarray(picture.pixels).save(file, format, **options)
+    return file.getvalue()
+
+
+def _deep_png(picture: Picture) -> bytes:
+    """16-bit colour by OpenCV, with its writer of metadata."""
+    kept, kinds, blocks = picture.metadata, [], []
+    if "exif" in kept:
+        kinds.append(cv2.IMAGE_METADATA_EXIF)
+        blocks.append(np.frombuffer(kept["exif"].removeprefix(b"Exif\0\0"), np.uint8))
+    if "icc_profile" in kept:
+        kinds.append(cv2.IMAGE_METADATA_ICCP)
+        blocks.append(np.frombuffer(kept["icc_profile"], np.uint8))
+    _, encoded = cv2.imencodeWithMetadata(".png", _swapped(picture.pixels), kinds, blocks)
+    data = encoded.tobytes()
+    return data[: meta.PNG_HEADER] + meta.png_chunks(kept) + data[meta.PNG_HEADER :]
+
+
+def _deep_tiff(picture: Picture) -> bytes:
+    """16-bit colour by tifffile, deflated."""
+    file, kept = io.BytesIO(), picture.metadata
+    tifffile.imwrite(
+        file,
+        picture.pixels,
+        byteorder="<",
+        photometric="rgb",
+        extrasamples=["unassalpha"] if picture.pixels.shape[2] == 4 else None,
+        compression="zlib",
+        resolution=kept.get("dpi"),
+        resolutionunit="inch" if "dpi" in kept else None,
+        iccprofile=kept.get("icc_profile"),
+        extratags=meta.tiff_tags(kept),
+        metadata=None,
+        software=False,
+    )
+    meta.add_directories(file, kept)
+    return file.getvalue()
+
+
+def _swapped(pixels: np.ndarray) -> np.ndarray:
+    """RGB(A) as OpenCV's BGR(A), and back."""
+    return np.ascontiguousarray(pixels[..., [2, 1, 0, 3][: pixels.shape[2]]])
