@@ -30,15 +30,3 @@ def write_notebook(tmp_path):
         return path
 
     return write
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Print the line that a test left as its property "summary", e.g. the measures of a notebook."""
-    reports = terminalreporter.stats.get("passed", [])
-    lines = [
-        value for report in reports for key, value in report.user_properties if key == "summary"
-    ]
-    if lines:
-        terminalreporter.section("notebooks")
-        for line in sorted(lines):
-            terminalreporter.line(line)

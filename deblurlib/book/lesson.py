@@ -3,17 +3,20 @@
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch.utils.data import Dataset
 
-from .. import figures
+from .. import experiments, figures
 from ..data import PairedFolder, SceneDataset, crop, list_splits
 from ..experiments.presets import Preset, get_preset
 from ..inference import choose_device
+from ..models import load_model
 from ..results import data_folder, results_folder, save_figure, save_picture, save_table, whole_seed
+from ..training import Experiment, Run, fit
 from . import ledger
 
 
@@ -96,14 +99,28 @@ class Lesson:
 
     def trained(self, name: str) -> torch.nn.Module:
         """A trained network: the shipped weights of the small width if there are any, else what this preset trains live."""
-        from .. import experiments, training
-        from ..models import load_model
-
         try:
             return load_model(name, size="small").to(self.device)
         except FileNotFoundError:
             experiment = experiments.network(name, "paper", self.preset, self.seed, size="small")
-            return training.fit(experiment, device=self.device).model.to(self.device)
+            return self.fit(experiment).model.to(self.device)
+
+    def fit(self, experiment: Experiment, **options: Any) -> Run:
+        """Train a network on this lesson's device and keep the run below its results folder.
+
+        Args:
+            experiment: What to train. An interrupted run of it resumes; a finished one is loaded.
+            options: Further options of `deblurlib.training.fit`.
+
+        Returns:
+            The finished run.
+        """
+        return fit(experiment, **{"device": self.device, "folder": self.runs, **options})
+
+    @property
+    def runs(self) -> Path:
+        """The folder that holds the trainings of this results folder."""
+        return self.results / "runs"
 
     @property
     def data_name(self) -> str:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ..results import ROOT, environment, hash_files, write_atomically
+from ..results import environment, hash_files, write_atomically
 from .notebooks import cores, source_hash
 
 INPUTS = ("preset", "data", "variant", "seed", "device")  # parameters that decide about numbers
@@ -16,7 +16,6 @@ ASIDE = (
     "bench/cases.py",
     "bench/networks.py",
     "bench/operators.py",
-    "bench/peers.py",
     "bench/training.py",
     "book/editions.py",
     "book/manifest.py",
@@ -28,6 +27,9 @@ ASIDE = (
     "book/reproduce.py",
     "book/task.py",
 )
+
+
+PACKAGE = Path(__file__).resolve().parent.parent
 
 
 class Entry(TypedDict, total=False):
@@ -59,7 +61,7 @@ class Manifest:
             "data": Path(parameters["data"]).name,
             "data_hash": data_hash(parameters["data"]),
         }
-        self.library = hash_files(library_files(), ROOT)
+        self.library = hash_files(library_files(), PACKAGE.parent)
         self.environment = environment()
         self.notebooks: dict[str, Entry] = {}
         try:
@@ -163,10 +165,9 @@ def data_hash(root: str) -> str:
 
 def library_files() -> list[Path]:
     """List every file of the package that a notebook's numbers can depend on: all but ASIDE."""
-    package = Path(__file__).parent.parent
     files = [
-        path.relative_to(package)
-        for path in package.rglob("*")
+        path.relative_to(PACKAGE)
+        for path in PACKAGE.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     ]
-    return [package / path for path in files if not {path.as_posix(), path.parts[0]} & set(ASIDE)]
+    return [PACKAGE / path for path in files if not {path.as_posix(), path.parts[0]} & set(ASIDE)]

@@ -13,6 +13,7 @@ from PIL import Image
 from deblurlib.book import widgets
 from deblurlib.book.lesson import open_lesson, seed_everything
 from deblurlib.experiments.presets import PRESETS
+from deblurlib.training import Experiment
 
 
 @pytest.fixture(autouse=True)
@@ -109,3 +110,22 @@ def test_the_test_set_is_the_rendered_scenes_or_windows_of_real_pairs(tmp_path):
     )  # from the first to the last
     whole = real.dataset[19].sharp
     assert torch.equal(real[7].sharp, whole[:, 11:139, 36:164])
+
+
+def test_trainings_of_a_lesson_stay_in_its_results_folder(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    monkeypatch.setenv("DEBLURLIB_RESULTS", str(elsewhere))
+    monkeypatch.setattr("deblurlib.book.lesson.load_model", missing)
+    monkeypatch.chdir(tmp_path)
+    lesson = open_lesson("01", results="here", device="cpu")
+    tiny = Experiment(model="reblur", steps=1, scenes=2, scene_size=64, batch=1, size="small")
+    monkeypatch.setattr("deblurlib.experiments.network", lambda *names, **options: tiny)
+    first = lesson.fit(tiny, progress=False)
+    assert first.folder == tmp_path / "here" / "runs" / tiny.hash and not first.cached
+    assert lesson.fit(tiny).cached
+    lesson.trained("reblur")  # without shipped weights it trains, too
+    assert not elsewhere.exists()
+
+
+def missing(*arguments, **options):
+    raise FileNotFoundError

@@ -275,3 +275,8 @@ def test_sliders_work_without_a_front_end_and_are_not_stored(tmp_path, write_not
 def test_results_folder_is_never_relative(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert results_folder("somewhere") == tmp_path / "somewhere"
+
+
+def test_the_runner_does_not_need_torch():
+    code = "import sys, deblurlib.book.reproduce; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
