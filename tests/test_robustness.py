@@ -734,7 +734,8 @@ def test_too_little_memory_is_one_sentence_and_auto_does_with_what_there_is(tmp_
     whole, auto = shown.stdout.strip().splitlines()
     assert whole.startswith("failed ")
     assert (
-        "Deblurring 1200 x 1200 pixels in pieces of 1200 takes more memory than there is" in whole
+        "Deblurring 1200 x 1200 pixels in tiles of 1200 pixels needs more memory than is available"
+        in whole
     )
     assert auto == "done None"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["auto.png", "in.png"]

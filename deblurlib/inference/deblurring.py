@@ -1,12 +1,14 @@
-"""Deblurring a picture of any size: padding where it is small, overlapping tiles where it is large.
+"""Deblurring a picture of any size: small ones are padded, large ones cut into overlapping tiles.
 
-    picture -> RGB in [0, 1] -> tiles with a margin of context -> network -> blended -> the picture's own dtype and shape
+    picture -> RGB in [0, 1] -> tiles with a margin of context -> network -> blended
+            -> the picture's own dtype and shape
 
-A network whose output depends on a neighbourhood gives the same picture with and without tiles, to 1e-4, as long as the
-margin covers that neighbourhood (`NetworkSpec.margin`). SVRNN's recurrences and RADN's attention see the whole picture, so their result
-depends on the tiles: with the shipped weights on photographs, SVRNN's by less than 1/255, RADN's by a third of that in the mean
-(RMS) and up to 12/255 at single pixels. Blending leaves no seams: the difference to the whole picture jumps no more from tile
-to tile than elsewhere.
+A network whose output depends on a neighbourhood gives the same picture with and without tiles, to
+1e-4, as long as the margin covers that neighbourhood. SVRNN's recurrences and RADN's attention see
+the whole picture, so their result depends on the tiles: with the shipped weights on photographs,
+SVRNN's by less than 1/255, RADN's by a third of that on average (RMS) and by up to 12/255 at single
+pixels. Blending leaves no seams: the difference from the untiled result jumps no more from tile to
+tile than elsewhere.
 """
 
 from functools import lru_cache
@@ -32,23 +34,39 @@ def deblur(
     margin: int | None = None,
     progress: bool | None = None,
 ) -> np.ndarray:
-    """A sharper picture of the same shape and dtype, for any height and width from one pixel on.
+    """Deblur a picture of any height and width, from one pixel up.
 
-    image: (H, W), (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16, or floats in
-    [0, 1]. Alpha is kept as it is; a grey picture is the mean of the network's three channels.
-    model: a name in `list_models()` with shipped weights, or any module (B, 3, H, W) in [0, 1] -> the same.
-    device: "auto" is a module's own, and for a name the GPU where there is one.
-    tile: side of the square pieces in pixels; 0 = the whole picture at once; None or "auto" = as large as fits into the free
-    memory. margin: pixels around each piece that the network sees as well; None = what the network states (`NetworkSpec.margin`).
-    Raises ValueError (an argument), FileNotFoundError (no such weights) or MemoryError, each in one sentence.
+    Args:
+        image: (H, W) or (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGBA;
+            uint8, uint16, or floats in [0, 1]. It is not changed.
+        model: a name in `list_models()` with shipped weights, or any module that maps
+            (B, 3, H, W) RGB in [0, 1] to the same shape.
+        device: where to compute, such as "cpu" or "cuda"; "auto" leaves a module where it is, and
+            puts a named network on the GPU if there is one.
+        tile: side of the tiles in pixels; 0 for the whole picture at once; None or "auto" for the
+            largest tiles that fit into the free memory.
+        margin: pixels of context that the network sees around each tile; None for what the network
+            states (`models.spec.NetworkSpec.margin`).
+        progress: whether to show a progress bar; None shows it in terminals and notebooks only.
 
-    >>> import numpy as np, torch, deblurlib
-    >>> deblurlib.deblur(np.full((5, 7), 9, np.uint8), torch.nn.Identity()).shape
-    (5, 7)
+    Returns:
+        The restored picture, of the same shape and dtype. Alpha is copied; a grey picture is the
+        mean of the network's three channels.
+
+    Raises:
+        ValueError: an argument is wrong, or the network does not keep the picture's shape.
+        FileNotFoundError: no weights are shipped for the name.
+        MemoryError: memory runs out even with the smallest tiles, or with the given ones.
+
+    Example:
+        >>> import numpy as np, torch, deblurlib
+        >>> deblurlib.deblur(np.full((5, 7), 9, np.uint8), torch.nn.Identity()).shape
+        (5, 7)
     """
     _check(image)
     network = resolve_network(model, device)
-    tiles = Tiles(network, image.shape[:2], tile, margin)
+    height, width = image.shape[:2]
+    tiles = Tiles(network, (height, width), tile, margin)
     result = image.copy(order="C")
     while True:
         try:
@@ -58,17 +76,28 @@ def deblur(
             if not _is_out_of_memory(error):
                 raise
             if not tiles.shrink():
-                height, width = image.shape[:2]
                 raise MemoryError(
-                    f"Deblurring {width} x {height} pixels in pieces of {tiles.side or max(height, width)} takes more memory "
-                    'than there is: set a smaller tile, or "auto".'
+                    f"Deblurring {width} x {height} pixels in tiles of "
+                    f"{tiles.side or max(height, width)} pixels needs more memory than is "
+                    'available: set a smaller tile, or "auto".'
                 ) from None
 
 
 def resolve_network(model: str | nn.Module, device: str | torch.device = "auto") -> nn.Module:
-    """A network that takes one picture, on its device: a module as it is, or the shipped weights of a name.
+    """Return a network that deblurs single pictures, on its device.
 
-    The full width is taken where it is shipped, else the small one.
+    Args:
+        model: a module, returned as it is, or a name in `list_models()`, whose shipped weights are
+            loaded: those of the full size if they are shipped, else of the small one.
+        device: where to compute; "auto" leaves a module where it is, and puts a named network on
+            the GPU if there is one.
+
+    Returns:
+        The network. Networks loaded by name are cached.
+
+    Raises:
+        ValueError: model is neither, takes more than one picture, or the device is not available.
+        FileNotFoundError: no weights are shipped for the name.
     """
     if isinstance(model, nn.Module):
         network = model if device == "auto" else model.to(choose_device(device))
@@ -76,17 +105,20 @@ def resolve_network(model: str | nn.Module, device: str | torch.device = "auto")
         network = _shipped(model, choose_device(device))
     else:
         raise ValueError(
-            f"model is a {type(model).__name__}: give the name of a network or a torch module."
+            f"model is of type {type(model).__name__}: give the name of a network or a torch "
+            "module."
         )
-    if getattr(network, "pictures", 1) != 1:
+    pictures = getattr(network, "pictures", 1)
+    if pictures != 1:
         raise ValueError(
-            f"{type(network).__name__} takes {network.pictures} pictures: it cannot deblur a single one."
+            f"{type(network).__name__} takes {pictures} pictures: choose a network that deblurs a "
+            "single one."
         )
     return network
 
 
 @lru_cache(maxsize=4)
-def _shipped(name, device):
+def _shipped(name: str, device: torch.device) -> nn.Module:
     try:
         network = load_model(name)
     except FileNotFoundError as error:
@@ -97,68 +129,36 @@ def _shipped(name, device):
     return network.to(device)
 
 
-def _check(image) -> None:
-    """ValueError, one sentence, for what is no picture."""
-    if not isinstance(image, np.ndarray):
-        raise ValueError(
-            f"The picture is a {type(image).__name__}: give a NumPy array, height by width by channels."
-        )
-    shape = " x ".join(map(str, image.shape)) or "a single number"
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 2, 3, 4)):
-        hint = (
-            ": channels come last, see np.moveaxis"
-            if image.ndim == 3 and image.shape[0] in (1, 3, 4)
-            else ""
-        )
-        raise ValueError(
-            f"The picture has shape {shape}: it must be H x W or H x W x 1, 2, 3 or 4{hint}."
-        )
-    if image.size == 0:
-        raise ValueError(f"The picture is empty (shape {shape}): it needs at least one pixel.")
-    if image.dtype.kind == "f":
-        if not np.isfinite(image).all():
-            raise ValueError(
-                "The picture holds NaN or infinite values: replace them first, for instance by np.nan_to_num."
-            )
-        lowest, highest = image.min(), image.max()
-        if lowest < -1e-3 or highest > 1 + 1e-3:
-            raise ValueError(
-                f"The picture's values reach from {lowest:g} to {highest:g}: floats must lie between 0 and 1."
-            )
-    elif image.dtype.kind != "u" or image.dtype.itemsize > 2:
-        raise ValueError(
-            f"The picture has dtype {image.dtype}: convert it to uint8, uint16, or floats between 0 and 1."
-        )
+def _restore(
+    network: nn.Module,
+    colour: np.ndarray,
+    result: np.ndarray,
+    tiles: Tiles,
+    progress: bool | None,
+) -> None:
+    """Write the restored picture into `result`, one row of tiles after the other.
 
-
-def _colour(image) -> np.ndarray:
-    """A view of the channels other than alpha: (H, W, 1 or 3)."""
-    image = image[..., None] if image.ndim == 2 else image
-    return image[..., :-1] if image.shape[2] in (2, 4) else image
-
-
-def _restore(network, colour, result, tiles: "Tiles", progress) -> None:
-    """Row of tiles by row of tiles: a band of blended float32 pixels, of which finished lines move on to the result."""
+    Only a band of blended float32 pixels is held; its finished lines move on to the result.
+    """
     rows, columns = tiles.spans(0), tiles.spans(1)
-    hidden = None if progress is None else not progress
     bar = tqdm(
         total=len(rows) * len(columns),
         desc="deblur",
         unit="tile",
         leave=False,
         delay=2,
-        disable=hidden,
+        disable=None if progress is None else not progress,
     )
     with bar, predicting(network):
         band = np.zeros((rows[0].stop, colour.shape[1], 3), np.float32)
         for row, below in pairwise([*rows, None]):
+            assert row is not None  # only `below` of the last pair is
             top = row.start
             for column in columns:
                 window = colour[row.start : row.stop, column.start : column.stop]
                 weight = row.weight[:, None, None] * column.weight[None, :, None]
-                band[: row.stop - top, column.start : column.stop] += weight * run_window(
-                    network, window
-                )
+                restored = weight * run_window(network, window)
+                band[: row.stop - top, column.start : column.stop] += restored
                 bar.update()
             done = (below.start if below else row.stop) - top
             result[top : top + done] = _as_dtype(band[:done], colour)
@@ -168,16 +168,62 @@ def _restore(network, colour, result, tiles: "Tiles", progress) -> None:
                 band = rest
 
 
-def _as_dtype(restored, colour) -> np.ndarray:
-    """(h, w, 3) float32 -> the channels and the dtype of the picture."""
+def _check(image: np.ndarray) -> None:
+    """Raise a ValueError for an argument that is not a picture."""
+    if not isinstance(image, np.ndarray):
+        raise ValueError(
+            f"The picture is of type {type(image).__name__}: give a NumPy array, height by width "
+            "by channels."
+        )
+    shape = " x ".join(map(str, image.shape)) or "a single number"
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 2, 3, 4)):
+        first = image.ndim == 3 and image.shape[0] in (1, 3, 4)
+        hint = ", with the channels last (see np.moveaxis)" if first else ""
+        raise ValueError(
+            f"The picture has shape {shape}: give H x W or H x W x 1, 2, 3 or 4{hint}."
+        )
+    if image.size == 0:
+        raise ValueError(f"The picture is empty (shape {shape}): give at least one pixel.")
+    if image.dtype.kind == "f":
+        _check_range(image)
+    elif image.dtype.kind != "u" or image.dtype.itemsize > 2:
+        raise ValueError(
+            f"The picture has dtype {image.dtype}: convert it to uint8, uint16, or floats between "
+            "0 and 1."
+        )
+
+
+def _check_range(image: np.ndarray) -> None:
+    """Raise a ValueError for floats outside [0, 1], with a tolerance for rounding."""
+    if not np.isfinite(image).all():
+        raise ValueError(
+            "The picture contains NaN or infinite values: replace them first, for example with "
+            "np.nan_to_num."
+        )
+    lowest, highest = image.min(), image.max()
+    if lowest < -1e-3 or highest > 1 + 1e-3:
+        raise ValueError(
+            f"The picture's values range from {lowest:g} to {highest:g}: scale floats to between "
+            "0 and 1."
+        )
+
+
+def _colour(image: np.ndarray) -> np.ndarray:
+    """A view of the channels other than alpha: (H, W, 1 or 3)."""
+    image = image[..., None] if image.ndim == 2 else image
+    return image[..., :-1] if image.shape[2] in (2, 4) else image
+
+
+def _as_dtype(restored: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """(h, w, 3) float32 in [0, 1] -> the channels and the dtype of `colour`."""
     if colour.shape[2] == 1:
         restored = restored.mean(2, keepdims=True)
     if colour.dtype.kind == "f":
         return restored.astype(colour.dtype)
-    return np.rint(restored * np.iinfo(colour.dtype).max).astype(colour.dtype)
+    steps: np.ndarray = np.rint(restored * np.iinfo(colour.dtype).max)
+    return steps.astype(colour.dtype)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(
-        error, (MemoryError, torch.OutOfMemoryError)
-    ) or "can't allocate memory" in str(error)
+    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    return known or "can't allocate memory" in str(error)

@@ -2,8 +2,9 @@
 
 import contextlib
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -14,21 +15,92 @@ from torch.utils._pytree import tree_leaves
 
 from .windows import predicting, run_window
 
-WORKSPACE = 1.3  # what kernels take beside the tensors that are counted: measured
-UNKNOWN = 4096.0  # bytes a pixel of a network that cannot be measured
+WORKSPACE = 1.3  # measured: what kernels allocate besides the tensors that are counted
+UNKNOWN = 4096.0  # bytes per pixel of a network that cannot be measured
 
 
 def free_memory(device: torch.device | str = "cpu") -> int:
-    """Bytes that this process may still take: of the machine, of its control group, of its own limit; or of the GPU."""
+    """Return how much memory this process may still allocate on a device.
+
+    On the CPU the tightest limit counts: the available memory of the machine, that of each
+    enclosing control group (containers), or the limit of the process's address space.
+
+    Args:
+        device: the CPU, or a CUDA device.
+
+    Returns:
+        Bytes, 0 or more.
+    """
     if torch.device(device).type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return max(0, min([psutil.virtual_memory().available, *_free_of_groups(), *_free_of_process()]))
+        return int(torch.cuda.mem_get_info(device)[0])
+    available = int(psutil.virtual_memory().available)
+    return max(0, min([available, *_free_of_groups(), *_free_of_process()]))
+
+
+def bytes_per_pixel(network: nn.Module, side: int = 128) -> float:
+    """Measure the peak memory of a network per pixel of its input, on a small grey picture.
+
+    All tensors alive at the same time are counted; `WORKSPACE` allows for what kernels add.
+
+    Args:
+        network: maps (1, 3, h, w) RGB in [0, 1] to the same shape.
+        side: height and width of the picture, in pixels.
+
+    Returns:
+        Bytes per pixel; `UNKNOWN` if the network does not accept the picture.
+    """
+    try:
+        with predicting(network), LiveBytes() as live:
+            run_window(network, np.full((side, side, 3), 128, np.uint8))
+    except Exception:  # a foreign network that needs another size fails again on the real picture
+        return UNKNOWN
+    return WORKSPACE * float(live.peak) / side**2
+
+
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    """Counts the bytes of all tensors that are created within its `with` block.
+
+    Attributes:
+        now: bytes of the tensors alive at present.
+        peak: the largest value that `now` has had.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.now: int = 0
+        self.peak: int = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        created = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(created):
+            if isinstance(tensor, torch.Tensor):
+                self._count(tensor.untyped_storage())
+        return created
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self._known:
+            self._known.add(key)
+            self.now += size
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.now -= size
 
 
 def _free_of_groups(
     root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")
 ) -> Iterator[int]:
-    """What the limits of a container leave, pages of files apart, which it gives back: versions 2 and 1 of cgroups."""
+    """What control groups (versions 2 and 1) leave; cached file pages count as free."""
     try:
         lines = [line.split(":", 2) for line in groups.read_text().splitlines()]
     except OSError:
@@ -41,12 +113,9 @@ def _free_of_groups(
             if not controllers
             else ("memory.limit_in_bytes", "memory.usage_in_bytes")
         )
-        home = root / controllers
-        for folder in {
-            home,
-            *(home / part for part in [Path(path.lstrip("/")), *Path(path.lstrip("/")).parents]),
-        }:
-            with contextlib.suppress(OSError, ValueError):  # "max" is no number: no limit
+        home, group = root / controllers, Path(path.lstrip("/"))
+        for folder in {home, *(home / part for part in [group, *group.parents])}:
+            with contextlib.suppress(OSError, ValueError):  # no limit reads "max": ValueError
                 limit, used = (int((folder / name).read_text()) for name in names)
                 stat = dict(
                     line.split() for line in (folder / "memory.stat").read_text().splitlines()
@@ -55,52 +124,10 @@ def _free_of_groups(
 
 
 def _free_of_process() -> Iterator[int]:
+    """What the limit of the address space leaves, on systems that have one."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         if limit != resource.RLIM_INFINITY:
-            yield limit - psutil.Process().memory_info().vms
-
-
-def bytes_per_pixel(network: nn.Module, side: int = 128) -> float:
-    """How much memory a network takes at its peak for each pixel of its input, measured on a small grey picture.
-
-    All tensors that live at the same time are counted; WORKSPACE allows for what kernels add. A network that does not take
-    that picture counts as UNKNOWN.
-    """
-    try:
-        with predicting(network), LiveBytes() as live:
-            run_window(network, np.full((side, side, 3), 128, np.uint8))
-    except (
-        Exception
-    ):  # a foreign network may want another size, and will say so when it is given the picture
-        return UNKNOWN
-    return WORKSPACE * live.peak / side**2
-
-
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors made within it: those alive now, and the most that were at once."""
-
-    def __init__(self):
-        super().__init__()
-        self.now = self.peak = 0
-        self.known = set()
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        made = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(made):
-            if isinstance(tensor, torch.Tensor):
-                self.count(tensor.untyped_storage())
-        return made
-
-    def count(self, storage):
-        if storage._cdata not in self.known:
-            self.known.add(storage._cdata)
-            self.now += storage.nbytes()
-            self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self.forget, storage._cdata, storage.nbytes())
-
-    def forget(self, key, size):
-        self.known.discard(key)
-        self.now -= size
+            yield limit - int(psutil.Process().memory_info().vms)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -11,18 +12,23 @@ from ..models import spec_of
 from .memory import bytes_per_pixel, free_memory
 from .windows import SMALLEST, parameter_of
 
-GRID = 32  # tiles begin at multiples of it, so that strides and pooling windows fall as in the whole picture
+GRID = 32  # tiles begin at multiples of it, where strides and pooling windows of the picture begin
 RAMP = 32  # pixels over which neighbouring tiles are blended
-LARGEST = 2**12  # pixels: longest side of one piece, for networks that do not state their own
-MEMORY = {
-    "cpu": 3 * 2**29,
-    "other": 2**34,
-}  # bytes that a network takes at most with tile="auto", however much there is
+LARGEST = 2**12  # pixels per side of one tile, for networks that do not state their own
+WHOLE = 2**16  # pixels: a picture up to this size is never cut automatically
+MEMORY_ON_CPU = 3 * 2**29  # bytes that automatic tiles use at most, even if more are free
+MEMORY_ON_GPU = 2**34
 
 
 @dataclass(frozen=True)
 class Span:
-    """What a tile sees along one axis, and how much each of its pixels counts; the weights of all tiles sum to one."""
+    """What a tile sees along one axis; the weights of all tiles sum to one at every pixel.
+
+    Attributes:
+        start: index of the first pixel.
+        stop: index behind the last pixel.
+        weight: (stop - start,) float32, how much each pixel counts in the blended picture.
+    """
 
     start: int
     stop: int
@@ -30,7 +36,15 @@ class Span:
 
 
 class Tiles:
-    """How a picture is cut for a network; see `deblur` for tile and margin."""
+    """How a picture is cut for a network.
+
+    Attributes:
+        size: (height, width) of the picture in pixels.
+        automatic: whether the side follows the free memory, and so may shrink.
+        margin: pixels of context around each tile, a multiple of `GRID`.
+        side: side of the tiles without their margin, in pixels, a multiple of `GRID`; 0 means that
+            the picture is not cut.
+    """
 
     def __init__(
         self,
@@ -38,42 +52,50 @@ class Tiles:
         size: tuple[int, int],
         tile: int | str | None = None,
         margin: int | None = None,
-    ):
-        self.size, self.automatic = size, tile in (None, "auto")
-        if not self.automatic and (
-            isinstance(tile, bool) or not isinstance(tile, (int, np.integer)) or tile < 0
-        ):
-            raise ValueError(
-                f'tile is {tile!r}: give a number of pixels, 0 for the whole picture, or "auto".'
-            )
+    ) -> None:
+        """Choose the tiles.
+
+        Args:
+            network: the network that will run on the tiles.
+            size: (height, width) of the picture in pixels.
+            tile: side of the tiles in pixels, rounded up to a multiple of `GRID`; 0 for the whole
+                picture; None or "auto" for the largest side that fits into the free memory.
+            margin: pixels that an output pixel depends on in each direction, extended by the
+                blending ramp and rounded up; None for what the network states
+                (`models.spec.NetworkSpec.margin`).
+
+        Raises:
+            ValueError: tile or margin is not one of these values.
+        """
+        self.size = size
+        self.automatic = tile is None or tile == "auto"
         if margin is not None and margin < 0:
             raise ValueError(f"margin is {margin}: give a number of pixels, 0 or more.")
         context = spec_of(network).margin if margin is None else margin
         self.margin = round_up(context + RAMP // 2, GRID)
-        self.side = self.affordable(network) if self.automatic else round_up(int(tile), GRID)
-
-    def affordable(self, network) -> int:
-        """The side of the tiles that fit into the free memory, 0 if the whole picture does."""
-        height, width = (max(n, SMALLEST) for n in self.size)
-        largest = spec_of(network).largest or LARGEST
-        if height * width <= 2**16:
-            return 0
-        device = parameter_of(network).device
-        budget = min(free_memory(device) / 2, MEMORY["cpu" if device.type == "cpu" else "other"])
-        pixels = min(budget / bytes_per_pixel(network), largest**2)
-        if height * width <= pixels:
-            return 0
-        return max((math.isqrt(int(pixels)) - 2 * self.margin) // GRID * GRID, GRID)
+        self.side = self._affordable(network) if self.automatic else round_up(_pixels(tile), GRID)
 
     def shrink(self) -> bool:
-        """Halve the tiles, if their size was ours to choose; says whether it did."""
+        """Halve the tiles after memory has run out.
+
+        Returns:
+            Whether the tiles are smaller now: not if the caller chose their size, or they are
+            already as small as `GRID`.
+        """
         if not self.automatic or 0 < self.side <= GRID:
             return False
         self.side = round_up((self.side or max(self.size)) // 2, GRID)
         return True
 
     def spans(self, axis: int) -> list[Span]:
-        """The tiles along an axis: equal pieces on the grid, each with its margin."""
+        """Cut one axis into equal pieces on the grid, each with its margin.
+
+        Args:
+            axis: 0 for rows, 1 for columns.
+
+        Returns:
+            The tiles in ascending order.
+        """
         length = self.size[axis]
         pieces = -(-length // self.side) if self.side else 1
         step = round_up(-(-length // pieces), GRID)
@@ -84,16 +106,53 @@ class Tiles:
             start = max(0, first - self.margin)
             stop = min(length, last + self.margin)
             x = position[start:stop]
-            rising = _ramp(x - first) if first else 1.0
-            falling = 1 - _ramp(x - last) if last < length else 1.0
-            spans.append(Span(start, stop, np.broadcast_to(np.float32(rising * falling), x.shape)))
+            weight = np.ones_like(x)
+            if first > 0:
+                weight = weight * _ramp(x - first)
+            if last < length:
+                weight = weight * (1 - _ramp(x - last))
+            spans.append(Span(start, stop, weight.astype(np.float32)))
         return spans
 
-
-def _ramp(x):
-    """0 before an edge, 1 behind it, half a cosine over RAMP pixels between."""
-    return 0.5 - 0.5 * np.cos(np.pi * np.clip(x / RAMP + 0.5, 0, 1))
+    def _affordable(self, network: nn.Module) -> int:
+        """The side of the tiles that fit into the free memory; 0 if the whole picture does."""
+        height, width = (max(n, SMALLEST) for n in self.size)
+        if height * width <= WHOLE:
+            return 0
+        device = parameter_of(network).device
+        limit = MEMORY_ON_CPU if device.type == "cpu" else MEMORY_ON_GPU
+        budget = min(free_memory(device) / 2, limit)
+        largest = spec_of(network).largest
+        largest = LARGEST if largest is None else largest
+        pixels = min(budget / bytes_per_pixel(network), largest**2)
+        if height * width <= pixels:
+            return 0
+        return max((math.isqrt(int(pixels)) - 2 * self.margin) // GRID * GRID, GRID)
 
 
 def round_up(n: int, multiple: int) -> int:
+    """Round up to a multiple.
+
+    Args:
+        n: any integer.
+        multiple: a positive integer.
+
+    Returns:
+        The smallest multiple that is not below n.
+    """
     return -(-n // multiple) * multiple
+
+
+def _pixels(tile: Any) -> int:
+    """A tile's side as the caller gave it, checked."""
+    if isinstance(tile, bool) or not isinstance(tile, (int, np.integer)) or tile < 0:
+        raise ValueError(
+            f'tile is {tile!r}: give a number of pixels, 0 for the whole picture, or "auto".'
+        )
+    return int(tile)
+
+
+def _ramp(x: np.ndarray) -> np.ndarray:
+    """0 before an edge, 1 behind it, and half a cosine over RAMP pixels between."""
+    ramp: np.ndarray = 0.5 - 0.5 * np.cos(np.pi * np.clip(x / RAMP + 0.5, 0, 1))
+    return ramp

@@ -1,18 +1,27 @@
 """One window of a picture through a network: NumPy in, NumPy out, without gradients."""
 
 import contextlib
+from collections.abc import Iterator
 
 import numpy as np
 import torch
+from torch import nn
 
 from ..data.samples import to_array, to_tensor
 
-SMALLEST = 16  # pixels: what every network takes
+SMALLEST = 16  # pixels per side that every network accepts
 
 
 @contextlib.contextmanager
-def predicting(network):
-    """Without gradients and in eval mode; afterwards every part of it in the mode that it was in."""
+def predicting(network: nn.Module) -> Iterator[None]:
+    """Switch gradients off and the network to eval mode within a `with` block.
+
+    Args:
+        network: the network; afterwards each of its modules is back in the mode it was in.
+
+    Yields:
+        None.
+    """
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
@@ -23,33 +32,55 @@ def predicting(network):
             module.training = training
 
 
-def parameter_of(network) -> torch.Tensor:
-    """One that says which dtype and device a network works in."""
+def parameter_of(network: nn.Module) -> torch.Tensor:
+    """Return a tensor with the dtype and the device that a network works in.
+
+    Args:
+        network: any module.
+
+    Returns:
+        Its first parameter, or an empty float32 tensor on the CPU if it has none.
+    """
     return next(network.parameters(), torch.empty(0))
 
 
-def _as_input(window: np.ndarray, like: torch.Tensor) -> torch.Tensor:
-    """(h, w, 1 or 3) of any dtype -> (1, 3, h, w) in [0, 1], padded by reflection where it is smaller than SMALLEST."""
-    padding = [(0, max(0, SMALLEST - n)) for n in window.shape[:2]]
-    window = np.pad(window, [*padding, (0, 0)], mode="reflect")
-    window = window.astype(window.dtype.newbyteorder("="), copy=False)
-    x = to_tensor(window).clamp(0, 1).expand(3, -1, -1)[None]
-    return x.to(like).contiguous(memory_format=torch.channels_last)  # faster, and less memory
+def run_window(network: nn.Module, window: np.ndarray) -> np.ndarray:
+    """Run a network on one window of a picture.
 
+    Args:
+        network: maps (1, 3, h, w) RGB in [0, 1] to the same shape.
+        window: (h, w, 1) grey or (h, w, 3) RGB, uint8, uint16, or floats in [0, 1]. A side below
+            `SMALLEST` pixels is padded by reflection, and the output is cropped.
 
-def run_window(network, window) -> np.ndarray:
-    """The network's output for a window: (h, w, 1 or 3) -> (h, w, 3) float32 in [0, 1]."""
+    Returns:
+        (h, w, 3) float32 in [0, 1].
+
+    Raises:
+        ValueError: the network's output has another shape, or values that are not finite.
+    """
     x = _as_input(window, like=parameter_of(network))
     y = network(x)
+    kind = type(network).__name__
     if not isinstance(y, torch.Tensor) or y.shape != x.shape:
         what = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
         raise ValueError(
-            f"{type(network).__name__} gave {what} for a picture of {tuple(x.shape)}: it must keep the shape."
+            f"{kind} returned {what} for a picture of shape {tuple(x.shape)}: "
+            "use a network that keeps the shape."
         )
     height, width = window.shape[:2]
     restored = to_array(y[0, :, :height, :width].clamp(0, 1))
     if not np.isfinite(restored).all():
         raise ValueError(
-            f"{type(network).__name__} gave values that are not finite: its weights do not fit, or have diverged."
+            f"{kind} returned values that are not finite: load weights that fit the network "
+            "and have not diverged."
         )
     return restored
+
+
+def _as_input(window: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    """(h, w, 1 or 3) of any dtype -> (1, 3, h, w) in [0, 1], at least `SMALLEST` per side."""
+    padding = [(0, max(0, SMALLEST - n)) for n in window.shape[:2]]
+    window = np.pad(window, [*padding, (0, 0)], mode="reflect")
+    window = window.astype(window.dtype.newbyteorder("="), copy=False)
+    x = to_tensor(window).clamp(0, 1).expand(3, -1, -1)[None]
+    return x.to(like).contiguous(memory_format=torch.channels_last)  # faster, and less memory

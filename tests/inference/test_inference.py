@@ -126,27 +126,27 @@ class NoNumber(nn.Module):
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        (([[1]],), "is a list: give a NumPy array"),
-        ((torch.zeros(3, 4, 4),), "is a Tensor: give a NumPy array"),
-        ((np.zeros((3, 20, 20)),), "channels come last"),
-        ((np.zeros(4),), "has shape 4: it must be H x W"),
+        (([[1]],), "is of type list: give a NumPy array"),
+        ((torch.zeros(3, 4, 4),), "is of type Tensor: give a NumPy array"),
+        ((np.zeros((3, 20, 20)),), "with the channels last"),
+        ((np.zeros(4),), "has shape 4: give H x W"),
         ((np.zeros((2, 2, 2, 3)),), "has shape 2 x 2 x 2 x 3"),
         ((np.zeros((0, 3)),), "is empty"),
         ((np.full((2, 2), np.nan),), "NaN or infinite"),
-        ((np.full((2, 2), 200.0),), "reach from 200 to 200: floats must lie between 0 and 1"),
-        ((np.full((2, 2), -0.5),), "reach from -0.5"),
+        ((np.full((2, 2), 200.0),), "range from 200 to 200: scale floats to between 0 and 1"),
+        ((np.full((2, 2), -0.5),), "range from -0.5"),
         ((np.zeros((2, 2), np.int64),), "dtype int64: convert it"),
         ((np.zeros((2, 2), bool),), "dtype bool"),
         ((np.zeros((2, 2), object),), "dtype object"),
         ((np.zeros((2, 2)), "svdm"), "no model 'svdm'"),
-        ((np.zeros((2, 2)), 7), "model is a int"),
+        ((np.zeros((2, 2)), 7), "model is of type int"),
         ((np.zeros((2, 2)), create_model("reblur", size="small")), "takes 2 pictures"),
         ((np.zeros((2, 2)), nn.Identity(), "gpu"), "no device 'gpu'"),
         ((np.zeros((2, 2)), nn.Identity(), "auto", -3), "tile is -3"),
         ((np.zeros((2, 2)), nn.Identity(), "auto", "big"), "tile is 'big'"),
         ((np.zeros((2, 2)), nn.Identity(), "auto", 2.5), "tile is 2.5"),
         ((np.zeros((2, 2)), nn.Identity(), "auto", [32]), r"tile is \[32\]"),
-        ((np.zeros((2, 2)), NoSize()), "gave .* it must keep the shape"),
+        ((np.zeros((2, 2)), NoSize()), "NoSize returned .* use a network that keeps the shape"),
         ((np.zeros((2, 2)), NoNumber()), "not finite"),
     ],
 )
@@ -298,10 +298,11 @@ def test_tiles_shrink_where_memory_runs_out(error):
     picture, network = noise(250, 250), Greedy(error, 230)
     assert np.array_equal(deblur(picture, network), 255 - picture)
     with pytest.raises(
-        MemoryError, match="250 x 250 pixels in pieces of 250 takes more memory than there is"
+        MemoryError,
+        match="250 x 250 pixels in tiles of 250 pixels needs more memory than is available",
     ):
         deblur(picture, network, tile=0)
-    with pytest.raises(MemoryError, match="in pieces of 32"):
+    with pytest.raises(MemoryError, match="in tiles of 32 pixels"):
         deblur(picture, Greedy(error, 100))
 
 
