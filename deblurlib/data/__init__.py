@@ -1,8 +1,10 @@
 """Data: rendered scenes with exact motion, folders of real pairs, optical flow, augmentation."""
 
 from .augment import augment, crop, random_crop
+from .check import check_data
 from .flow import dis_flow, end_point_error, farneback_flow, neighbour_flows, warp
-from .folders import PairedFolder, check_data, list_splits
+from .folders import PairedFolder
+from .layouts import list_splits
 from .photographs import list_photographs, load_photograph
 from .pictures import read_picture
 from .samples import Sample, collate, to_array, to_tensor

@@ -60,9 +60,9 @@ def test_gopro_with_both_variants(tmp_path):
     assert value(PairedFolder(tmp_path, "train", "blur")[0].blurry) == 100
     with pytest.raises(ValueError, match="holds both `blur` and `blur_gamma`.*variant="):
         PairedFolder(tmp_path, "train")
-    with pytest.raises(ValueError, match="holds the splits train, test: say which"):
+    with pytest.raises(ValueError, match="holds the splits train, test: name one"):
         PairedFolder(tmp_path, variant="blur")
-    with pytest.raises(ValueError, match="no split 'validation': it has 'train', 'test'"):
+    with pytest.raises(ValueError, match="no split 'validation': choose one of 'train', 'test'"):
         PairedFolder(tmp_path, "validation", "blur")
     assert list_splits(tmp_path) == ["train", "test"]
     assert PairedFolder(tmp_path, "all", "blur").names[3:] == [
@@ -87,7 +87,7 @@ def test_one_variant_needs_no_choice_and_another_is_refused(tmp_path):
     write_sequence(tmp_path / "test/GOPR0384_11_00", [1])
     pairs = PairedFolder(tmp_path)
     assert (pairs.split, pairs.variant, pairs[0].name) == ("test", "blur", "GOPR0384_11_00/000001")
-    with pytest.raises(ValueError, match="no variant 'blur_gamma': it has blur"):
+    with pytest.raises(ValueError, match="no variant 'blur_gamma': choose one of blur"):
         PairedFolder(tmp_path, variant="blur_gamma")
 
 
@@ -302,7 +302,7 @@ def test_two_files_of_one_name_are_not_mixed_up(tmp_path):
     ("make", "reason"),
     [
         (lambda root: None, "does not exist"),
-        (lambda root: root.mkdir(), "holds no pictures in a layout that is known"),
+        (lambda root: root.mkdir(), "holds no pictures in a known layout"),
         (lambda root: write(root / "train/A/blur/1.png"), "holds no pair"),
         (lambda root: write(root / "train/A/sharp/1.png"), "holds no pair"),
     ],

@@ -1,0 +1,256 @@
+"""Checking a folder of real pictures: layout, counts, sizes and faulty files."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from .layouts import LAYOUTS, VARIANTS, Group, name_dataset, scan, splits_of
+from .pictures import measure
+
+
+@dataclass(frozen=True)
+class Official:
+    """What a split of a complete data set holds.
+
+    Attributes:
+        pairs: Number of pairs.
+        sequences: Number of sequences, None where it is not published.
+    """
+
+    pairs: int
+    sequences: int | None = None
+
+
+# Nah et al. 2017 (GoPro), Shen et al. 2019 (HIDE), Nah et al. 2019 (REDS)
+OFFICIAL = {
+    "GoPro": {
+        "train": Official(pairs=2103, sequences=22),
+        "test": Official(pairs=1111, sequences=11),
+    },
+    "HIDE": {
+        "train": Official(pairs=6397),
+        "test": Official(pairs=2025),
+    },
+    "REDS": {
+        "train": Official(pairs=24000, sequences=240),
+        "val": Official(pairs=3000, sequences=30),
+    },
+}
+MOST_LISTED = 5  # sizes or files in one line of a report
+
+
+@dataclass
+class SplitReport:
+    """One split of a data set.
+
+    Attributes:
+        split: Name of the split, "" for none.
+        pairs: Number of pairs by variant, "" in layouts without variants.
+        sequences: Number of sequences.
+        sizes: Number of pairs by size, such as "1280 x 720".
+        official_pairs: Pairs of the complete split, None where they are not known.
+        official_sequences: Sequences of the complete split, None where they are not known.
+        unmatched: Files without a partner.
+        unreadable: Files that cannot be read.
+        mismatched: Blurry files that differ in size from their partners.
+    """
+
+    split: str
+    pairs: dict[str, int]
+    sequences: int
+    sizes: dict[str, int]
+    official_pairs: int | None = None
+    official_sequences: int | None = None
+    unmatched: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    mismatched: list[str] = field(default_factory=list)
+
+    @property
+    def faults(self) -> dict[str, list[str]]:
+        """The files that need attention, by what is wrong with them."""
+        return {
+            "without a partner": self.unmatched,
+            "unreadable": self.unreadable,
+            "differing in size": self.mismatched,
+        }
+
+
+@dataclass
+class DataReport:
+    """What `check_data` found.
+
+    Attributes:
+        root: The folder.
+        layout: A key of `deblurlib.data.layouts.LAYOUTS`, "" if `error` is set.
+        dataset: "GoPro", "HIDE", "REDS", or None for any other data set.
+        paired: Whether there is ground truth.
+        splits: A report per split.
+        absent_splits: Pairs of the splits that the complete data set has besides.
+        error: Why the folder is not a data set, in one sentence; None if it is one.
+    """
+
+    root: str
+    layout: str = ""
+    dataset: str | None = None
+    paired: bool = True
+    splits: list[SplitReport] = field(default_factory=list)
+    absent_splits: dict[str, int] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether every picture can be read and has a partner of its size.
+
+        A part of a data set is as good as the whole.
+        """
+        return not self.error and not self._faulty
+
+    @property
+    def _faulty(self) -> int:
+        return sum(len(files) for split in self.splits for files in split.faults.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain data for JSON.
+
+        Returns:
+            `ok` and the attributes, with dictionaries and lists in place of classes.
+        """
+        plain: dict[str, Any] = json.loads(json.dumps({"ok": self.ok, **asdict(self)}))
+        return plain
+
+    @property
+    def text(self) -> str:
+        """The report in words, on several lines."""
+        if self.error:
+            return self.error
+        lines = [f"{self.root}: {self.dataset or 'pictures'} laid out as {LAYOUTS[self.layout]}"]
+        for split in self.splits:
+            lines += _describe(split, self)
+        for name, pairs in self.absent_splits.items():
+            lines.append(f"  {name}: absent; the complete {self.dataset} has {pairs} pairs here")
+        lines.append(
+            "Every file can be read and has what it needs."
+            if self.ok
+            else f"{self._faulty} files need attention."
+        )
+        return "\n".join(lines)
+
+
+def check_data(root: str | Path) -> DataReport:
+    """Check a folder of real pictures, and compare its counts with the published ones.
+
+    Every file is opened: PNG files are verified by their checksums, others are decoded.
+
+    Args:
+        root: The root of the data set.
+
+    Returns:
+        Layout, splits, sequences, variants, pairs, sizes and faulty files; for a folder that is
+        not a data set, a report whose `error` says why.
+    """
+    report = DataReport(str(root))
+    try:
+        report.layout, groups = scan(Path(root))
+    except ValueError as error:
+        report.error = str(error)
+        return report
+    report.paired = report.layout != "unpaired"
+    report.dataset = name_dataset(report.layout, groups)
+    files = sorted({path for group in groups for path in group.files})
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        sizes = pool.map(_inspect, files)
+        bar = tqdm(sizes, desc="checking", total=len(files), unit="file", disable=None, delay=2)
+        found = dict(zip(files, bar, strict=True))
+    official = OFFICIAL.get(report.dataset or "", {})
+    here = splits_of(groups)
+    for name in here:
+        inside = [group for group in groups if group.split == name]
+        report.splits.append(_report_split(name, inside, found, Path(root), official.get(name)))
+    report.absent_splits = {
+        name: complete.pairs for name, complete in official.items() if name not in here
+    }
+    if not any(sum(split.pairs.values()) for split in report.splits):
+        report.error = (
+            f"{root} holds no pair: no picture has a partner of the same name "
+            f"({LAYOUTS[report.layout]})."
+        )
+    return report
+
+
+def _report_split(
+    name: str,
+    groups: list[Group],
+    found: dict[Path, str | None],
+    root: Path,
+    official: Official | None,
+) -> SplitReport:
+    sizes, pairs = Counter[str](), Counter[str]()
+    mismatched = []
+    for group in groups:
+        for key in group.keys:
+            blurry = group.blurry[key]
+            size, partner = found[blurry], found[group.sharp[key]] if group.sharp else None
+            pairs[group.variant or ""] += 1
+            sizes[size or "unreadable"] += 1
+            if size and partner and size != partner:
+                mismatched.append(f"{blurry.relative_to(root)} ({size}, its partner {partner})")
+    unmatched = {path for group in groups for path in group.unmatched}
+    unreadable = {path for group in groups for path in group.files if not found[path]}
+    return SplitReport(
+        split=name,
+        pairs=dict(sorted(pairs.items())),
+        sequences=len({group.sequence for group in groups if group.keys}),
+        sizes=dict(sizes.most_common()),
+        official_pairs=official.pairs if official else None,
+        official_sequences=official.sequences if official else None,
+        unmatched=sorted(str(path.relative_to(root)) for path in unmatched),
+        unreadable=sorted(str(path.relative_to(root)) for path in unreadable),
+        mismatched=mismatched,
+    )
+
+
+def _describe(split: SplitReport, report: DataReport) -> Iterator[str]:
+    kind = "pairs" if report.paired else "pictures without ground truth"
+    counts = [
+        f"{n} {kind} with `{variant}`" if variant else f"{n} {kind}"
+        for variant, n in split.pairs.items()
+    ]
+    words = ", ".join(counts) or "no pairs"
+    if report.layout in ("sequences", "reds"):
+        words += f" in {split.sequences} sequence{'s' * (split.sequences != 1)}"
+    sizes = _listed([f"{size} ({n})" for size, n in split.sizes.items()])
+    yield f"  {split.split or 'no split'}: {words}; sizes {sizes}"
+    if split.official_pairs:
+        complete = split.official_pairs == max(split.pairs.values(), default=0)
+        folders = f" in {split.official_sequences} sequences" if split.official_sequences else ""
+        yield (
+            f"    {'complete' if complete else 'a part'}: the complete {report.dataset} "
+            f"{split.split} split has {split.official_pairs} pairs{folders}"
+        )
+    if report.dataset == "GoPro" and report.layout == "sequences":
+        for variant in set(VARIANTS) - split.pairs.keys():
+            yield f"    only `{''.join(split.pairs)}`: the complete GoPro also has `{variant}`"
+    for fault, files in split.faults.items():
+        if files:
+            yield f"    {fault}: {len(files)}: {_listed(files)}"
+
+
+def _listed(items: list[str]) -> str:
+    more = len(items) - MOST_LISTED
+    return ", ".join(items[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _inspect(path: Path) -> str | None:
+    """The size of a picture file as text, None where it cannot be read."""
+    try:
+        width, height = measure(path)
+    except ValueError:
+        return None
+    return f"{width} x {height}"
