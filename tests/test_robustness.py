@@ -704,7 +704,7 @@ def test_ctrl_c_leaves_what_was_finished_and_no_part_of_the_rest(two_pictures, m
 
     monkeypatch.setattr("deblurlib.inference.deblurring.run_window", interrupt)
     result = call("deblur", two_pictures / "in", "-o", two_pictures / "out")
-    assert result.exit_code == 130 and "what was finished is kept" in result.stderr
+    assert result.exit_code == 130 and "finished work is kept" in result.stderr
     assert [path.name for path in (two_pictures / "out").iterdir()] == ["a.png"]
 
 

@@ -1,54 +1,138 @@
-"""The command line: `deblurlib`, or `python -m deblurlib`."""
+"""The command line: `deblurlib`, or `python -m deblurlib`.
+
+Commands import what they need when they run, so that `--help` starts without torch.
+"""
 
 import os
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from .. import __version__
 from . import book, pictures, trainings
-from .shared import FAILED, INTERRUPTED, WRONG_CALL
-
-# Each command imports what it needs, so that --help takes no torch.
-
-EXIT_CODES = (
-    "Exit codes: 0 = done; 1 = a part of the work could not be done (a damaged picture, a failed notebook, a faulty data set, "
-    "a full disk, too little memory), the rest is; 2 = the call must be mended; 130 = interrupted, what was finished is kept. "
-    "Errors are one sentence on stderr; DEBLURLIB_DEBUG=1 shows where they come from."
-)
-
-
-class Commands(typer.core.TyperGroup):
-    """Says what went wrong in one sentence on stderr instead of a traceback, and gives it one of EXIT_CODES."""
-
-    def invoke(self, ctx):
-        try:
-            return super().invoke(ctx)
-        except (ValueError, OSError, MemoryError, ArithmeticError, RuntimeError) as error:
-            out_of_memory = type(
-                error
-            ).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
-            unexpected = (
-                isinstance(error, RuntimeError) and not out_of_memory
-            )  # a fault of ours: show where
-            if unexpected or os.environ.get("DEBLURLIB_DEBUG"):
-                raise
-            sentence = " ".join(str(error).split()) or type(error).__name__
-            if out_of_memory:
-                sentence = (
-                    "There is too little memory for this: take smaller pictures, batches or tiles."
-                )
-            typer.secho(sentence, fg="red", err=True)
-            mend = isinstance(error, (ValueError, FileNotFoundError, NotADirectoryError))
-            raise typer.Exit(WRONG_CALL if mend else FAILED) from None
-        except KeyboardInterrupt:
-            typer.secho("Interrupted: what was finished is kept.", fg="red", err=True)
-            raise typer.Exit(INTERRUPTED) from None
-
+from .shared import ExitCode
 
 HELP = "Dynamic-scene motion deblurring: four papers, one library."
+EXIT_CODES = (
+    "Exit codes: 0 = success; 1 = some items failed, the rest completed; 2 = invalid usage; "
+    "130 = interrupted, finished work is kept. "
+    "An error is one sentence on stderr; set DEBLURLIB_DEBUG=1 for its traceback."
+)
+OUT_OF_MEMORY = "Out of memory: use smaller images, batches or tiles."
+# modules of optional dependencies, by the extra that installs them
+EXTRAS = {
+    "notebooks": (
+        "IPython",
+        "ipykernel",
+        "ipywidgets",
+        "jinja2",
+        "latex2mathml",
+        "nbclient",
+        "nbconvert",
+        "nbformat",
+        "papermill",
+    ),
+    "sweep": ("distributed",),
+    "export": ("onnx", "onnxruntime"),
+    "hub": ("huggingface_hub",),
+}
+
+
+def missing_module(error: ImportError) -> str | None:
+    """Say which package to install.
+
+    Args:
+        error: An import that failed.
+
+    Returns:
+        One sentence; None if one of deblurlib's own modules or names is missing, which is a bug.
+    """
+    module = (error.name or "").partition(".")[0]
+    if module == "deblurlib":
+        return None
+    for extra, modules in EXTRAS.items():
+        if module in modules:
+            return (
+                f"This command needs {module}, which is not installed: "
+                f'run `pip install "deblurlib[{extra}]"`.'
+            )
+    if isinstance(error, ModuleNotFoundError):
+        return f"{module} is not installed: reinstall deblurlib with its dependencies."
+    return " ".join(str(error).split())
+
+
+def explain(error: Exception) -> tuple[str, ExitCode] | None:
+    """Turn an error into what the user reads.
+
+    Args:
+        error: Anything that a command raised.
+
+    Returns:
+        One sentence and the exit code; None for a bug, whose traceback should be shown.
+    """
+    if isinstance(error, ImportError):
+        sentence = missing_module(error)
+        return None if sentence is None else (sentence, ExitCode.USAGE)
+    if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+        return OUT_OF_MEMORY, ExitCode.FAILURE
+    sentence = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ValueError | FileNotFoundError | NotADirectoryError):
+        return sentence, ExitCode.USAGE
+    if isinstance(error, OSError | MemoryError | ArithmeticError):
+        return sentence, ExitCode.FAILURE
+    return None
+
+
+class Commands(TyperGroup):
+    """Reports an error in one sentence on stderr, with its exit code, instead of a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:  # Any: typer brings a click of its own, or not, by version
+        """Run the chosen command.
+
+        Args:
+            ctx: The parsed command line.
+
+        Returns:
+            What the command returns.
+
+        Raises:
+            typer.Exit: The command failed and the user has been told why.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            outcome = "Interrupted: finished work is kept.", ExitCode.INTERRUPTED
+        except typer.Exit:
+            raise
+        except Exception as error:
+            explained = explain(error)
+            if explained is None or os.environ.get("DEBLURLIB_DEBUG"):
+                raise
+            outcome = explained
+        sentence, code = outcome
+        typer.secho(sentence, fg="red", err=True)
+        raise typer.Exit(code)
+
+
 app = typer.Typer(
     cls=Commands, help=HELP, epilog=EXIT_CODES, no_args_is_help=True, pretty_exceptions_enable=False
 )
-
-
 for group in (pictures, trainings, book):
     app.add_typer(group.commands)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"deblurlib {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Options of `deblurlib` itself."""

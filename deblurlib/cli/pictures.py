@@ -1,48 +1,58 @@
-"""The commands for pictures and networks: deblur, evaluate, check-data, models."""
+"""Commands for images and networks: deblur, evaluate, check-data, models."""
 
 import re
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .shared import DONE, FAILED, WRONG_CALL, AsJson, Device, as_text, print_json, records
+from .shared import AsJson, Device, ExitCode, given, print_json, records
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
+    from ..data import Sample
 
 commands = typer.Typer()
+Model = Annotated[str, typer.Option(help="Network; see `deblurlib models`.")]
+Weights = Annotated[
+    str, typer.Option(help="A .safetensors or .pth file, or 'default' for the shipped weights.")
+]
 
 
 @commands.command(epilog="Example: deblurlib deblur holiday/ portrait.jpg -o sharp/")
 def deblur(
     inputs: Annotated[
         list[str],
-        typer.Argument(help='Pictures, folders with all below them, or patterns such as "*.jpg".'),
+        typer.Argument(help='Images, folders (searched recursively) or patterns such as "*.jpg".'),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A folder; for one picture also a file.")
+        Path, typer.Option("--output", "-o", help="A folder, or a file for a single image.")
     ],
-    model: Annotated[str, typer.Option(help="Which network; see `deblurlib models`.")] = "svdn",
-    weights: Annotated[
-        str, typer.Option(help="A .safetensors or .pth file, or 'default' for the shipped ones.")
-    ] = "default",
+    model: Model = "svdn",
+    weights: Weights = "default",
     tile: Annotated[
         str,
-        typer.Option(help="Side of the pieces in pixels; auto = by the memory, 0 = in one piece."),
+        typer.Option(
+            help="Tile side in pixels; 0 = the whole image at once, auto = by the free memory."
+        ),
     ] = "auto",
     compare: Annotated[
-        bool, typer.Option("--compare", help="Also write NAME_compare.jpg: before and after.")
+        bool,
+        typer.Option("--compare", help="Also write NAME_compare.jpg: before and after."),
     ] = False,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")] = 95,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG/WebP quality.")] = 95,
     force: Annotated[
-        bool, typer.Option("--force", help="Overwrite pictures that exist already.")
+        bool, typer.Option("--force", help="Overwrite output files that exist.")
     ] = False,
     device: Device = "auto",
     as_json: AsJson = False,
-):
-    """Deblur pictures: PNG, JPEG, TIFF, WebP and BMP of any size, 8 or 16 bits, grey or colour; inputs are never changed.
+) -> None:
+    """Deblur images of any size: PNG, JPEG, TIFF, WebP or BMP, 8 or 16 bits, grey or colour.
 
-    What stands beside the pixels is kept: transparency, EXIF, colour profile, resolution. A picture that cannot be read is
-    named at the end, and the others are done.
+    Transparency, EXIF data, colour profile and resolution are kept; input files are never
+    changed. Images that cannot be read are listed at the end; the others are deblurred.
     """
     from ..inference import choose_device
     from ..inference.files import deblur_files
@@ -50,113 +60,105 @@ def deblur(
 
     if tile != "auto" and not tile.isdecimal():
         raise ValueError(
-            f"--tile is {tile!r}: give a number of pixels, 0 for the whole picture, or auto."
+            f"--tile is {tile!r}: give a number of pixels, 0 for the whole image, or auto."
         )
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # a terminated run leaves no half-written file, as after Ctrl-C
+    # a terminated run leaves no half-written file, just as after Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = choose_device(device)
-    network = model if weights == "default" else load_model(model, weights).to(chosen)
     rows = deblur_files(
         inputs,
         output,
-        network,
+        model if weights == "default" else load_model(model, weights).to(chosen),
         device,
-        tile if tile == "auto" else int(tile),
         force=force,
         compare=compare,
         quality=quality,
+        **given(tile=None if tile == "auto" else int(tile)),
     )
-    left = [row for row in rows if row["state"] != "done"]
+    failed = [row for row in rows if row["state"] != "done"]
+    done = len(rows) - len(failed)
     if as_json:
         print_json(
             {
                 "model": model,
                 "weights": weights,
                 "device": str(chosen),
-                "done": len(rows) - len(left),
+                "done": done,
                 "pictures": rows,
             }
         )
     else:
-        typer.echo(f"{len(rows) - len(left)} of {len(rows)} pictures deblurred into {output}.")
-    for row in left:
+        typer.echo(f"{done} of {len(rows)} images deblurred into {output}.")
+    for row in failed:
         typer.secho(row["error"], fg="red", err=True)
-    raise typer.Exit(FAILED if left else DONE)
+    raise typer.Exit(ExitCode.FAILURE if failed else ExitCode.SUCCESS)
 
 
 @commands.command(
-    epilog="Example: deblurlib evaluate /data/GOPRO_Large --split test --variant blur --output svdn_gopro.csv"
+    epilog="Example: deblurlib evaluate /data/GOPRO_Large --split test --variant blur -o gopro.csv"
 )
 def evaluate(
     data: Annotated[
-        str, typer.Argument(help="Root of a real data set; empty = the rendered test scenes.")
-    ] = "",
-    model: Annotated[
-        str, typer.Option(help="Which network; empty = measure the blurry pictures alone.")
-    ] = "svdn",
-    weights: Annotated[
-        str, typer.Option(help="A .safetensors or .pth file, or 'default' for the shipped ones.")
-    ] = "default",
-    split: Annotated[str, typer.Option(help="train or test, where the data set has both.")] = "",
+        str | None,
+        typer.Argument(help="Root of a data set; default: rendered test scenes."),
+    ] = None,
+    model: Model = "svdn",
+    weights: Weights = "default",
+    blurry_only: Annotated[
+        bool,
+        typer.Option("--blurry-only", help="Measure the blurry images themselves, no network."),
+    ] = False,
+    split: Annotated[
+        str | None, typer.Option(help="train or test, if the data set has both.")
+    ] = None,
     variant: Annotated[
-        str, typer.Option(help="blur or blur_gamma, where the data set has both.")
-    ] = "",
-    frames: Annotated[str, typer.Option(help="Only these, counted from 0: FIRST:END.")] = "",
-    preset: Annotated[str, typer.Option(help="Number and size of the rendered scenes.")] = "quick",
+        str | None, typer.Option(help="blur or blur_gamma, if the data set has both.")
+    ] = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(help="Range of images, FIRST:END, counted from 0; default: all."),
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="Preset for the number and size of rendered scenes.")
+    ] = "quick",
     metrics: Annotated[
-        str, typer.Option(help="Names, separated by commas.")
+        str, typer.Option(help="Names of metrics, separated by commas.")
     ] = "rgb-psnr,ssim-skimage",
     output: Annotated[
-        Path | None, typer.Option(help="Write the table, one row an image, as CSV here.")
+        Path | None,
+        typer.Option("--output", "-o", help="Write the table, one row per image, to this CSV."),
     ] = None,
     device: Device = "auto",
     as_json: AsJson = False,
-):
-    """Measure a network on a data set: one row an image, and the mean."""
-    from torch.utils.data import Subset
-
+) -> None:
+    """Measure a network on a data set: one row per image, and the mean."""
     from .. import evaluation
-    from ..data import PairedFolder, SceneDataset
-    from ..experiments.presets import get_preset
     from ..inference import choose_device
     from ..models import load_model
     from ..results import save_table
 
-    chosen = get_preset(preset)
-    scenes = data == ""
-    dataset = (
-        SceneDataset("test", chosen.test_scenes, chosen.scene_size, variant=variant or "blur")
-        if scenes
-        else None
-    )
-    dataset = dataset or PairedFolder(data, split or None, variant or None, neighbours=False)
-    if frames:
-        if not re.fullmatch(r"\d*:\d*", frames):
-            raise ValueError(
-                f"--frames is {frames!r}: give FIRST:END, such as 0:100, counted from 0."
-            )
-        first, end = frames.split(":")
-        chosen_frames = range(len(dataset))[int(first or 0) : int(end) if end else None]
-        if not chosen_frames:
-            raise ValueError(
-                f"--frames {frames} takes none of the {len(dataset)} pictures: give FIRST:END, counted from 0."
-            )
-        dataset = Subset(dataset, chosen_frames)
-    network = load_model(model, weights).to(choose_device(device)) if model else None
+    dataset = _dataset(preset, **given(data=data, split=split, variant=variant))
+    if given(frames=frames):
+        dataset = _subset(dataset, str(frames))
+    given(model=model)
+    network = None if blurry_only else load_model(model, weights).to(choose_device(device))
     table = evaluation.evaluate(network, dataset, metrics.split(","))
     if output:
         save_table(
             table,
             output,
-            data=Path(data).name or "rendered test scenes",
-            model=model,
-            weights=Path(weights).name,
+            data=Path(data).name if data else "rendered test scenes",
+            model=None if blurry_only else model,
+            weights=None if blurry_only else Path(weights).name,
         )
     mean = table.drop(columns="image").mean()
     if as_json:
         print_json(
-            {"model": model, "mean": records(mean.to_frame().T)[0], "images": records(table)}
+            {
+                "model": None if blurry_only else model,
+                "mean": records(mean.to_frame().T)[0],
+                "images": records(table),
+            }
         )
     else:
         typer.echo(table.round(3).to_string(index=False))
@@ -166,23 +168,28 @@ def evaluate(
 @commands.command(epilog="Example: deblurlib check-data /data/GOPRO_Large --json")
 def check_data(
     root: Annotated[Path, typer.Argument(help="Root of a data set.")], as_json: AsJson = False
-):
-    """Say what a data folder holds, what is missing, and how that compares with the official counts."""
+) -> None:
+    """Check a data folder: layout, splits, pairs and damaged files, against the official counts."""
     from ..data import check_data as check
 
     report = check(root)
-    print_json(report.as_dict()) if as_json else typer.echo(report.text)
-    raise typer.Exit(DONE if report.ok else FAILED if root.is_dir() else WRONG_CALL)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        typer.echo(report.text)
+    if not report.ok:
+        raise typer.Exit(ExitCode.FAILURE if root.is_dir() else ExitCode.USAGE)
 
 
 @commands.command(epilog="Example: deblurlib models --json")
-def models(as_json: AsJson = False):
-    """List the networks, their variants and their parameter counts."""
+def models(as_json: AsJson = False) -> None:
+    """List the networks with their variants and numbers of parameters."""
+    import pandas as pd
     import torch
 
     from ..models import count_parameters, create_model, list_models, list_variants
 
-    with torch.device("meta"):  # shapes without numbers
+    with torch.device("meta"):  # shapes without storage
         rows = [
             {
                 "model": name,
@@ -192,4 +199,36 @@ def models(as_json: AsJson = False):
             for name in list_models()
             for variant in list_variants(name)
         ]
-    print_json(rows) if as_json else typer.echo(as_text(rows))
+    if as_json:
+        print_json(rows)
+    else:
+        typer.echo(pd.DataFrame(rows).to_string(index=False))
+
+
+def _dataset(
+    preset: str, data: str | None = None, split: str | None = None, variant: str | None = None
+) -> "Dataset[Sample]":
+    """A data set from disk, or rendered scenes."""
+    from ..data import PairedFolder, SceneDataset
+    from ..experiments import get_preset
+
+    chosen = get_preset(preset)  # a wrong name is an error even if the preset is not used
+    if data is not None:
+        return PairedFolder(data, split, variant, neighbours=False)
+    return SceneDataset("test", chosen.test_scenes, chosen.scene_size, variant=variant or "blur")
+
+
+def _subset(dataset: "Dataset[Sample]", frames: str) -> "Dataset[Sample]":
+    """The images FIRST:END of a data set."""
+    from torch.utils.data import Subset
+
+    if not re.fullmatch(r"\d*:\d*", frames):
+        raise ValueError(f"--frames is {frames!r}: give FIRST:END, such as 0:100, counted from 0.")
+    first, end = (int(number) if number else None for number in frames.split(":"))
+    chosen = range(len(dataset))[first:end]
+    if not chosen:
+        raise ValueError(
+            f"--frames {frames} selects none of the {len(dataset)} images: "
+            "give FIRST:END, counted from 0."
+        )
+    return Subset(dataset, chosen)

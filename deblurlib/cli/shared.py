@@ -1,26 +1,86 @@
-"""What the commands share: exit codes, options and the two ways to print a table."""
+"""What the commands share: exit codes, options, and output as text or JSON."""
 
 import json
-from typing import Annotated
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-DONE, FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
-
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for another program.")]
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def print_json(content) -> None:
+class ExitCode(IntEnum):
+    """What the shell sees when a command ends; the numbers are stable."""
+
+    SUCCESS = 0
+    FAILURE = 1
+    USAGE = 2
+    INTERRUPTED = 130
+
+
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, cuda or mps; auto = the fastest one available.")
+]
+Results = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder for results; default: $DEBLURLIB_RESULTS, else results/ of this project."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+
+
+def given(**options: object) -> dict[str, Any]:
+    """The options that the user gave; those left out are None.
+
+    Args:
+        **options: Values by the names of their options, with underscores.
+
+    Returns:
+        The options that are not None. 0 and False are values like any other.
+
+    Raises:
+        ValueError: An option is an empty string, most often from an unset shell variable.
+    """
+    for name, value in options.items():
+        if value == "":
+            raise ValueError(f"{name.replace('_', '-')} is empty: give a value or leave it out.")
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def folder_for_results(results: str | None) -> Path:
+    """The folder of `--results`, or the default one.
+
+    Args:
+        results: Value of the option; None = not given.
+
+    Returns:
+        An absolute path.
+    """
+    from ..results import results_folder
+
+    return results_folder(*given(results=results).values())
+
+
+def print_json(content: object) -> None:
+    """Print a value as indented JSON on stdout.
+
+    Args:
+        content: Anything that `json` takes; paths and other objects are written as text.
+    """
     typer.echo(json.dumps(content, indent=1, default=str))
 
 
-def records(table) -> list[dict]:
-    """The rows of a table as JSON has them: what is no number is null."""
-    return json.loads(table.to_json(orient="records"))
+def records(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """The rows of a table as JSON objects.
 
+    Args:
+        table: Any table.
 
-def as_text(rows: list[dict]) -> str:
-    import pandas as pd
-
-    return pd.DataFrame(rows).to_string(index=False)
+    Returns:
+        One dictionary per row; NaN and infinity, which JSON lacks, become None.
+    """
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
+    return rows

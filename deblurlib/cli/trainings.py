@@ -1,4 +1,4 @@
-"""The commands for trainings: train, sweep, ablation."""
+"""Commands for training: train, sweep, ablation."""
 
 import os
 from pathlib import Path
@@ -6,9 +6,25 @@ from typing import Annotated
 
 import typer
 
-from .shared import DONE, FAILED, AsJson, Device, print_json, records
+from .shared import (
+    AsJson,
+    Device,
+    ExitCode,
+    Results,
+    folder_for_results,
+    given,
+    print_json,
+    records,
+)
 
 commands = typer.Typer()
+Photos = Annotated[
+    str | None,
+    typer.Option(help="Folder of sharp photographs to render from; default: the bundled ones."),
+]
+RealVariant = Annotated[
+    str, typer.Option(help="blur or blur_gamma, if the real pairs come in both.")
+]
 
 
 @commands.command(
@@ -17,191 +33,217 @@ commands = typer.Typer()
 def train(
     model: Annotated[
         str,
-        typer.Argument(help="A network, e.g. svdn, or a row of a table, e.g. svdn_table2:fd_og."),
+        typer.Argument(help="A network such as svdn, or a table's row such as svdn_table2:fd_og."),
     ] = "svdn",
     variant: Annotated[
-        str, typer.Option(help="Which variant of the network; see `deblurlib models`.")
+        str, typer.Option(help="Variant of the network; see `deblurlib models`.")
     ] = "paper",
     preset: Annotated[
-        str, typer.Option(help="Where the numbers below come from if they are not given.")
+        str, typer.Option(help="Preset for every setting below that is not given.")
     ] = "quick",
-    size: Annotated[str, typer.Option(help="full or small; empty = the preset's.")] = "",
-    steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 = the preset's.")] = 0,
-    batch: Annotated[int, typer.Option(min=0, help="Crops a step; 0 = the preset's.")] = 0,
+    size: Annotated[
+        str | None, typer.Option(help="Network width, full or small; default: the preset's.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Optimizer steps; default: the preset's.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Crops per step; default: the preset's.")
+    ] = None,
     accumulate: Annotated[
-        int, typer.Option(min=1, help="Parts that a batch is computed in, for less memory.")
+        int, typer.Option(min=1, help="Compute each batch in this many parts to save memory.")
     ] = 1,
-    seed: Annotated[int, typer.Option(help="Of weights, scenes and crops.")] = 0,
-    photos: Annotated[
-        str, typer.Option(help="Sharp photographs to render scenes from; empty = the bundled ones.")
-    ] = "",
+    seed: Annotated[int, typer.Option(help="Seed for weights, scenes and crops.")] = 0,
+    photos: Photos = None,
     real: Annotated[
-        str, typer.Option(help="Root of real pairs to take a share of the crops from.")
-    ] = "",
+        str | None, typer.Option(help="Root of a data set of real pairs to train on.")
+    ] = None,
     real_share: Annotated[
-        float, typer.Option(min=0, max=1, help="That share; 1 = nothing is rendered.")
+        float,
+        typer.Option(min=0, max=1, help="Share of crops from real pairs; 1 = nothing is rendered."),
     ] = 1.0,
-    real_variant: Annotated[
-        str, typer.Option(help="blur or blur_gamma, where the real pairs have both.")
-    ] = "blur",
+    real_variant: RealVariant = "blur",
     position: Annotated[
-        float, typer.Option(help="Weight of SVDN's position loss; 0 = no flow guidance.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0, help="Weight of SVDN's position loss; 0 = no flow guidance; default: the row's."
+        ),
+    ] = None,
     perceptual: Annotated[
         float | None,
-        typer.Option(min=0, help="Weight of the VGG-16 loss, instead of the preset's."),
+        typer.Option(min=0, help="Weight of the VGG-16 loss; default: the preset's."),
     ] = None,
     ema: Annotated[
-        float, typer.Option(min=0, max=1, help="Decay of the average of the weights; 0 = none.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Decay of the moving average of the weights; 0 = no average."
+        ),
+    ] = None,
     precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
     device: Device = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that render scenes.")] = 0,
-    validate_every: Annotated[
-        int, typer.Option(min=0, help="Steps between measurements on held-out scenes; 0 = none.")
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that render scenes; 0 = the training's own.")
     ] = 0,
-    results: Annotated[
-        str, typer.Option(help="Runs go to its folder runs/; empty = results/ of this project.")
-    ] = "",
+    validate_every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps between measurements on held-out scenes; default: never."),
+    ] = None,
+    results: Results = None,
     as_json: AsJson = False,
-):
-    """Train a network on rendered scenes or real pairs; an interrupted training is taken up again, a finished one is reused.
+) -> None:
+    """Train a network on rendered scenes or real pairs.
 
-    Several GPUs or machines: torchrun --nproc-per-node 4 -m deblurlib train svdn --preset paper --real /data/GOPRO_Large
+    An interrupted run resumes at its last checkpoint; a finished one is loaded.
+
+    On several GPUs: torchrun --nproc-per-node 4 -m deblurlib train svdn --real DATA
     """
     from .. import experiments
     from ..inference import choose_device
-    from ..results import results_folder
     from ..training import fit
 
-    choose_device(device)  # says in one sentence that there is none
-    changes = {
-        "size": size,
-        "steps": steps,
-        "batch": batch,
-        "photos": photos,
-        "position": position,
-        "ema": ema,
-    }
-    changes |= (
-        {"real": real, "real_share": real_share, "real_variant": real_variant} if real else {}
+    choose_device(device)  # an unavailable device is an error before any work
+    changes = given(
+        size=size,
+        steps=steps,
+        batch=batch,
+        accumulate=accumulate,
+        photos=photos,
+        position=position,
+        perceptual=perceptual,
+        ema=ema,
+        precision=precision,
     )
-    changes = {name: value for name, value in changes.items() if value}
-    changes |= {"accumulate": accumulate, "precision": precision}
-    changes |= {} if perceptual is None else {"perceptual": perceptual}
+    if given(real=real):
+        changes |= {"real": real, "real_share": real_share, "real_variant": real_variant}
     table, _, name = model.partition(":")
     if name:
         experiment = experiments.row(table, name, preset, seed, **changes)
     else:
         experiment = experiments.network(model, variant, preset, seed, **changes)
-    runs = results_folder(results) / "runs"
     run = fit(
-        experiment, device=device, workers=workers, folder=runs, validate_every=validate_every
+        experiment,
+        device=device,
+        workers=workers,
+        folder=folder_for_results(results) / "runs",
+        **given(validate_every=validate_every),
     )
-    if int(os.environ.get("RANK", 0)) == 0:
-        weights = run.folder / "model.safetensors"
-        if as_json:
-            print_json(
-                {
-                    "weights": str(weights),
-                    "hash": experiment.hash,
-                    "reused": run.cached,
-                    "seconds": run.seconds,
-                }
-            )
-        else:
-            typer.echo(
-                f"{'reused' if run.cached else f'trained in {run.seconds:.0f} s'}: {weights}"
-            )
+    if int(os.environ.get("RANK", 0)) != 0:
+        return
+    weights = run.folder / "model.safetensors"
+    if as_json:
+        print_json(
+            {
+                "weights": str(weights),
+                "hash": experiment.hash,
+                "reused": run.cached,
+                "seconds": run.seconds,
+            }
+        )
+    else:
+        outcome = "reused" if run.cached else f"trained in {run.seconds:.0f} s"
+        typer.echo(f"{outcome}: {weights}")
 
 
 @commands.command(epilog="Example: deblurlib sweep svdn_table2 --jobs 2")
 def sweep(
     tables: Annotated[
-        list[str] | None, typer.Argument(help="Tables, e.g. svdn_table2 radn_table1; none = all.")
+        list[str] | None,
+        typer.Argument(help="Tables such as svdn_table2 radn_table1; default: all."),
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="Size and length of the trainings, and the number of seeds.")
+        str, typer.Option(help="Preset for the size, length and number of seeds.")
     ] = "reference",
     scheduler: Annotated[
-        str, typer.Option(help="A running Dask scheduler, tcp://host:8786; empty = this machine.")
-    ] = "",
-    jobs: Annotated[int, typer.Option(min=0, help="Local processes; 0 = one a core.")] = 0,
-    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
-    photos: Annotated[
-        str, typer.Option(help="Sharp photographs to render scenes from; empty = the bundled ones.")
-    ] = "",
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler, such as tcp://host:8786; default: this machine."
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Local processes; default: one per core.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="First seed.")] = 0,
+    photos: Photos = None,
     real: Annotated[
-        str, typer.Option(help="Root of real pairs to train on instead of rendered scenes.")
-    ] = "",
-    real_variant: Annotated[
-        str, typer.Option(help="blur or blur_gamma, where the real pairs have both.")
-    ] = "blur",
+        str | None,
+        typer.Option(help="Root of real pairs to train on instead of rendered scenes."),
+    ] = None,
+    real_variant: RealVariant = "blur",
     device: Device = "auto",
-    results: Annotated[
-        str, typer.Option(help="Runs go to its folder runs/; empty = results/ of this project.")
-    ] = "",
+    results: Results = None,
     as_json: AsJson = False,
-):
-    """Train every row of ablation tables; finished rows are reused, interrupted ones taken up, exit code 1 if one failed."""
+) -> None:
+    """Train every row of ablation tables, in parallel; finished rows are reused.
+
+    Interrupted trainings resume at their last checkpoint. Exit code 1 if a training failed.
+    """
     from ..experiments.sweep import sweep as run
     from ..inference import choose_device
 
     choose_device(device)
-    changes = {"photos": photos} if photos else {}
-    changes |= {"real": real, "real_share": 1.0, "real_variant": real_variant} if real else {}
+    changes = given(photos=photos)
+    if given(real=real):
+        changes |= {"real": real, "real_share": 1.0, "real_variant": real_variant}
     table = run(
         tables or (),
         preset,
-        scheduler=scheduler,
-        jobs=jobs,
         device=device,
-        results=results,
         seed=seed,
+        **given(scheduler=scheduler, jobs=jobs, results=results),
         **changes,
     )
-    print_json(records(table)) if as_json else typer.echo(table.to_string(index=False))
-    raise typer.Exit(FAILED if table.state.str.startswith("failed").any() else DONE)
+    if as_json:
+        print_json(records(table))
+    else:
+        typer.echo(table.to_string(index=False))
+    if table.state.str.startswith("failed").any():
+        raise typer.Exit(ExitCode.FAILURE)
 
 
 @commands.command(epilog="Example: deblurlib ablation svdn_table2 --against base --preset smoke")
 def ablation(
-    table: Annotated[str, typer.Argument(help="Which table, e.g. svdn_table2.")],
+    table: Annotated[str, typer.Argument(help="A table such as svdn_table2.")],
     against: Annotated[
-        str,
-        typer.Option(help="The row that the others are compared with; empty = the table's first."),
-    ] = "",
+        str | None,
+        typer.Option(help="Row that the others are compared with; default: the table's first."),
+    ] = None,
     preset: Annotated[
-        str, typer.Option(help="Size and length of the trainings, number and size of the scenes.")
+        str, typer.Option(help="Preset for the trainings, and for the number and size of scenes.")
     ] = "quick",
-    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    seed: Annotated[int, typer.Option(help="First seed.")] = 0,
     device: Device = "auto",
-    results: Annotated[
-        str, typer.Option(help="Runs are in its folder runs/; empty = results/ of this project.")
-    ] = "",
-    output: Annotated[Path | None, typer.Option(help="Write the table as CSV here.")] = None,
+    results: Results = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the table to this CSV file.")
+    ] = None,
     as_json: AsJson = False,
-):
-    """Show an ablation table, ours beside the paper's: rows measured on rendered test scenes, trained where they are not yet.
+) -> None:
+    """Show an ablation table: our measurements beside the paper's numbers.
 
-    Differences are paired over images and seeds, with 95 % intervals; p is Holm's over the table.
+    Rows are measured on rendered test scenes and trained first if necessary. Differences are paired
+    over images and seeds, with 95 % confidence intervals; p is Holm-corrected over the table.
     """
     from ..data import SceneDataset
-    from ..experiments import ablations
-    from ..experiments.presets import get_preset
+    from ..experiments import ablations, get_preset
     from ..inference import choose_device
-    from ..results import results_folder, save_table
+    from ..results import save_table
 
-    chosen, runs = get_preset(preset), results_folder(results) / "runs"
+    chosen = get_preset(preset)
     scenes = SceneDataset("test", chosen.test_scenes, chosen.scene_size, variant="blur")
     found = ablations.measured(
-        table, chosen, scenes, seed=seed, runs=runs, device=choose_device(device)
+        table,
+        chosen,
+        scenes,
+        seed=seed,
+        runs=folder_for_results(results) / "runs",
+        device=choose_device(device),
     )
-    if (against := against or found.row[0]) not in set(found.row):
+    base = given(against=against).get("against", found.row[0])
+    if base not in set(found.row):
         raise ValueError(
-            f"{table} has no row {against!r}: choose one of {', '.join(found.row.unique())}."
+            f"{table} has no row {base!r}: choose one of {', '.join(found.row.unique())}."
         )
-    shown = ablations.beside_printed(table, ablations.summary(found, against))
+    shown = ablations.beside_printed(table, ablations.summary(found, base))
     if output:
         save_table(
             shown,
@@ -211,10 +253,11 @@ def ablation(
             data="rendered test scenes",
             source="measured; 'printed …' reported",
         )
-    print_json(records(shown)) if as_json else typer.echo(
-        shown.round(3).to_string(index=False, na_rep="")
-    )
+    if as_json:
+        print_json(records(shown))
+    else:
+        typer.echo(shown.round(3).to_string(index=False, na_rep=""))
     if found.seed.nunique() == 1:
         typer.echo(
-            "With one seed the intervals speak of other pictures, not of other trainings.", err=True
+            "With one seed, the intervals cover other images, not other trainings.", err=True
         )

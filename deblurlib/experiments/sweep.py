@@ -40,7 +40,9 @@ def sweep(
     try:
         from distributed import Client, LocalCluster, as_completed
     except ImportError:
-        raise ValueError("A sweep needs Dask: install it with `pip install distributed`.") from None
+        raise ImportError(
+            'A sweep needs the package distributed: run `pip install "deblurlib[sweep]"`.'
+        ) from None
 
     folder, preset = results_folder(results) / "runs", get_preset(preset)
     labels = {

@@ -172,7 +172,7 @@ def test_interrupt_ends_the_kernels_and_leaves_whole_files(tmp_path, write_noteb
 
     assert (
         process.returncode == 130
-        and "what was finished is kept" in shown
+        and "finished work is kept" in shown
         and "Traceback" not in shown
     )
     assert (tmp_path / "results" / "checkpoint").read_text() == "saved"

@@ -3,12 +3,23 @@
 import json
 import subprocess
 import sys
+import tomllib
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from deblurlib import __version__, experiments
+from deblurlib.cli.app import EXTRAS, app, missing_module
+from deblurlib.results import ROOT
+
+
+WITHOUT = """
+import sys
+sys.modules[{module!r}] = None  # as if it were not installed
 from deblurlib.cli.app import app
+app({arguments!r})
+"""
 
 
 def call(*arguments):
@@ -34,6 +45,56 @@ def test_help_lists_the_commands_without_importing_torch():
     )
 
 
+def test_version_is_printed_without_importing_torch():
+    script = "import sys; from deblurlib.cli.app import app; app(['--version'], standalone_mode=False); print('torch' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert shown.stdout == f"deblurlib {__version__}\nFalse\n" and not shown.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, module, extra",
+    [
+        (["site", "nowhere"], "nbformat", "notebooks"),
+        (["reproduce"], "papermill", "notebooks"),
+        (["refresh"], "nbclient", "notebooks"),
+        (["sweep", "svdn_table2"], "distributed", "sweep"),
+    ],
+)
+def test_a_missing_package_is_one_sentence_that_names_the_extra(arguments, module, extra):
+    script = WITHOUT.format(module=module, arguments=arguments)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert run.returncode == 2 and run.stdout == "" and len(run.stderr.splitlines()) == 1
+    assert module in run.stderr and f'pip install "deblurlib[{extra}]"' in run.stderr
+
+
+def test_the_extras_named_in_errors_install_the_modules():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    for extra, modules in EXTRAS.items():
+        packages = {requirement.partition(">")[0] for requirement in extras[extra]}
+        assert {module.lower() for module in modules} <= packages
+
+
+@pytest.mark.parametrize(
+    "error, sentence",
+    [
+        (
+            ModuleNotFoundError("No module named 'cv2'", name="cv2"),
+            "cv2 is not installed: reinstall deblurlib with its dependencies.",
+        ),
+        (
+            ImportError("libGL.so.1: cannot open\nshared object"),
+            "libGL.so.1: cannot open shared object",
+        ),
+        (ModuleNotFoundError("…", name="deblurlib.nowhere"), None),
+        (ImportError("cannot import name 'x' from 'deblurlib.ops'", name="deblurlib.ops"), None),
+    ],
+)
+def test_a_missing_dependency_is_a_sentence_and_a_bug_is_none(error, sentence):
+    assert missing_module(error) == sentence
+
+
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
@@ -44,6 +105,11 @@ def test_help_lists_the_commands_without_importing_torch():
         (["reproduce", "--data", "no/where"], "The data folder no/where does not exist"),
         (["reproduce", "--notebooks", "99"], "There is no notebook 99"),
         (["reproduce", "--jobs", "-1"], "Invalid value for '--jobs'"),
+        (["evaluate", ""], "data is empty: give a value or leave it out."),
+        (["evaluate", "--model", ""], "model is empty"),
+        (["train", "--real", ""], "real is empty"),
+        (["sweep", "--scheduler", ""], "scheduler is empty"),
+        (["ablation", "svdn_table2", "--results", ""], "results is empty"),
         (["bench", "speed"], "There is no part 'speed': choose operators, networks"),
         (["bench", "networks", "--size", "720p"], "--size is '720p': give HEIGHTxWIDTH"),
         (["bench", "networks", "--size", "8x1280"], "each 16 or more"),
@@ -119,9 +185,9 @@ def test_models_and_coverage_print_json():
 def test_the_help_says_what_exit_codes_mean_and_offers_completion():
     shown = " ".join(call("--help").output.split())
     for part in (
-        "0 = done",
-        "1 = a part",
-        "2 = the call",
+        "0 = success",
+        "1 = some items failed",
+        "2 = invalid usage",
         "130 = interrupted",
         "--install-completion",
     ):
@@ -138,18 +204,18 @@ def test_debug_shows_the_traceback(monkeypatch):
     [
         (OSError(28, "No space left on device"), 1, "No space left on device"),
         (ValueError("two\nlines"), 2, "two lines"),
-        (KeyboardInterrupt(), 130, "what was finished is kept"),
+        (KeyboardInterrupt(), 130, "finished work is kept"),
         (MemoryError("Too large"), 1, "Too large"),
         (FloatingPointError("Ten losses in a row were not finite"), 1, "Ten losses"),
         (
             RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
             1,
-            "There is too little memory for this",
+            "Out of memory: use smaller",
         ),
     ],
 )
 def test_what_goes_wrong_inside_is_one_line_and_its_exit_code(error, code, sentence, monkeypatch):
-    def fail(*arguments):
+    def fail(*_, **__):
         raise error
 
     monkeypatch.setattr("deblurlib.book.reproduce.run", fail)
@@ -161,8 +227,8 @@ def test_what_goes_wrong_inside_is_one_line_and_its_exit_code(error, code, sente
     )
 
 
-def test_a_fault_of_ours_is_not_dressed_up_as_a_sentence(monkeypatch):
-    monkeypatch.setattr("deblurlib.book.reproduce.run", lambda *arguments: 1 / {}["x"])
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr("deblurlib.book.reproduce.run", lambda *_, **__: 1 / {}["x"])
     assert isinstance(call("reproduce").exception, KeyError)
 
 
@@ -198,7 +264,7 @@ def test_evaluate_prints_json_without_infinities(tmp_path):
     for kind in ("blur", "sharp"):
         (tmp_path / "A" / kind).mkdir(parents=True)
         Image.new("RGB", (24, 24), 77).save(tmp_path / "A" / kind / "000001.png")
-    result = call("evaluate", tmp_path, "--model", "", "--json")
+    result = call("evaluate", tmp_path, "--blurry-only", "--json")
     report = json.loads(result.stdout, parse_constant=pytest.fail)
     assert report["images"][0]["image"] == "A/000001" and report["mean"]["blurry rgb-psnr"] is None
     assert report["mean"]["blurry ssim-skimage"] == 1
@@ -211,7 +277,7 @@ def test_reproduce_prints_json(monkeypatch, tmp_path):
 
     table = pd.DataFrame([{"notebook": "01", "state": "failed", "minutes": float("nan")}])
     monkeypatch.setattr(
-        "deblurlib.book.reproduce.run", lambda *arguments: Summary(table, tmp_path / "index.html")
+        "deblurlib.book.reproduce.run", lambda *_, **__: Summary(table, tmp_path / "index.html")
     )
     result = call("reproduce", "--json")
     report = json.loads(result.stdout)
@@ -241,6 +307,36 @@ def test_sweep_and_train_print_json(monkeypatch, tmp_path):
         and report["reused"]
         and len(report["hash"]) == 12
     )
+
+
+@pytest.mark.parametrize(
+    "option, field, values",
+    [("--position", "position", (0.0, 0.25)), ("--ema", "ema", (0.0, 0.9))],
+)
+def test_a_weight_of_zero_is_a_value(option, field, values, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "deblurlib.training.fit",
+        lambda experiment, **_: seen.append(getattr(experiment, field)) or 1 / 0,
+    )
+    for value in values:
+        call("train", "svdn_table2:fd_og", option, value)
+    call("train", "svdn_table2:fd_og")
+    assert tuple(seen) == (
+        *values,
+        getattr(experiments.row("svdn_table2", "fd_og", "quick"), field),
+    )
+
+
+def test_a_share_of_zero_real_pairs_is_a_value(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "deblurlib.training.fit",
+        lambda experiment, **_: seen.append(experiment.real_share) or 1 / 0,
+    )
+    for share in (0, 0.5):
+        call("train", "svdn", "--real", "somewhere", "--real-share", share)
+    assert seen == [0, 0.5]
 
 
 def test_train_takes_the_perceptual_weight_of_the_preset_or_its_own(monkeypatch, tmp_path):
