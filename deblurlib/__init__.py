@@ -1,6 +1,6 @@
 """Dynamic-scene motion deblurring: four papers, one library.
 
-    deblurlib.deblur(picture): a NumPy array of any size, uint8, uint16 or float -> the same, sharper
+    deblurlib.deblur(picture): a NumPy array of any size, uint8, uint16 or float -> the same, sharp
     deblurlib.create_model("svdn"), .load_model("svdn"), .list_models(), .list_variants("svdn")
     deblurlib.ops, .models, .losses, .theory, .data, .training, .evaluation, .experiments, .papers
 
@@ -87,8 +87,11 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _FUNCTIONS:
-        return getattr(import_module(f".{_FUNCTIONS[name]}", __name__), name)
-    return import_module(f".{_MODULES.get(name, name)}", __name__)
+        value: object = getattr(import_module(f".{_FUNCTIONS[name]}", __name__), name)
+    else:
+        value = import_module(f".{_MODULES.get(name, name)}", __name__)
+    globals()[name] = value  # found without this function from now on
+    return value
 
 
 def __dir__() -> list[str]:
