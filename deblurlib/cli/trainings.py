@@ -187,9 +187,10 @@ def sweep(
     table = run(
         tables or (),
         preset,
+        folder=folder_for_results(results) / "runs",
         device=device,
         seed=seed,
-        **given(scheduler=scheduler, jobs=jobs, results=results),
+        **given(scheduler=scheduler, jobs=jobs),
         **changes,
     )
     if as_json:
@@ -235,7 +236,7 @@ def ablation(
         chosen,
         scenes,
         seed=seed,
-        runs=folder_for_results(results) / "runs",
+        folder=folder_for_results(results) / "runs",
         device=choose_device(device),
     )
     base = given(against=against).get("against", found.row[0])

@@ -14,7 +14,7 @@ from ..analysis.significance import LEVEL, holm, paired_bootstrap
 from ..data import SceneDataset
 from ..evaluation import DEFAULT_METRICS, evaluate
 from ..models import count_parameters, create_model, save_model
-from ..results import results_folder, save_table
+from ..results import save_table
 from ..training import SHIPPED_RUNS, Run, fit
 from .presets import Preset, get_preset
 from .tables import TABLES, rows
@@ -25,18 +25,25 @@ MEASURED = (
 
 
 def measured(
-    table: str, preset: str | Preset, dataset, *, seed=0, seeds=0, runs: str | Path = "", **options
+    table: str,
+    preset: str | Preset,
+    dataset,
+    *,
+    folder: str | Path,
+    seed: int = 0,
+    seeds: int | None = None,
+    **options,
 ) -> pd.DataFrame:
     """Train (or reuse) the rows of a table and measure them: one row for each row of the table, seed and image.
 
     Columns: table, row, seed, image, the metrics of the restored picture and of the blurry one, parameters. dataset: see
-    `evaluate`. seeds: how many, from `seed` on; 0 = the preset's number. options: as of `fit`.
+    `evaluate`. folder: of all runs, as in `fit`. seeds: how many, from `seed` on; None = the preset's number. options: as of `fit`.
     """
     preset = get_preset(preset)
     found = []
-    for s in range(seed, seed + (seeds or preset.seeds)):
+    for s in range(seed, seed + (preset.seeds if seeds is None else seeds)):
         for name, experiment in rows(table, preset, s).items():
-            run = fit(experiment, folder=runs, **options)
+            run = fit(experiment, folder=folder, **options)
             found.append(_measure(run, table, name, dataset).assign(table=table, row=name, seed=s))
     return pd.concat(found, ignore_index=True)[
         ["table", "row", "seed", *found[0].columns.drop(["table", "row", "seed"])]
@@ -135,13 +142,13 @@ def _measure(run: Run, table: str, name: str, dataset) -> pd.DataFrame:
 
 
 def ship(
-    preset: str = "reference", tables=(), runs: str | Path = "", seeds_with_weights: int = 1
+    preset: str = "reference", tables=(), *, folder: str | Path, seeds_with_weights: int = 1
 ) -> pd.DataFrame:
     """For maintainers: put the finished trainings of a preset into the library, and measure all of them on its test scenes.
 
     Weights go as fp16 for the first seeds, measurements of every seed that is finished for the whole table.
     """
-    preset, runs = get_preset(preset), Path(runs) if runs else results_folder() / "runs"
+    preset, folder = get_preset(preset), Path(folder)
     scenes = list(
         SceneDataset("test", preset.test_scenes, preset.scene_size, variant="blur")
     )  # rendered once for all rows
@@ -150,12 +157,12 @@ def ship(
         for seed in range(preset.seeds):
             made = rows(table, preset, seed)
             if not all(
-                (runs / experiment.hash / "model.safetensors").is_file()
+                (folder / experiment.hash / "model.safetensors").is_file()
                 for experiment in made.values()
             ):
                 continue
             for name, experiment in made.items():
-                run = fit(experiment, folder=runs)
+                run = fit(experiment, folder=folder)
                 found.append(
                     _measure(run, table, name, scenes).assign(table=table, row=name, seed=seed)
                 )

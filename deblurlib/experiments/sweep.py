@@ -11,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
-from ..results import results_folder
 from ..training import Experiment, fit
 from .presets import get_preset
 from .tables import TABLES, everything
@@ -22,18 +21,18 @@ def sweep(
     tables=(),
     preset: str = "reference",
     *,
-    scheduler: str = "",
-    jobs: int = 0,
+    folder: str | Path,
+    scheduler: str | None = None,
+    jobs: int | None = None,
     device: str = "auto",
-    results: str | Path = "",
     seed: int = 0,
     progress: bool | None = None,
     **changes,
 ) -> pd.DataFrame:
     """Train all rows of the tables (default: of every table) for all seeds of a preset: one row a training, with its state.
 
-    scheduler: address of a running Dask scheduler, such as "tcp://host:8786", whose workers see the same results folder;
-    "" starts `jobs` local processes (default: one a core). changes: fields of Experiment, such as real="…", real_share=1.0.
+    scheduler: address of a running Dask scheduler, such as "tcp://host:8786", whose workers see the same `folder` of runs;
+    None starts `jobs` local processes (default: one a core). changes: fields of Experiment, such as real="…", real_share=1.0.
     Column "row" names it as TABLE:ROW, and is empty for what rows only start from. State is "trained", "reused" or "failed: …";
     nothing is raised for a training that fails.
     """
@@ -44,7 +43,7 @@ def sweep(
             'A sweep needs the package distributed: run `pip install "deblurlib[sweep]"`.'
         ) from None
 
-    folder, preset = results_folder(results) / "runs", get_preset(preset)
+    folder, preset = Path(folder), get_preset(preset)
     labels = {
         experiment.hash: f"{table}:{name}"
         for s in range(seed, seed + preset.seeds)
@@ -52,12 +51,14 @@ def sweep(
         for name, experiment in rows_of(table, preset, s, **changes).items()
     }
     local = {
-        "n_workers": jobs or os.cpu_count(),
+        "n_workers": os.cpu_count() if jobs is None else jobs,
         "threads_per_worker": 1,
         "dashboard_address": None,
     }
     with (
-        contextlib.nullcontext(scheduler) if scheduler else LocalCluster(**local) as cluster,
+        LocalCluster(**local)
+        if scheduler is None
+        else contextlib.nullcontext(scheduler) as cluster,
         Client(cluster) as client,
     ):
         tasks: dict[str, tuple] = {}

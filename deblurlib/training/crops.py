@@ -23,7 +23,7 @@ class TrainingCrops(Dataset):
         options = {
             "seed": chosen.seed,
             "variant": chosen.blur,
-            "photos": chosen.photos or None,
+            "photos": chosen.photos,
             "severity": chosen.severity,
         }
         self.scenes = remembered_scenes("train", chosen.scenes, chosen.scene_size, **options)
@@ -31,7 +31,11 @@ class TrainingCrops(Dataset):
         if chosen.real_share:
             pairs = PairedFolder(chosen.real, chosen.real_split, chosen.real_variant)
             self.real = Remembered(
-                WithFlow(pairs, chosen.real_frames or len(pairs), wanted=bool(chosen.position))
+                WithFlow(
+                    pairs,
+                    len(pairs) if chosen.real_frames is None else chosen.real_frames,
+                    wanted=bool(chosen.position),
+                )
             )
 
     def __len__(self):

@@ -1,87 +1,222 @@
-"""What a training is: a frozen record whose hash names the run."""
+"""An Experiment describes one training completely; its hash names the run."""
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
-from ..data.scenes import RENDERER_VERSION
-from ..results import hash_files
+from ..data.scenes import RENDERER_VERSION, RESPONSE
+from ..results import hash_files, whole_seed
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One training, complete: two equal experiments give the same weights. Make a changed one with `replace`."""
+    """A complete description of one training: two equal experiments give the same weights.
 
-    model: str = "svdn"  # "reblur" learns to blur the sharp picture again (ASPDC eq. 6), all others to deblur
+    Use `dataclasses.replace` to vary one. A field that is `None` is not given.
+
+    Attributes:
+        model: The network's name. "reblur" learns to blur the sharp picture again (ASPDC eq. 6);
+            all others learn to deblur.
+        variant: The network's variant.
+        size: Its width, "full" or "small".
+        options: (name, value) pairs of the network's configuration that override the variant's.
+        seed: Determines initial weights, scenes and crops.
+        start: Experiment whose final weights this training starts from.
+        pretrained: Start from ImageNet weights, if they are in torch's cache (SVRNN and RADN).
+        scenes: Number of rendered scenes that training crops are taken from.
+        scene_size: Side of a scene in pixels.
+        severity: Factor on every motion.
+        blur: "blur" averages encoded values, "blur_gamma" averages linear light.
+        photos: Folder of sharp photographs to render; None uses the bundled ones.
+        real: Root of a `PairedFolder` of real pairs.
+        real_split: Its split.
+        real_variant: Its variant.
+        real_frames: Use only its first frames; None uses all of them.
+        real_share: Fraction of crops that come from real pairs.
+        steps: Optimiser steps.
+        batch: Crops per step.
+        accumulate: Number of parts a batch is split into: the same step in less memory.
+        patch: Side of a crop in pixels.
+        lr: Initial learning rate of Adam. The defaults follow SVDN section 4.2: beta2 = 0.9 and
+            polynomial decay.
+        lr_end: Final learning rate of the polynomial decay.
+        lr_power: Power of the polynomial decay; 0 keeps the rate constant.
+        halve_every: Steps between halvings of the learning rate, which then replace the
+            polynomial decay (ASPDC section 4.2).
+        bias_lr: Factor on the learning rate of biases (2 in SVRNN's code).
+        betas: Adam's decay rates of the first and second moment.
+        eps: Adam's epsilon.
+        weight_decay: Coupled weight decay: added to the gradient.
+        clip: Bound on the norm of the gradient; None, as in the paper, does not clip.
+        ema: Decay of an exponential moving average of the weights, which the run ends with;
+            0 is the weights themselves.
+        precision: "32-true" or "bf16-mixed".
+        perceptual: Weight of the VGG-16 loss (lambda1 of SVDN eq. 7).
+        position: Weight of the position loss (lambda2 of SVDN eq. 7).
+        margin: Its margin M in feature pixels.
+        exposure_scale: Fraction of a flow vector that counts as the blur path.
+        reblur: Experiment of the reblurring network that, frozen, blurs the output again for the
+            consistency loss.
+        consistency: Weight of the consistency loss (lambda of ASPDC eq. 7).
+
+    Raises:
+        ValueError: If a field has a value that no training can use.
+    """
+
+    model: str = "svdn"
     variant: str = "paper"
     size: str = "full"
-    options: tuple[
-        tuple[str, object], ...
-    ] = ()  # (name, value) of the network's configuration, over those of the variant
+    options: tuple[tuple[str, object], ...] = ()
     seed: int = 0
-    start: "Experiment | None" = None  # begin with the weights that this one ends with
-    pretrained: bool = (
-        False  # begin with ImageNet's weights where the paper does, if torch's cache holds them
-    )
-    # data: crops of rendered scenes; a share of crops of real pairs
+    start: "Experiment | None" = None
+    pretrained: bool = False
+    # data
     scenes: int = 400
     scene_size: int = 256
-    severity: float = 1.0  # factor on every motion
-    blur: str = "blur"  # average encoded values ("blur") or linear light ("blur_gamma")
-    photos: str = ""  # folder of sharp photographs; "" = the bundled ones
-    real: str = ""  # root of a PairedFolder
+    severity: float = 1.0
+    blur: str = "blur"
+    photos: str | None = None
+    real: str | None = None
     real_split: str = "train"
     real_variant: str = "blur"
-    real_frames: int = 0  # use its first frames only; 0 = all
+    real_frames: int | None = None
     real_share: float = 0.0
-    # optimisation (SVDN section 4.2: Adam with beta2 = 0.9, polynomial decay)
+    # optimisation
     steps: int = 1000
     batch: int = 4
-    accumulate: int = 1  # parts that a batch is computed in: the same step in less memory
+    accumulate: int = 1
     patch: int = 64
     lr: float = 1e-3
     lr_end: float = 1e-6
-    lr_power: float = 0.9  # of the polynomial decay; 0 = constant
-    halve_every: int = (
-        0  # steps between halvings of lr, instead of the polynomial (ASPDC); 0 = never
-    )
-    bias_lr: float = 1.0  # factor on the learning rate of biases (SVRNN's code: 2)
+    lr_power: float = 0.9
+    halve_every: int | None = None
+    bias_lr: float = 1.0
     betas: tuple[float, float] = (0.9, 0.9)
     eps: float = 1e-8
-    weight_decay: float = 0.0  # coupled: added to the gradient
-    clip: float = 0.0  # bound on the gradient's norm; 0 = none, as in the paper
-    ema: float = 0.0  # decay of an exponential moving average of the weights, which is what the run ends with; 0 = none
-    precision: str = "32-true"  # or "bf16-mixed"
-    # loss (SVDN eq. 7; ASPDC eq. 7)
+    weight_decay: float = 0.0
+    clip: float | None = None
+    ema: float = 0.0
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    # loss
     perceptual: float = 0.0
     position: float = 0.0
     margin: float = 1.0
-    exposure_scale: float = 1.0  # how much of a flow vector counts as blur path
-    reblur: "Experiment | None" = (
-        None  # whose network, frozen, blurs the output again for the consistency loss
-    )
-    consistency: float = 0.0  # lambda of the consistency loss
+    exposure_scale: float = 1.0
+    reblur: "Experiment | None" = None
+    consistency: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, sentinel in _FORMERLY_NOT_GIVEN.items():
+            if getattr(self, name) == sentinel:
+                object.__setattr__(self, name, None)
+        _check_values(self)
+        _check_combinations(self)
 
     @property
     def hash(self) -> str:
-        """Twelve hex digits that stand for all of it, the pictures included, wherever their folders lie.
+        """Twelve hex digits that identify the experiment, including the contents of its folders.
 
-        Fields that have their default are left out, so that a new field leaves the hashes of old experiments as they are.
+        Folders count by their contents, not by where they are. Fields at their default are left
+        out, so adding a field keeps the hashes of existing experiments.
         """
         text = json.dumps({**_changed_fields(self), "renderer": RENDERER_VERSION}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _changed_fields(experiment: Experiment) -> dict:
-    """The fields that differ from their default, with folders replaced by a hash of what they hold, experiments by theirs."""
-    values = {field.name: getattr(experiment, field.name) for field in fields(Experiment)}
-    values = {
-        field.name: values[field.name]
+# Records written before these fields could be None mark "not given" like this.
+_FORMERLY_NOT_GIVEN = {"photos": "", "real": "", "real_frames": 0, "halve_every": 0, "clip": 0.0}
+
+_CHOICES = {
+    "size": ("full", "small"),
+    "blur": tuple(RESPONSE),
+    "precision": ("32-true", "bf16-mixed"),
+}
+_COUNTS = (
+    "scenes",
+    "scene_size",
+    "real_frames",
+    "steps",
+    "batch",
+    "accumulate",
+    "patch",
+    "halve_every",
+)
+_NOT_NEGATIVE = (
+    "severity",
+    "lr",
+    "lr_end",
+    "lr_power",
+    "bias_lr",
+    "eps",
+    "weight_decay",
+    "perceptual",
+    "position",
+    "margin",
+    "exposure_scale",
+    "consistency",
+)
+
+
+def _check_values(experiment: Experiment) -> None:
+    whole_seed(experiment.seed)
+    for name, choices in _CHOICES.items():
+        value = getattr(experiment, name)
+        _require(value in choices, name, value, f"use one of {', '.join(choices)}")
+    for name in _COUNTS:
+        value = getattr(experiment, name)
+        valid = value is None or (isinstance(value, int) and value >= 1)
+        _require(valid, name, value, "give a whole number of at least 1")
+    for name in _NOT_NEGATIVE:
+        value = getattr(experiment, name)
+        _require(0 <= value < math.inf, name, value, "give a finite number of at least 0")
+    share, ema, betas, clip = (
+        getattr(experiment, name) for name in ("real_share", "ema", "betas", "clip")
+    )
+    _require(0 <= share <= 1, "real_share", share, "give a fraction from 0 to 1")
+    _require(0 <= ema < 1, "ema", ema, "give a decay of at least 0 and less than 1")
+    valid = len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
+    _require(valid, "betas", betas, "give two numbers of at least 0 and less than 1")
+    valid = clip is None or 0 < clip < math.inf
+    _require(valid, "clip", clip, "give a positive number, or None for no bound")
+
+
+def _check_combinations(experiment: Experiment) -> None:
+    start, reblur = experiment.start, experiment.reblur
+    if experiment.real_share and experiment.real is None:
+        share = experiment.real_share
+        _require(False, "real_share", share, "give the folder of real pairs as real, too")
+    if experiment.consistency and reblur is None:
+        weight = experiment.consistency
+        _require(False, "consistency", weight, "give the reblurring network as reblur, too")
+    if reblur is not None:
+        valid = reblur.model == "reblur"
+        _require(valid, "reblur.model", reblur.model, "give an experiment of the network 'reblur'")
+    if start is not None:
+        for name in ("model", "size"):
+            mine, its = getattr(experiment, name), getattr(start, name)
+            _require(mine == its, f"start.{name}", its, f"give an experiment with {mine!r}")
+
+
+def _require(valid: bool, name: str, value: object, hint: str) -> None:
+    if not valid:
+        raise ValueError(f"{name} is {value!r}: {hint}.")
+
+
+def _changed_fields(experiment: Experiment) -> dict[str, object]:
+    """The fields that differ from their defaults, with folders and experiments hashed."""
+    changed = {
+        field.name: value
         for field in fields(Experiment)
-        if values[field.name] != field.default
+        if (value := getattr(experiment, field.name)) != field.default
     }
-    for name in {"photos", "real"} & set(values):
-        files = [p for p in Path(values[name]).rglob("*") if p.is_file()]
-        values[name] = hash_files(files, Path(values[name]))
-    return values | {name: values[name].hash for name in ("start", "reblur") if name in values}
+    for name in ("photos", "real"):
+        if name in changed:
+            folder = Path(str(changed[name]))
+            changed[name] = hash_files([p for p in folder.rglob("*") if p.is_file()], folder)
+    for name in ("start", "reblur"):
+        if name in changed:
+            changed[name] = getattr(experiment, name).hash
+    return changed

@@ -1,13 +1,14 @@
-"""Training: an Experiment says what, `fit` does it; resumable at any step, and cached by the hash of the experiment.
+"""The training loop: `fit` carries out what an Experiment describes.
 
-Everything random in a training is a function of (seed, index): the initial weights of the seed, training item i of
-(seed, i). So the state of a run is weights, optimiser and step, and a run that was killed ends with the same weights as
-one that was not; with several processes each takes its share of the same global batches.
+Everything random is a function of (seed, index): the initial weights of the seed, training item i
+of (seed, i). The state of a run is therefore weights, optimiser and step; an interrupted run that
+resumes ends with the same weights as one that was never interrupted, and several processes each
+take their share of the same global batches.
 """
 
-import contextlib
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,23 +20,30 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from ..data import collate
+from ..data.samples import Sample
+from ..evaluation import predict, psnr, task
 from ..models import create_model, spec_of
 from ..results import results_folder
 from .crops import TrainingCrops, remembered_scenes
 from .experiment import Experiment
 from .objective import LossTerms
+from .optimiser import adam, averaged, learning_rate, set_learning_rate
 from .runs import (
     SHIPPED_RUNS,
     Run,
     append_to_log,
+    cut_log,
     finish,
     finished_run,
-    restore_checkpoint,
-    save_checkpoint,
+    is_finished,
+    read_checkpoint,
+    write_checkpoint,
 )
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+LOG_EVERY = 20  # steps
 
 
 def fit(
@@ -43,141 +51,74 @@ def fit(
     resume: bool = True,
     *,
     device: str | torch.device = "auto",
-    folder: str | Path = "",
+    folder: str | Path | None = None,
     workers: int = 0,
     checkpoint_every: int = 200,
-    validate_every: int = 0,
+    validate_every: int | None = None,
     progress: bool | None = None,
 ) -> Run:
-    """Train a network and return it with its log; a finished or interrupted run of the same experiment is taken up again.
+    """Train a network; an interrupted run resumes, a finished one is loaded.
 
-    folder: where runs are kept (default: results/runs), each under its hash: experiment.json, log.jsonl, and
-    model.safetensors or, while unfinished, checkpoint.pt. Some finished runs ship with the library and are found too;
-    resume=False starts afresh. workers: processes that render scenes.
-    validate_every: steps between measurements on eight scenes of the validation photographs, for the log's curve; 0 = none.
-    Under `torchrun` the processes share each batch. Runs that `start` and `reblur` name are trained first.
-    Errors: FloatingPointError when ten losses in a row are not finite; the last good checkpoint is kept.
+    The experiments named by `start` and `reblur` are trained first. Under `torchrun`, the
+    processes share each batch.
+
+    Args:
+        experiment: The training.
+        resume: Load or resume an existing run; False deletes it and starts afresh.
+        device: "auto", or a device such as "cpu" or "cuda".
+        folder: Folder of all runs, by default results/runs. Each run has a subfolder named by its
+            hash with experiment.json, log.jsonl and model.safetensors or, while unfinished,
+            checkpoint.pt. Finished runs that ship with the library are found as well.
+        workers: Number of processes that render scenes.
+        checkpoint_every: Steps between checkpoints.
+        validate_every: Steps between measurements on eight scenes of the validation photographs,
+            for the log's curve; None does not measure.
+        progress: Whether to show a progress bar; None shows it in a terminal.
+
+    Returns:
+        The network with its log.
+
+    Raises:
+        ValueError: If the batch cannot be split evenly, or a number of steps is below 1.
+        FloatingPointError: If ten losses in a row are not finite; the last good checkpoint stays.
     """
-    runs = Path(folder) if folder else results_folder() / "runs"
-    folder = runs / experiment.hash
+    for name, every in (("checkpoint_every", checkpoint_every), ("validate_every", validate_every)):
+        if every is not None and every < 1:
+            raise ValueError(f"{name} is {every}: give a number of steps of at least 1.")
+    runs = results_folder() / "runs" if folder is None else Path(folder)
+    home = runs / experiment.hash
     if not resume:
-        for file in folder.glob("*"):
+        for file in home.glob("*"):
             file.unlink()
-    for finished in (folder, SHIPPED_RUNS / experiment.hash) if resume else ():
-        if (finished / "model.safetensors").is_file():
-            return finished_run(experiment, finished)
-    earlier = {
-        name: fit(run, device=device, folder=runs, workers=workers, progress=progress).model
-        for name in ("start", "reblur")
-        if (run := getattr(experiment, name))
-    }
+    for place in (home, SHIPPED_RUNS / experiment.hash) if resume else ():
+        if is_finished(place):
+            return finished_run(experiment, place)
 
-    fabric = _fabric(device, experiment.precision)
-    model = initial_model(experiment)
-    if experiment.start:
-        model.load_state_dict(earlier["start"].state_dict())
-    model = model.train().to(memory_format=torch.channels_last)
-    model, optimizer = fabric.setup(model, _adam(model, experiment))
-    average = _copy(model) if experiment.ema else None
-    start, seconds_before = restore_checkpoint(folder, model, optimizer, average)
-    batches = iter(
-        fabric.setup_dataloaders(
-            _loader(experiment, start, workers, fabric), use_distributed_sampler=False
-        )
+    network = initial_model(experiment)
+    start, reblurring = (
+        run and fit(run, device=device, folder=runs, workers=workers, progress=progress).model
+        for run in (experiment.start, experiment.reblur)
     )
-    loss_terms = LossTerms(experiment, earlier.get("reblur")).to(fabric.device)
-    began, not_finite, step = time.perf_counter(), 0, start
-    seconds = lambda: time.perf_counter() - began + seconds_before  # noqa: E731
-    save = lambda: save_checkpoint(folder, fabric, model, optimizer, average, step, seconds())  # noqa: E731
-    bar = tqdm(
-        total=experiment.steps,
-        initial=start,
-        desc=_title(experiment),
-        disable=None if progress is None else not progress,
-    )
-    try:
-        while step < experiment.steps:
-            rate = learning_rate(step, experiment)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["factor"]
-            optimizer.zero_grad(set_to_none=True)
-            terms, finite = _backward(fabric, model, loss_terms, batches, experiment.accumulate)
-            if finite:
-                not_finite = 0
-                if experiment.clip:
-                    fabric.clip_gradients(model, optimizer, max_norm=experiment.clip)
-                optimizer.step()
-                if average:
-                    torch._foreach_lerp_(average, list(model.parameters()), 1 - experiment.ema)
-            else:  # skip this step; the weights stay as they were
-                not_finite += 1
-                if not_finite == 10:
-                    raise FloatingPointError(
-                        f"Ten losses in a row up to step {step} were not finite: lower lr or set clip."
-                    )
-            step += 1
-            bar.update()
-            if step % 20 == 0 or step == experiment.steps:
-                row = {
-                    "step": step,
-                    "lr": rate,
-                    **{name: value.item() for name, value in terms.items()},
-                }
-                if validate_every and (step % validate_every == 0 or step == experiment.steps):
-                    row["validation"] = _validate(model.module, experiment, average)
-                append_to_log(folder, fabric, row)
-            if step % checkpoint_every == 0 and not not_finite:
-                save()
-    except KeyboardInterrupt:
-        save()
-        raise
-    bar.close()
-    if fabric.is_global_zero:
-        _load(model, average)
-        finish(folder, experiment, model.module, seconds(), fabric.device)
-    fabric.barrier()
-    return replace(finished_run(experiment, folder), cached=False)
-
-
-def _backward(
-    fabric: "Fabric", model, loss_terms, batches, parts: int
-) -> tuple[dict[str, torch.Tensor], bool]:
-    """Gradients of one batch, in `parts`, unless a loss is not finite: (mean of each term over parts and processes, finite)."""
-    terms = {}
-    for part in range(parts):
-        with (
-            fabric.no_backward_sync(model, enabled=part < parts - 1)
-            if fabric.world_size > 1
-            else contextlib.nullcontext()
-        ):
-            loss, now = loss_terms(model, next(batches))
-            now = {"loss": loss.detach(), **now}
-            finite = torch.isfinite(now["loss"])
-            if fabric.world_size > 1:  # all processes take the same decision
-                finite = fabric.all_reduce(finite.float(), reduce_op="mean") == 1
-                now = {
-                    name: fabric.all_reduce(value, reduce_op="mean") for name, value in now.items()
-                }
-            if not finite:
-                for _ in range(part + 1, parts):
-                    next(batches)
-                return now, False
-            fabric.backward(loss / parts)
-            terms = {name: terms.get(name, 0) + value / parts for name, value in now.items()}
-    return terms, True
-
-
-def learning_rate(step: int, experiment: Experiment) -> float:
-    """Polynomial decay lr(s) = (lr0 - lr_end) (1 - s/S)^power + lr_end (SVDN section 4.2; by step here, by epoch there), or
-    lr0 / 2^floor(s / halve_every) (ASPDC section 4.2)."""
-    if experiment.halve_every:
-        return experiment.lr / 2 ** (step // experiment.halve_every)
-    left = 1 - step / experiment.steps
-    return (experiment.lr - experiment.lr_end) * left**experiment.lr_power + experiment.lr_end
+    if start is not None:
+        network.load_state_dict(start.state_dict())
+    fabric = _fabric(device, experiment)
+    trainer = Trainer(experiment, home, fabric, network, reblurring, workers)
+    trainer.run(checkpoint_every, validate_every, progress)
+    return replace(finished_run(experiment, home), cached=False)
 
 
 def initial_model(experiment: Experiment) -> nn.Module:
-    """The untrained network of an experiment: a function of its seed, whatever was drawn before."""
+    """Create the untrained network of an experiment.
+
+    Args:
+        experiment: Gives the network and the seed.
+
+    Returns:
+        The network; its weights depend on the seed, not on torch's global generator.
+
+    Raises:
+        ValueError: If there is no such network or variant, or no ImageNet weights for it.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         model = create_model(
@@ -191,91 +132,230 @@ def initial_model(experiment: Experiment) -> nn.Module:
     return model
 
 
-def _adam(model, experiment: Experiment) -> torch.optim.Adam:
-    biases = [
-        p
-        for name, p in model.named_parameters()
-        if name.endswith("bias") and experiment.bias_lr != 1
-    ]
-    others = [p for p in model.parameters() if all(p is not bias for bias in biases)]
-    groups = [
-        {"params": params, "factor": factor}
-        for params, factor in ((others, 1.0), (biases, experiment.bias_lr))
-        if params
-    ]
-    options = {
-        "betas": experiment.betas,
-        "eps": experiment.eps,
-        "weight_decay": experiment.weight_decay,
-    }
-    return torch.optim.Adam(groups, lr=experiment.lr, **options)
+class Trainer:
+    """A training in progress: network, optimiser, batches, and the number of finished steps.
 
+    Args:
+        experiment: The training.
+        folder: The folder of the run; a checkpoint in it is resumed.
+        fabric: Device, precision and processes.
+        network: The network with its initial weights.
+        reblurring: The trained reblurring network, if the experiment names one.
+        workers: Number of processes that render scenes.
+    """
 
-def _validate(model, experiment: Experiment, average) -> float:
-    """Mean PSNR in dB of the network (of the averaged weights, if there are any) on eight scenes of held-out photographs."""
-    from ..evaluation import predict, psnr, task
+    def __init__(
+        self,
+        experiment: Experiment,
+        folder: Path,
+        fabric: "Fabric",
+        network: nn.Module,
+        reblurring: nn.Module | None,
+        workers: int,
+    ) -> None:
+        self.experiment, self.folder, self.fabric = experiment, folder, fabric
+        network = network.train().to(memory_format=torch.channels_last)
+        self.model, self.optimizer = fabric.setup(network, adam(network, experiment))
+        self.average = averaged(self.model.module, experiment.ema) if experiment.ema else None
+        self.loss_terms = LossTerms(experiment, reblurring).to(fabric.device)
+        self.done = self.failures = 0
+        self.seconds_before = 0.0
+        self.restore()
+        self.batches = _batches(experiment, self.done, workers, fabric)
+        self.began = time.perf_counter()
 
-    options = {"seed": 0, "variant": experiment.blur, "severity": experiment.severity}
-    scenes, current = remembered_scenes("validation", 8, 128, **options), _copy(model)
-    _load(model, average)
-    values = []
-    for sample in (scenes[i] for i in range(len(scenes))):
-        pictures, target = task(model, sample)
-        values.append(psnr(predict(model, *pictures), target))
-    _load(model, current)
-    return float(np.mean(values))
+    @property
+    def seconds(self) -> float:
+        """Training time so far, including that before interruptions."""
+        return self.seconds_before + time.perf_counter() - self.began
 
+    def run(self, checkpoint_every: int, validate_every: int | None, progress: bool | None) -> None:
+        """Take the remaining steps and write the finished run; Ctrl-C leaves a checkpoint.
 
-def _copy(model) -> list[torch.Tensor]:
-    return [p.detach().clone() for p in model.parameters()]
+        Args:
+            checkpoint_every: Steps between checkpoints.
+            validate_every: Steps between validations; None does not validate.
+            progress: Whether to show a progress bar; None shows it in a terminal.
+        """
+        steps, title = self.experiment.steps, _title(self.experiment)
+        hidden = None if progress is None else not progress
+        with tqdm(total=steps, initial=self.done, desc=title, disable=hidden) as bar:
+            try:
+                while self.done < steps:
+                    terms = self.step()
+                    bar.update()
+                    if self._due(LOG_EVERY):
+                        self.log(terms, validate=self._due(validate_every))
+                    if self.done % checkpoint_every == 0 and self.failures == 0:
+                        self.save()
+            except KeyboardInterrupt:
+                self.save()
+                raise
+        self.finish()
 
+    def step(self) -> dict[str, torch.Tensor]:
+        """Take one optimiser step; a loss that is not finite leaves the weights as they are.
 
-@torch.no_grad()
-def _load(model, weights: list[torch.Tensor] | None) -> None:
-    for parameter, value in zip(model.parameters(), weights or (), strict=bool(weights)):
-        parameter.copy_(value)
+        Returns:
+            The mean of the loss and of each of its terms over the batch.
 
+        Raises:
+            FloatingPointError: If this is the tenth loss in a row that is not finite.
+        """
+        set_learning_rate(self.optimizer, learning_rate(self.done, self.experiment))
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = self._backward()
+        if torch.isfinite(terms["loss"]):
+            self.failures = 0
+            if self.experiment.clip is not None:
+                self.fabric.clip_gradients(
+                    self.model, self.optimizer, max_norm=self.experiment.clip
+                )
+            self.optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.model.module)
+        else:
+            self.failures += 1
+            if self.failures == 10:
+                raise FloatingPointError(
+                    f"Ten losses in a row up to step {self.done} were not finite: "
+                    "lower lr or set clip."
+                )
+        self.done += 1
+        return terms
 
-def _loader(experiment: Experiment, start: int, workers: int, fabric: "Fabric") -> DataLoader:
-    """Parts of batches from step `start` on; with several processes each takes every n-th item of the same global batches."""
-    share = fabric.world_size * experiment.accumulate
-    if experiment.batch % share:
-        raise ValueError(
-            f"A batch of {experiment.batch} cannot be split over {fabric.world_size} processes and {experiment.accumulate} "
-            "parts: choose a multiple of their product."
+    def _backward(self) -> dict[str, torch.Tensor]:
+        """Accumulate the gradients of a batch, part by part, up to a loss that is not finite."""
+        parts = self.experiment.accumulate
+        samples = [next(self.batches) for _ in range(parts)]
+        means: dict[str, torch.Tensor] = {}
+        for part, sample in enumerate(samples):
+            with self.fabric.no_backward_sync(self.model, enabled=part < parts - 1):
+                loss, terms = self.loss_terms(self.model, sample)
+                terms = {"loss": loss.detach(), **terms}
+                for name, value in terms.items():  # so that all processes decide alike
+                    terms[name] = self.fabric.all_reduce(value, reduce_op="mean")
+                if not torch.isfinite(terms["loss"]):
+                    return terms
+                self.fabric.backward(loss / parts)
+            for name, value in terms.items():
+                means[name] = means.get(name, 0) + value / parts
+        return means
+
+    def validate(self) -> float:
+        """Measure the network that the run would end with now.
+
+        Returns:
+            Its mean PSNR in dB on eight rendered scenes of the validation photographs.
+        """
+        experiment, network = self.experiment, self.final_network()
+        scenes = remembered_scenes(
+            "validation", 8, 128, seed=0, variant=experiment.blur, severity=experiment.severity
         )
-    items = range(
-        start * experiment.batch + fabric.global_rank,
-        experiment.steps * experiment.batch,
-        fabric.world_size,
-    )
-    return DataLoader(
+        values = []
+        for i in range(len(scenes)):
+            pictures, target = task(network, scenes[i])
+            values.append(psnr(predict(network, *pictures), target))
+        return float(np.mean(values))
+
+    def final_network(self) -> nn.Module:
+        """Return the network that the run would end with now.
+
+        Returns:
+            The network in training or, with `ema`, the averaged weights with the batch statistics
+            of the network in training.
+        """
+        network: nn.Module = self.model.module
+        if self.average is None:
+            return network
+        for kept, current in zip(self.average.module.buffers(), network.buffers(), strict=True):
+            kept.copy_(current)
+        return self.average.module
+
+    def log(self, terms: dict[str, torch.Tensor], validate: bool) -> None:
+        """Add a line to the log.
+
+        Args:
+            terms: The loss terms of the last step.
+            validate: Whether to measure validation scenes, too.
+        """
+        row = {"step": self.done, "lr": learning_rate(self.done - 1, self.experiment)}
+        row |= {name: value.item() for name, value in terms.items()}
+        if validate:
+            row["validation"] = self.validate()
+        if self.fabric.is_global_zero:
+            append_to_log(self.folder, row)
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average and self.average.state_dict(),
+            "step": self.done,
+            "seconds": self.seconds,
+        }
+        if self.fabric.is_global_zero:
+            write_checkpoint(self.folder, state)
+
+    def restore(self) -> None:
+        """Load the checkpoint, if there is one, and cut the log back to its step."""
+        state = read_checkpoint(self.folder)
+        if state is not None:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.average is not None:
+                self.average.load_state_dict(state["average"])
+            self.done, self.seconds_before = state["step"], state["seconds"]
+        cut_log(self.folder, self.done)
+
+    def finish(self) -> None:
+        """Write the finished run and wait until all processes can read it."""
+        if self.fabric.is_global_zero:
+            network = self.final_network()
+            finish(self.folder, self.experiment, network, self.seconds, self.fabric.device)
+        self.fabric.barrier()
+
+    def _due(self, every: int | None) -> bool:
+        last = self.done == self.experiment.steps
+        return every is not None and (self.done % every == 0 or last)
+
+
+def _batches(
+    experiment: Experiment, start: int, workers: int, fabric: "Fabric"
+) -> Iterator[Sample]:
+    """This process's parts of the global batches from step `start` on."""
+    processes, parts, batch = fabric.world_size, experiment.accumulate, experiment.batch
+    if batch % (processes * parts):
+        raise ValueError(
+            f"A batch of {batch} cannot be split over {processes} processes and {parts} parts: "
+            "choose a multiple of their product."
+        )
+    first = start * batch + fabric.global_rank
+    loader = DataLoader(
         TrainingCrops(experiment),
-        experiment.batch // share,
-        sampler=items,
+        batch // (processes * parts),
+        sampler=range(first, experiment.steps * batch, processes),
         collate_fn=collate,
         num_workers=workers,
         persistent_workers=workers > 0,
     )
+    return iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The folder of a run
+def _fabric(device: str | torch.device, experiment: Experiment) -> "Fabric":
+    """Device, precision and processes, as torchrun's environment gives them."""
+    from lightning_fabric import Fabric  # takes seconds to import
 
-
-def _fabric(device, precision: str) -> "Fabric":
-    from lightning_fabric import Fabric  # imported here, since it takes seconds
-
-    processes, here = (
-        int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE")
-    )  # torchrun's
-    options = (
-        {"devices": here, "num_nodes": processes // here, "strategy": "ddp"}
-        if processes > 1
-        else {"devices": 1}
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    fabric = Fabric(
+        accelerator="auto" if device == "auto" else torch.device(device).type,
+        precision=experiment.precision,
+        devices=local,
+        num_nodes=processes // local,
+        strategy="ddp" if processes > 1 else "auto",
     )
-    accelerator = "auto" if device == "auto" else torch.device(device).type
-    fabric = Fabric(accelerator=accelerator, precision=precision, **options)
     fabric.launch()
     return fabric
 

@@ -1,4 +1,4 @@
-"""What a training minimises: the loss terms of an experiment, weighted and by name."""
+"""The objective of a training: the weighted sum of its loss terms."""
 
 import torch
 from torch import nn
@@ -9,20 +9,43 @@ from .experiment import Experiment
 
 
 class LossTerms(nn.Module):
-    """L = L_pixel + lambda1 L_percep + lambda2 L_position (SVDN eq. 7) + lambda L_reblurring (ASPDC eq. 7), and the terms
-    by name, unweighted. `network` is the reblurring one of the last term; it is frozen."""
+    """The loss of an experiment.
 
-    def __init__(self, experiment: Experiment, network: nn.Module | None = None):
+    L = L_pixel + lambda1 L_percep + lambda2 L_position (SVDN eq. 7) + lambda L_reblurring (ASPDC
+    eq. 7).
+
+    Args:
+        experiment: Gives the weights of the terms, the margin and the exposure scale.
+        network: The reblurring network of the last term; it is frozen.
+
+    Raises:
+        ValueError: If the experiment has a consistency loss and `network` is not given.
+    """
+
+    def __init__(self, experiment: Experiment, network: nn.Module | None = None) -> None:
         super().__init__()
+        if experiment.consistency and network is None:
+            raise ValueError("The consistency loss needs the reblurring network: give network.")
         self.experiment = experiment
         self.perceptual = losses.PerceptualLoss() if experiment.perceptual else None
-        self.network = network.requires_grad_(False) if network else None
+        self.network = None if network is None else network.requires_grad_(False)
 
     def forward(
         self, model: nn.Module, batch: Sample
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        chosen, extras = self.experiment, {}
-        blurry, target = (batch.blurry, batch.sharp)
+        """Compute the loss of a batch.
+
+        Args:
+            model: The network in training.
+            batch: Blurry and sharp pictures (B, 3, H, W), with flow for the position loss.
+
+        Returns:
+            The loss, and its terms by name: detached and without their weights.
+        """
+        chosen = self.experiment
+        assert batch.sharp is not None, "training crops have a sharp picture"
+        blurry, target = batch.blurry, batch.sharp
+        extras: dict[str, torch.Tensor] = {}
         if chosen.model == "reblur":
             output, target = model(blurry, batch.sharp), blurry
         elif chosen.position:
@@ -31,19 +54,23 @@ class LossTerms(nn.Module):
             output = model(blurry)
         output = output.float()
         terms = {"pixel": losses.pixel_loss(output, target)}
-        if chosen.perceptual:
+        if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(output, target)
         if chosen.position:
-            offset = extras["offset"].float()
-            flows = (
-                chosen.exposure_scale * flow for flow in (batch.flow_previous, batch.flow_next)
-            )
-            flows = (losses.flow_to_features(flow, offset.shape[-2:]) for flow in flows)
-            terms["position"] = losses.position_loss(offset, *flows, margin=chosen.margin)
+            terms["position"] = self._position(extras["offset"].float(), batch)
         if chosen.consistency:
+            assert self.network is not None
             terms["consistency"] = losses.pixel_loss(self.network(blurry, output), blurry)
-        weights = {"pixel": 1.0} | {
-            name: getattr(chosen, name) for name in ("perceptual", "position", "consistency")
-        }
-        total = sum(weights[name] * term for name, term in terms.items())
+        total = terms["pixel"]
+        for name in ("perceptual", "position", "consistency"):
+            if name in terms:
+                total = total + getattr(chosen, name) * terms[name]
         return total, {name: term.detach() for name, term in terms.items()}
+
+    def _position(self, offset: torch.Tensor, batch: Sample) -> torch.Tensor:
+        assert batch.flow_previous is not None and batch.flow_next is not None
+        previous, following = (
+            losses.flow_to_features(self.experiment.exposure_scale * flow, offset.shape[-2:])
+            for flow in (batch.flow_previous, batch.flow_next)
+        )
+        return losses.position_loss(offset, previous, following, margin=self.experiment.margin)

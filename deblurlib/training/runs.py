@@ -1,10 +1,10 @@
-"""The folder of a run: checkpoint, log, and what a finished training leaves behind."""
+"""The folder of a run: its log, its checkpoint, and the files of a finished training."""
 
 import io
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,83 +16,134 @@ from ..models.weights import WEIGHTS
 from ..results import environment, write_atomically
 from .experiment import Experiment
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-SHIPPED_RUNS = (
-    WEIGHTS / "runs"
-)  # finished runs that come with the library, laid out like those of results/runs
+# Finished runs that come with the library, laid out like those of results/runs.
+SHIPPED_RUNS = WEIGHTS / "runs"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training."""
+    """A finished training.
+
+    Attributes:
+        experiment: Its description.
+        model: The trained network.
+        log: One row every few steps: step, lr, each loss term, psnr of the training batch in dB
+            and, where measured, that of the validation scenes.
+        folder: The folder that holds its files.
+        seconds: Training time, including interrupted sittings.
+        cached: Whether it was loaded rather than trained now.
+    """
 
     experiment: Experiment
     model: nn.Module
-    log: pd.DataFrame  # one row every few steps: step, lr, each loss term, psnr of the batch, now and then of the validation
+    log: pd.DataFrame
     folder: Path
     seconds: float
     cached: bool
 
 
-def restore_checkpoint(folder: Path, model, optimizer, average) -> tuple[int, float]:
-    """Take up a checkpoint, if there is one: (step, seconds so far). The log is cut back to that step."""
-    file, log = folder / "checkpoint.pt", folder / "log.jsonl"
-    state = (
-        torch.load(file, map_location="cpu", weights_only=True)
-        if file.is_file()
-        else {"step": 0, "seconds": 0.0}
-    )
-    if state["step"]:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        for kept, value in zip(average or (), state["average"] or (), strict=True):
-            kept.copy_(value)
+def is_finished(folder: Path) -> bool:
+    """Return whether a run's folder holds a finished training.
+
+    Args:
+        folder: The folder of the run.
+
+    Returns:
+        True if its final weights are there.
+    """
+    return (folder / "model.safetensors").is_file()
+
+
+def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write the checkpoint of an unfinished run; a kill never leaves half a file.
+
+    Args:
+        folder: The folder of the run.
+        state: Tensors and numbers by name; "step" is the number of finished steps.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(folder / "checkpoint.pt", buffer.getvalue())
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Read the checkpoint of an interrupted run.
+
+    Args:
+        folder: The folder of the run.
+
+    Returns:
+        The state that `write_checkpoint` was given, or None if there is no checkpoint.
+    """
+    file = folder / "checkpoint.pt"
+    if not file.is_file():
+        return None
+    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    return state
+
+
+def append_to_log(folder: Path, row: dict[str, float]) -> None:
+    """Add one line to the log of a run.
+
+    Args:
+        folder: The folder of the run; it is created if needed.
+        row: The values by column.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log.jsonl").open("a") as log:
+        log.write(json.dumps(row) + "\n")
+
+
+def cut_log(folder: Path, step: int) -> None:
+    """Remove the lines of the log that come after a step, and a line that a kill cut short.
+
+    Args:
+        folder: The folder of the run.
+        step: The last step to keep.
+    """
+    log = folder / "log.jsonl"
     if log.is_file():
-        rows = [line for line in log.read_text().splitlines() if line.endswith("}")]
-        write_atomically(
-            log, "".join(line + "\n" for line in rows if json.loads(line)["step"] <= state["step"])
-        )
-    return state["step"], state["seconds"]
+        lines = [line for line in log.read_text().splitlines() if line.endswith("}")]
+        kept = [line + "\n" for line in lines if json.loads(line)["step"] <= step]
+        write_atomically(log, "".join(kept))
 
 
-def save_checkpoint(
-    folder: Path, fabric: "Fabric", model, optimizer, average, step: int, seconds: float
+def finish(
+    folder: Path, experiment: Experiment, model: nn.Module, seconds: float, device: torch.device
 ) -> None:
-    if fabric.is_global_zero:
-        buffer, state = (
-            io.BytesIO(),
-            {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average},
-        )
-        torch.save({**state, "step": step, "seconds": seconds}, buffer)
-        write_atomically(folder / "checkpoint.pt", buffer.getvalue())
+    """Write the weights and the record of a finished training, and remove its checkpoint.
 
-
-def append_to_log(folder: Path, fabric: "Fabric", row: dict) -> None:
-    if fabric.is_global_zero:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "log.jsonl").open("a") as log:
-            log.write(json.dumps(row) + "\n")
-
-
-def finish(folder: Path, experiment: Experiment, model, seconds: float, device) -> None:
+    Args:
+        folder: The folder of the run.
+        experiment: The description of the training.
+        model: The trained network.
+        seconds: Training time.
+        device: The device it was trained on.
+    """
     record = {
         "experiment": asdict(experiment),
         "hash": experiment.hash,
         "seconds": round(seconds, 1),
         "device": str(device),
     }
-    write_atomically(
-        folder / "experiment.json", json.dumps(record | environment(), indent=1) + "\n"
-    )
+    text = json.dumps(record | environment(), indent=1) + "\n"
+    write_atomically(folder / "experiment.json", text)
     save_model(model, folder / "model.safetensors", record)
     (folder / "checkpoint.pt").unlink(missing_ok=True)
 
 
 def finished_run(experiment: Experiment, folder: Path) -> Run:
+    """Load a finished training.
+
+    Args:
+        experiment: The description of the training.
+        folder: The folder of the run.
+
+    Returns:
+        The run, marked as cached.
+    """
     model = load_model(experiment.model, folder / "model.safetensors")
     log = pd.read_json(folder / "log.jsonl", lines=True)
-    log["psnr"] = -10 * np.log10(2 * log["pixel"])  # of the training batch
+    log["psnr"] = -10 * np.log10(2 * log["pixel"])  # pixel is half the mean squared error
     seconds = json.loads((folder / "experiment.json").read_text())["seconds"]
     return Run(experiment, model, log, folder, seconds, cached=True)

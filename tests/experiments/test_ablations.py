@@ -19,7 +19,7 @@ def runs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(runs):
     scenes = SceneDataset("test", 3, 48, variant="blur")
-    return ablations.measured("svdn_table2", TINY, scenes, runs=runs, progress=False, device="cpu")
+    return ablations.measured("svdn_table2", TINY, scenes, folder=runs, progress=False, device="cpu")
 
 
 def test_measurements_have_one_row_a_row_seed_and_image(found):
@@ -84,7 +84,7 @@ def test_finished_trainings_are_shipped_and_found_again(runs, found, tmp_path, m
     for module in (ablations, loop):
         monkeypatch.setattr(module, "SHIPPED_RUNS", tmp_path / "shipped")
     monkeypatch.setattr(ablations, "MEASURED", tmp_path / "shipped" / "measured.csv")
-    made = ablations.ship(TINY, ["svdn_table2"], runs)
+    made = ablations.ship(TINY, ["svdn_table2"], folder=runs)
     assert len(made) == len(found) and ablations.provenance()["preset"] == "tiny"
     pd.testing.assert_frame_equal(
         ablations.shipped("svdn_table2")[["row", "seed", "image"]], found[["row", "seed", "image"]]
@@ -98,7 +98,7 @@ def test_finished_trainings_are_shipped_and_found_again(runs, found, tmp_path, m
     second = rows("svdn_table2", TINY, seed=1)["fd"]
     assert not (tmp_path / "shipped" / second.hash).exists()
     unfinished = "radn_table2"
-    assert len(ablations.ship(TINY, ["svdn_table2", unfinished], runs)) == len(found)
+    assert len(ablations.ship(TINY, ["svdn_table2", unfinished], folder=runs)) == len(found)
 
 
 def test_a_new_row_is_measured_like_the_others(runs, monkeypatch):
@@ -109,7 +109,7 @@ def test_a_new_row_is_measured_like_the_others(runs, monkeypatch):
         TINY,
         SceneDataset("test", 1, 48, variant="blur"),
         seeds=1,
-        runs=runs,
+        folder=runs,
         progress=False,
     )
     assert list(table.row) == ["wide_margin"]

@@ -37,7 +37,7 @@ def test_a_killed_worker_costs_no_row_and_nothing_is_trained_twice(tmp_path):
             ["svdn_table2"],
             preset,
             scheduler=cluster.scheduler_address,
-            results=tmp_path,
+            folder=tmp_path / "runs",
             progress=False,
         )
         killer.join()
@@ -56,7 +56,7 @@ def test_a_killed_worker_costs_no_row_and_nothing_is_trained_twice(tmp_path):
             ["svdn_table2"],
             preset,
             scheduler=cluster.scheduler_address,
-            results=tmp_path,
+            folder=tmp_path / "runs",
             progress=False,
         )
     assert list(again.state) == ["reused"] * len(rows("svdn_table2", preset))
@@ -77,7 +77,7 @@ def test_a_killed_worker_costs_no_row_and_nothing_is_trained_twice(tmp_path):
 
 def test_what_a_row_starts_from_is_trained_first_and_failures_are_told(tmp_path):
     preset = Preset("tiny", 1, 48, 2, 2, 1, 1, 32, 1, "small")
-    table = sweep(["aspdc_table6"], preset, jobs=1, results=tmp_path, progress=False)
+    table = sweep(["aspdc_table6"], preset, jobs=1, folder=tmp_path / "runs", progress=False)
     tuned = experiments.everything(preset, ["aspdc_table6"])
     assert set(table.hash) == {e.hash for e in tuned} | {tuned[0].start.hash, tuned[0].reblur.hash}
     assert set(table.state) == {"trained"}
@@ -85,5 +85,5 @@ def test_what_a_row_starts_from_is_trained_first_and_failures_are_told(tmp_path)
         f"aspdc_table6:{r}" for r in rows("aspdc_table6", preset)
     }
     assert table.row.eq("").sum() == 2
-    broken = sweep(["svdn_table2"], preset, jobs=1, results=tmp_path, progress=False, patch=4096)
+    broken = sweep(["svdn_table2"], preset, jobs=1, folder=tmp_path / "runs", progress=False, patch=4096)
     assert broken.state.str.startswith("failed: ").all()
