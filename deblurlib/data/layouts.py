@@ -1,4 +1,4 @@
-"""Layouts of data sets: how a tree of folders is read as groups of blurry pictures and their partners.
+"""Layouts of data sets: how folders are read as groups of blurry pictures and their partners.
 
 Supported are GoPro, HIDE, REDS, `input`/`target`, and pictures without ground truth (RWBI). Every
 layout is read into groups: the pictures of one sequence in one blur variant.

@@ -1,10 +1,12 @@
-"""Metadata of picture files: what cameras and editors store beside the pixels, and how it travels to a new file."""
+"""Metadata of picture files: reading what is stored beside the pixels, writing it to a new file."""
 
 import contextlib
 import io
 from typing import Any, TypedDict
 
+import numpy as np
 import tifffile
+from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 from PIL.TiffTags import LONG
 
@@ -13,6 +15,8 @@ EXIF = 0x8769
 GPS = 0x8825
 PIXEL_WIDTH = 0xA002
 PIXEL_HEIGHT = 0xA003
+WIDTH = 256
+HEIGHT = 257
 BITS_PER_SAMPLE = 258
 PHOTOMETRIC = 262
 PLANES = 284
@@ -43,9 +47,22 @@ OTHER_COLOURS = ("CMYK", "LAB")  # modes whose ICC profiles do not describe RGB
 METRE = 1 / 0.0254  # inches
 PNG_HEADER = 8 + 25  # bytes: the signature and the chunk IHDR
 
+Pixels = NDArray[np.uint8 | np.uint16]
+
 
 class Metadata(TypedDict, total=False):
-    """What a file stores beside its pixels, under the names of Pillow's `save`; an absent key means "not given"."""
+    """What a file stores beside its pixels, under the names of Pillow's `save`.
+
+    An absent key means "not given".
+
+    Attributes:
+        exif: EXIF block, beginning with "Exif", NUL, NUL.
+        icc_profile: Colour profile.
+        xmp: XMP packet.
+        dpi: Resolution in pixels per inch, horizontal and vertical.
+        compression: Pillow's name of a TIFF's compression.
+        lossless: Whether the file was a lossless WebP.
+    """
 
     exif: bytes
     icc_profile: bytes
@@ -56,8 +73,32 @@ class Metadata(TypedDict, total=False):
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF's orientation, 1 (upright) to 8; 1 where the file has none."""
+    """Read the orientation of an opened picture.
+
+    Args:
+        image: The picture as opened by Pillow, not yet turned upright.
+
+    Returns:
+        EXIF's orientation, 1 (upright) to 8; 1 where the file has none.
+    """
     return int(image.getexif().get(ORIENTATION, 1))
+
+
+def turn(pixels: Pixels, orientation: int) -> Pixels:
+    """Turn a picture upright.
+
+    Args:
+        pixels: (H, W) or (H, W, C).
+        orientation: EXIF's orientation, 1 to 8.
+
+    Returns:
+        A view of the pixels, (H, W, …) for orientations 1 to 4, (W, H, …) for 5 to 8.
+    """
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
 
 
 def collect(image: Image.Image, width: int, height: int, *, lossless: bool) -> Metadata:
@@ -89,7 +130,14 @@ def collect(image: Image.Image, width: int, height: int, *, lossless: bool) -> M
 
 
 def png_chunks(metadata: Metadata) -> bytes:
-    """The PNG chunks, to be placed after IHDR, for what OpenCV does not write itself: the resolution."""
+    """Make the PNG chunks that OpenCV does not write itself, which is the one for the resolution.
+
+    Args:
+        metadata: The metadata of the picture.
+
+    Returns:
+        The chunks, to be placed after IHDR.
+    """
     chunks = io.BytesIO()
     if "dpi" in metadata:
         per_metre = (round(dpi * METRE).to_bytes(4, "big") for dpi in metadata["dpi"])
@@ -101,7 +149,15 @@ ExtraTag = tuple[int | str, int, int, Any, bool]
 
 
 def tiff_tags(metadata: Metadata) -> list[ExtraTag]:
-    """EXIF's tags as tifffile's `extratags`; EXIF and GPS directories get a placeholder for `add_directories`."""
+    """Convert EXIF's tags for tifffile.
+
+    Args:
+        metadata: The metadata of the picture.
+
+    Returns:
+        `extratags` of `tifffile.imwrite`: (code, type, count, value, write once), where the
+        pointers to the EXIF and GPS directories are placeholders for `add_directories`.
+    """
     if "exif" not in metadata:
         return []
     file = io.BytesIO()  # Pillow knows each tag's type
@@ -119,7 +175,12 @@ def tiff_tags(metadata: Metadata) -> list[ExtraTag]:
 
 
 def add_directories(file: io.BytesIO, metadata: Metadata) -> None:
-    """Append EXIF's subdirectories to a TIFF file and let the placeholders of `tiff_tags` point to them."""
+    """Append the EXIF and GPS directories to a TIFF file that was written with `tiff_tags`.
+
+    Args:
+        file: The file, which is changed.
+        metadata: The metadata of the picture.
+    """
     exif = Image.Exif()
     exif.load(metadata.get("exif", b""))
     file.seek(0)
@@ -137,7 +198,7 @@ def add_directories(file: io.BytesIO, metadata: Metadata) -> None:
 
 
 def _upright_exif(image: Image.Image, width: int, height: int) -> bytes | None:
-    """The EXIF block for the upright picture: orientation 1, its size, and no tag of how a TIFF was stored."""
+    """The EXIF block for the upright picture: orientation 1, its size, no `STORAGE_TAGS`."""
     try:
         source, exif = image.getexif(), Image.Exif()
         for tag, value in source.items():

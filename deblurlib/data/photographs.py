@@ -1,4 +1,4 @@
-"""The sharp photographs that scenes are rendered from, split by picture so that none is on two sides."""
+"""The sharp photographs that scenes are rendered from; no picture belongs to two splits."""
 
 from functools import cache, lru_cache
 from pathlib import Path
@@ -10,7 +10,7 @@ from .pictures import is_picture, read_picture, to_8_bits
 
 BUNDLED = Path(__file__).parent / "photos"
 
-# name -> where it lies: bundled here, or inside the installed scikit-image / scikit-learn wheel
+# split -> photographs, bundled here or inside the installed scikit-image and scikit-learn
 SPLITS = {
     "train": (
         "photos/alpine_path.jpg",
@@ -34,10 +34,18 @@ SPLITS = {
 
 
 def list_photographs(split: str, folder: str | Path | None = None) -> list[Path]:
-    """The pictures of a split ("train", "validation" or "test"), in a fixed order.
+    """List the photographs of a split.
 
-    With `folder`, every picture below it in sorted order takes the place of the bundled ones, and every tenth of them
-    (by position) is kept for "validation" and the one after it for "test".
+    Args:
+        split: "train", "validation" or "test".
+        folder: A folder whose pictures, subfolders included, take the place of the bundled ones:
+            every tenth in sorted order goes to "validation", the one after it to "test".
+
+    Returns:
+        The paths, in a fixed order.
+
+    Raises:
+        ValueError: If there is no such split, or the folder holds fewer than ten pictures.
     """
     if split not in SPLITS:
         raise ValueError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")
@@ -46,7 +54,7 @@ def list_photographs(split: str, folder: str | Path | None = None) -> list[Path]
     pictures = sorted(p for p in Path(folder).rglob("*") if is_picture(p))
     if len(pictures) < 10:
         raise ValueError(
-            f"{folder} holds {len(pictures)} pictures: at least 10 are needed to split them three ways."
+            f"{folder} holds {len(pictures)} pictures: at least 10 are needed for three splits."
         )
     side = {0: "validation", 1: "test"}
     return [p for i, p in enumerate(pictures) if side.get(i % 10, "train") == split]

@@ -1,7 +1,7 @@
-"""Picture files: the one reader and the one writer of PNG, JPEG, TIFF, WebP and BMP, with 8 or 16 bits per channel.
+"""Picture files: the one reader and the one writer of PNG, JPEG, TIFF, WebP and BMP.
 
-Pillow reads and writes 8 bits and 16-bit grey; OpenCV decodes 16-bit colour, which Pillow would cut to 8 bits, and writes
-it as PNG; tifffile writes it as TIFF.
+Pillow reads and writes pictures of 8 bits per channel, and writes 16-bit grey. OpenCV decodes 16
+bits, which Pillow would cut to 8 in colour, and writes them as PNG; tifffile writes them as TIFF.
 """
 
 import io
@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
 from . import metadata as meta
+from .metadata import Pixels
 
 FORMATS = {
     ".png": "PNG",
@@ -50,15 +51,14 @@ UNSIGNED = 1
 LONGEST_SIDES = {"JPEG": 65500, "WEBP": 16383}  # pixels
 QUALITY = 95
 
-Pixels = NDArray[np.uint8 | np.uint16]
-
 
 @dataclass
 class Picture:
     """The content of a picture file, upright.
 
     Attributes:
-        pixels: (H, W) grey, or (H, W, C) with C = 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha); uint8 or uint16.
+        pixels: (H, W) grey, or (H, W, C) with C = 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha);
+            uint8 or uint16.
         format: Pillow's name of the file format, such as "PNG".
         metadata: What the file stores beside the pixels.
     """
@@ -73,11 +73,18 @@ class Unsupported(ValueError):
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file's name is that of a picture: a known extension, and no leading dot."""
+    """Tell pictures from other files by their names.
+
+    Args:
+        path: The file, which need not exist.
+
+    Returns:
+        Whether its extension is one of `FORMATS` and its name does not begin with a dot.
+    """
     return path.suffix.lower() in FORMATS and not path.name.startswith(".")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Reading
 
 
@@ -91,8 +98,8 @@ def read(path: str | Path) -> Picture:
         The picture with its alpha channel, bit depth and metadata.
 
     Raises:
-        ValueError: In one sentence, if the file is damaged, is not a picture, has several frames, or holds numbers other
-            than unsigned integers of up to 16 bits.
+        ValueError: In one sentence, if the file is damaged, is not a picture, has several frames,
+            or holds numbers other than unsigned integers of up to 16 bits.
     """
     with _opened(Path(path)) as (image, data):
         return _read(image, data)
@@ -105,7 +112,8 @@ def read_picture(path: str | Path) -> Pixels:
         path: The file, as for `read`.
 
     Returns:
-        (H, W, 3) RGB, upright and without alpha: uint16 from files of more than 8 bits per channel, else uint8.
+        (H, W, 3) RGB, upright and without alpha: uint16 from files of more than 8 bits per
+        channel, else uint8.
 
     Raises:
         ValueError: As for `read`.
@@ -143,32 +151,22 @@ def measure(path: str | Path) -> tuple[int, int]:
 
 
 def to_8_bits(pixels: Pixels) -> NDArray[np.uint8]:
-    """Round 16-bit pixels to the nearest of the 256 levels of 8 bits; 8-bit pixels are returned as they are."""
+    """Round pixels to the nearest of the 256 levels of 8 bits.
+
+    Args:
+        pixels: Any shape; uint8 or uint16.
+
+    Returns:
+        The same shape, uint8: 16-bit levels are divided by 257, 8-bit ones returned as they are.
+    """
     if pixels.dtype == np.uint8:
         return pixels.view(np.uint8)
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def turn(pixels: Pixels, orientation: int) -> Pixels:
-    """Turn a picture upright.
-
-    Args:
-        pixels: (H, W) or (H, W, C).
-        orientation: EXIF's orientation, 1 to 8.
-
-    Returns:
-        A view of the pixels, (H, W, …) for orientations 1 to 4, (W, H, …) for 5 to 8.
-    """
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
-    """The opened picture and the bytes of its file; every error inside becomes one sentence that names the file."""
+    """Open a picture; every error inside becomes one sentence that names the file."""
     if path.exists() and not path.is_file():  # opening a pipe would block
         raise ValueError(
             f"The picture {path} cannot be read (it is not a regular file): replace or remove it."
@@ -208,18 +206,17 @@ def _check_kind(image: Image.Image) -> None:
 
 def _read(image: Image.Image, data: bytes) -> Picture:
     bits, orientation = _bits(image, data), meta.orientation(image)
-    tiff = isinstance(image, TiffImageFile)
-    size = (
-        (image.tag_v2[256], image.tag_v2[257]) if isinstance(image, TiffImageFile) else image.size
-    )
+    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+    size = tags.get(meta.WIDTH, image.width), tags.get(meta.HEIGHT, image.height)
     width, height = size[::-1] if orientation >= 5 else size
-    metadata = meta.collect(
-        image, width, height, lossless=image.format == "WEBP" and b"VP8L" in data
-    )
-    ImageOps.exif_transpose(image, in_place=True)  # also decodes: damaged files raise here
-    pixels: Pixels = np.asarray(_plain(image)) if bits == 8 else _deep_pixels(image, data)
-    if bits == 16 and not tiff:  # OpenCV turns TIFF itself
-        pixels = np.ascontiguousarray(turn(pixels, orientation))
+    lossless = image.format == "WEBP" and b"VP8L" in data
+    metadata = meta.collect(image, width, height, lossless=lossless)
+    pixels: Pixels
+    if bits == 16:
+        pixels = _deep_pixels(image, data, orientation)
+    else:
+        ImageOps.exif_transpose(image, in_place=True)  # also decodes: damaged files raise here
+        pixels = np.asarray(_plain(image))
     if pixels.shape[:2] != (height, width):
         raise Unsupported("is decoded to another size than its header says: replace or remove it.")
     return Picture(pixels, "JPEG" if image.format == "MPO" else str(image.format), metadata)
@@ -234,23 +231,33 @@ def _bits(image: Image.Image, data: bytes) -> int:
         kinds = np.atleast_1d(image.tag_v2.get(meta.SAMPLE_FORMAT, UNSIGNED))
         if bits > 16 or any(kind != UNSIGNED for kind in kinds):
             raise Unsupported(
-                f"holds {bits}-bit numbers that are not unsigned integers of 8 or 16 bits: convert it."
+                f"holds {bits}-bit numbers that are not unsigned integers of 8 or 16 bits: "
+                "convert it."
             )
         return 16 if bits > 8 else 8
     return 8
 
 
-def _deep_pixels(image: Image.Image, data: bytes) -> NDArray[np.uint16]:
+def _deep_pixels(image: Image.Image, data: bytes, orientation: int) -> NDArray[np.uint16]:
     tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     if tags.get(meta.PLANES, 1) != 1 and len(image.getbands()) > 1:  # OpenCV would mix them up
         raise Unsupported(
-            "holds 16-bit colours in separate planes: save it with the colours of each pixel side by side."
+            "holds 16-bit colours in separate planes: save it with the colours of each pixel side "
+            "by side."
         )
+    if image.format == "PNG":
+        image.load()  # of a damaged file, OpenCV would return the undamaged part
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint16:
+    if pixels is None:
+        raise OSError("broken data")
+    if pixels.dtype != np.uint16:
         raise Unsupported("holds 16-bit numbers in an unsupported layout: convert it.")
-    deep = (_swapped(pixels) if pixels.ndim == 3 else pixels).view(np.uint16)
-    return np.subtract(65535, deep) if tags.get(meta.PHOTOMETRIC) == WHITE_IS_ZERO else deep
+    deep: NDArray[np.uint16] = (_swapped(pixels) if pixels.ndim == 3 else pixels).view(np.uint16)
+    if tags.get(meta.PHOTOMETRIC) == WHITE_IS_ZERO:
+        deep = np.subtract(65535, deep)
+    if image.format == "PNG":  # OpenCV turns TIFF itself
+        deep = np.ascontiguousarray(meta.turn(deep, orientation))
+    return deep
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -266,7 +273,7 @@ def _plain(image: Image.Image) -> Image.Image:
     return image.convert({"L": "LA", "RGB": "RGBA"}.get(target, target) if transparent else target)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Writing
 
 
@@ -307,7 +314,7 @@ def check_fits(pixels: Pixels, suffix: str) -> None:
         suffix: Extension of the file, one of `FORMATS`.
 
     Raises:
-        ValueError: If the format has no transparency, not enough bits, or too small a limit on the size.
+        ValueError: If the picture has transparency, bits or a size that the format does not hold.
     """
     format = FORMATS[suffix.lower()]
     if format in ("JPEG", "BMP") and pixels.ndim == 3 and pixels.shape[2] in (2, 4):

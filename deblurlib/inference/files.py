@@ -1,4 +1,4 @@
-"""Deblurring picture files: finding them, deciding where each output goes, and working through the batch."""
+"""Deblurring picture files: finding them, planning the outputs, working through the batch."""
 
 import errno
 import glob
@@ -15,12 +15,12 @@ from PIL import Image
 from torch import nn
 from tqdm.auto import tqdm
 
+from ..data.metadata import Pixels
 from ..data.pictures import (
     FORMATS,
     LONGEST_SIDES,
     QUALITY,
     Picture,
-    Pixels,
     check_fits,
     encode,
     is_picture,
@@ -39,8 +39,14 @@ logger = logging.getLogger(__name__)
 class Row(TypedDict):
     """What became of one picture.
 
-    `state` is "done", "exists" (left alone) or "failed"; `width` and `height` are None unless it is done; `error` is one
-    sentence, None if it is done; `seconds` is the time that the picture took.
+    Attributes:
+        input: Path of the picture.
+        output: Path of the deblurred picture.
+        state: "done", "exists" (the output was left alone) or "failed".
+        width: Width in pixels, None unless it is done.
+        height: Height in pixels, None unless it is done.
+        error: One sentence, None if it is done.
+        seconds: The time that the picture took.
     """
 
     input: str
@@ -78,13 +84,13 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
 ) -> list[Row]:
     """Deblur files, folders (with all their subfolders) and patterns such as "*.jpg".
 
-    A picture that cannot be read, deblurred or written does not stop the others. Each output is written under a temporary
-    name, then renamed; inputs are never changed.
+    A picture that cannot be read, deblurred or written does not stop the others. Each output is
+    written under a temporary name, then renamed; inputs are never changed.
 
     Args:
         inputs: One or several files, folders or patterns.
-        output: A file if there is one input picture and this ends in a picture's extension; otherwise a folder, in which
-            the structure of the input folders is kept.
+        output: A file if there is one input picture and this has a picture's extension; otherwise
+            a folder, in which the structure of the input folders is kept.
         model: Name of a model with shipped weights, or a network.
         device: Where to compute: "auto", "cpu", "cuda", "cuda:1", …
         tile: Side of the pieces that a picture is deblurred in, as for `deblur`.
@@ -155,7 +161,7 @@ def _deblur_one(source: Path, target: Path, batch: _Batch) -> tuple[int, int]:
 
 
 def _sentence(source: Path, error: Exception) -> str:
-    """One sentence that names the file: the error's own words where they were written for users, else with its type."""
+    """The error in one sentence that names the file, and its type unless it is a usual one."""
     words = " ".join(str(error).split())
     if type(error) in (ValueError, MemoryError) or isinstance(error, OSError):
         return words if str(source) in words else f"{source}: {words or type(error).__name__}"
@@ -189,7 +195,7 @@ def _on_white(pixels: Pixels) -> np.ndarray:
     return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Which files, and where to
 
 
@@ -207,7 +213,8 @@ def plan(
         (input, output) of every picture, in a fixed order.
 
     Raises:
-        ValueError: If there is no picture, two outputs would share a path, or one would overwrite an input.
+        ValueError: If there is no picture, two outputs would share a path, or one would overwrite
+            an input.
         FileNotFoundError: If an input does not exist.
     """
     inputs, output = [inputs] if isinstance(inputs, (str, Path)) else list(inputs), Path(output)
@@ -222,7 +229,8 @@ def plan(
         jobs = [(path, output) for path, _ in found.values()]
     elif names_a_file or (output.exists() and not output.is_dir()):
         raise ValueError(
-            f"{output} is one file: give a folder for the output of {len(found)} pictures, or of a folder."
+            f"{output} is one file: give a folder for the output of {len(found)} pictures, or of "
+            "a folder."
         )
     else:
         jobs = [(path, output / below) for path, below in found.values()]
@@ -235,7 +243,8 @@ def _check_targets(jobs: list[tuple[Path, Path]], inputs: Iterable[Path], compar
     for source, target in jobs:
         if target.suffix.lower() not in FORMATS:
             raise ValueError(
-                f"{target} has the unsupported file extension {target.suffix!r}: use one of {', '.join(FORMATS)}."
+                f"{target} has the unsupported file extension {target.suffix!r}: use one of "
+                f"{', '.join(FORMATS)}."
             )
         for path in [target, _comparison(target)] if compare else [target]:
             if path.resolve() in sources:
@@ -244,7 +253,8 @@ def _check_targets(jobs: list[tuple[Path, Path]], inputs: Iterable[Path], compar
                 )
             if path in taken:
                 raise ValueError(
-                    f"{source} and {taken[path]} would both be written to {path}: deblur them one by one."
+                    f"{source} and {taken[path]} would both be written to {path}: deblur them "
+                    "one by one."
                 )
             taken[path] = source
 
@@ -279,7 +289,8 @@ def find_pictures(item: str | Path, aside: Path | None = None) -> Iterator[tuple
     elif path.exists():
         yield path, Path(path.name)
     elif glob.has_magic(str(item)):
-        found = map(Path, sorted(glob.glob(str(item), recursive=True)))  # noqa: PTH207 - pathlib globs below a folder only
+        # pathlib has no patterns that begin at the root
+        found = map(Path, sorted(glob.glob(str(item), recursive=True)))  # noqa: PTH207
         matches = [match for match in found if match.is_dir() or is_picture(match)]
         if not matches:
             raise FileNotFoundError(f"No picture matches {item}: check the pattern.")

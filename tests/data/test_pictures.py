@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from deblurlib.data import load_photograph, read_picture
-from deblurlib.data.metadata import EXIF, GPS, ORIENTATION
+from deblurlib.data.metadata import EXIF, GPS, ORIENTATION, turn
 from deblurlib.data.pictures import (
     FORMATS,
     Picture,
@@ -18,7 +18,6 @@ from deblurlib.data.pictures import (
     measure,
     read,
     to_8_bits,
-    turn,
 )
 
 RNG = np.random.default_rng(0)

@@ -13,8 +13,8 @@ from torch import nn
 from typer.testing import CliRunner
 
 from deblurlib.cli.app import app
-from deblurlib.data.metadata import ORIENTATION
-from deblurlib.data.pictures import Picture, encode, read, turn
+from deblurlib.data.metadata import ORIENTATION, turn
+from deblurlib.data.pictures import Picture, encode, read
 from deblurlib.inference import files
 from deblurlib.inference.files import deblur_files, plan, side_by_side
 
