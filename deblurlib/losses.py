@@ -96,8 +96,9 @@ def consistency_loss(
     released code means; that code divides [0, 1] pictures by ImageNet's deviations instead (`imagenet_scale`: 4.90 times).
     """
     unit = torch.tensor(IMAGENET_STD).view(3, 1, 1).to(sharp) if imagenet_scale else 0.5
-    return F.mse_loss(deblurred / unit, sharp / unit) + weight * F.mse_loss(
-        reblurred / unit, blurry / unit
+    return 2 * (
+        pixel_loss(deblurred / unit, sharp / unit)
+        + weight * pixel_loss(reblurred / unit, blurry / unit)
     )
 
 

@@ -5,6 +5,8 @@ import torch
 import torchvision
 
 from deblurlib import losses
+from deblurlib.data import Sample
+from deblurlib.training import Experiment, LossTerms
 
 # (x, y, u, v) -> (printed Algorithm 1, truth), worked out by hand
 VECTORS = [
@@ -197,3 +199,20 @@ def test_imagenet_scale_of_the_consistency_loss():
             for s in (False, True)
         )
         assert scaled.item() / plain.item() == pytest.approx(factor, abs=0.005)
+
+
+def test_the_consistency_term_of_a_training_is_an_eighth_of_the_consistency_loss():
+    """Half mean squares of pictures in [0, 1], against mean squares of pictures in [-1, 1]: exact, by powers of two."""
+    blurry, sharp, output = torch.rand(3, 2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+    def reblur(b, d):
+        return (b + d.square()) / 2
+
+    reblurring = torch.nn.Module()
+    reblurring.forward = reblur
+    terms = LossTerms(Experiment(consistency=0.1), reblurring)
+    model = torch.nn.Module()
+    model.forward = lambda picture: output
+    total, named = terms(model, Sample(name="", blurry=blurry, sharp=sharp))
+    wanted = losses.consistency_loss(output, sharp, reblur(blurry, output), blurry, weight=0.1)
+    assert set(named) == {"pixel", "consistency"} and torch.equal(total, wanted / 8)

@@ -18,8 +18,6 @@ to the size of the features; there it is not, and mmcv reads it askew (`first_ma
 as the paper says, except that the layers of offsets and masks start at zero (`init`: see `initialise`).
 """
 
-import re
-import warnings
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +26,7 @@ from torch import nn
 
 from ..ops import DeformConv2d, sampling_points
 from .layers import pad_to_multiple
+from .released import translate_aspdc
 from .spec import NetworkSpec, Timing
 
 TAPS = 9  # 3x3 sampling points
@@ -108,52 +107,6 @@ VARIANTS = {
 }
 
 
-def released_names(state: dict) -> dict:
-    """The tensors of the authors' DeblurringNet_NF.pth or _FT.pth under our names; any other state is returned as it is.
-
-    Warns, since those networks read branch 1's mask from misaligned memory (see `misread_by_mmcv`): use the variant
-    "mmcv_flat" to imitate that, and expect the paper's figures to be approached, not met.
-    """
-    if "deblurring_state_dict" not in state:
-        return state
-    warnings.warn(
-        "The released ASPDC code reads the mask of branch 1 misaligned and past its end, and its weights were most likely "
-        'trained so: compare the variants "mmcv_flat" and "paper"; neither reproduces the printed values exactly.',
-        stacklevel=3,  # whoever called load_model
-    )
-    return rename(state["deblurring_state_dict"], RELEASED)
-
-
-RELEASED = [
-    (r"\.model\.", ".body."),  # inside a ResBlock
-    (r"^en_res_group(\d)_", lambda m: f"modules_{int(m[1]) - 1}."),
-    (
-        r"^de_res_group(\d)_",
-        lambda m: f"modules_{6 - int(m[1])}.",
-    ),  # the decoder's groups count down
-    (r"^modules_(\d)\.1\.", r"body.\1.blocks."),
-    (r"^modules_(\d)\.2\.", r"body.\1."),
-    (r"\.res_conv\.0\.", ".pre.0."),
-    (r"\.hallucination_d(\d)\.(hallucination_conv\.)?", r".branches.\1."),
-    (r"\.p_conv\.", ".offset."),
-    (r"\.m_conv\.", ".mask."),
-    (r"\.dconv\.", ".deform."),
-    (r"\.mask_conv\.", ".afim."),
-    (r"\.fusion_conv\.", ".fusion."),
-    (r"^dense_conv\.", "dense."),
-]
-
-
-def rename(state, rules):
-    """The same tensors, each name changed by every rule (pattern, replacement) in turn."""
-    names = {}
-    for name in state:
-        names[name] = name
-        for pattern, replacement in rules:
-            names[name] = re.sub(pattern, replacement, names[name])
-    return {names[name]: tensor for name, tensor in state.items()}
-
-
 def misread_by_mmcv(mask, height, width, fill=0.0):
     """What mmcv 1.3.9 takes an unpadded mask (B, 9, h-2, w-2) for: (B, 9, h, w), read from the same memory.
 
@@ -205,8 +158,6 @@ def leaky():
 
 class ASPDC(nn.Module):
     """(B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 16. With `return_extras=True`: (output, dict), see `extras`."""
-
-    translate = staticmethod(released_names)
 
     def __init__(self, **config):
         super().__init__()
@@ -360,6 +311,7 @@ SPEC = NetworkSpec(
     network=ASPDC,
     variants=VARIANTS,
     small={"width": 8, "n_modules": 2},
+    translate=translate_aspdc,
     margin=112,
     exportable=True,
     schedule=SCHEDULE,

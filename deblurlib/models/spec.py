@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
@@ -32,10 +33,11 @@ class NetworkSpec:
 
     Attributes:
         network: The class, or any callable, that builds the network from the keywords of a variant. The network maps
-            (B, 3, H, W) RGB in [0, 1] to the same shape. Its class may have two attributes of its own: `pictures`, the
-            number of its inputs (default 1), and `translate`, a function that renames the tensors of published weights.
+            (B, 3, H, W) RGB in [0, 1] to the same shape. A class with two inputs has the attribute `pictures = 2`.
         variants: Keywords of the configuration by the name of the variant. "paper" is the main network.
         small: Keywords of the narrow width on which ablations are trained; they override those of the variant.
+        translate: Brings the tensors of weights that the authors published under our names; it returns any other state as it
+            is. None: no weights were published.
         margin: How far an output pixel looks, in pixels: the context that a tile gets on each side.
         largest: Largest side in pixels of a picture that is deblurred in one piece, for networks whose cost grows faster than
             the picture. None: limited by memory alone.
@@ -50,6 +52,7 @@ class NetworkSpec:
     network: Callable[..., nn.Module]
     variants: Mapping[str, Mapping[str, object]] = field(default_factory=lambda: {"paper": {}})
     small: Mapping[str, object] = field(default_factory=dict)
+    translate: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     margin: int = MARGIN
     largest: int | None = None
     exportable: bool = False

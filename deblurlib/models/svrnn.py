@@ -12,12 +12,11 @@ not printed; Table 1 prints rnn1 twice. 9,227,027 parameters = 36.91 MB; the pri
 values that nothing uses. Our choices: bilinear resizing with half-pixel centres (`resize="caffe"` for the release's, which
 darkens the last row and column), padding to multiples of 8 by reflection, and the builds of Table 4, which has one sentence
 for each. conv3 to conv11 start from VGG-16 on request only: `pretrained.start_from_vgg16`. The authors' weights load by
-`load_model("svrnn", "blobs.npz", "released")`, see `from_released`.
+`load_model("svrnn", "blobs.npz", "released")`, see `released.translate_svrnn`.
 """
 
 from dataclasses import dataclass
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -26,6 +25,7 @@ from ..ops import spatial_rnn, spatial_rnn_4way
 from ..ops.spatial_rnn import DIRECTIONS, RESULT_ORDER
 from .layers import pad_to_multiple
 from .pretrained import start_from_vgg16
+from .released import translate_svrnn
 from .spec import NetworkSpec, Timing
 
 RNNS = 4
@@ -139,73 +139,8 @@ def widened(channels, vgg):
     return round((channels**2 / 4 + target / 18) ** 0.5 - channels / 2)
 
 
-# our layers and their names in the authors' network
-RELEASED_LAYERS = {
-    "conv1": "conve1_1",
-    "conv2": "conve1_2",
-    "weight_network.conv3": "convg1_1",
-    "weight_network.conv4": "convg1_2",
-    "weight_network.conv5": "convg2_1",
-    "weight_network.conv6": "convg2_2",
-    "weight_network.conv7": "convg3_1",
-    "weight_network.conv8": "convg3_2",
-    "weight_network.conv9": "convg3_3",
-    "weight_network.conv10": "convg4_1",
-    "weight_network.conv11": "convg4_2",
-    "weight_network.conv12": "convg4_3",
-    "weight_network.conv13": "convgd1",
-    "weight_network.conv14": "convgd1_2",
-    "weight_network.conv15": "convgd2",
-    "weight_network.conv16": "convgd2_2",
-    "body.fuse.0": "conv_rnn1",
-    "body.fuse.1": "conv_rnn2",
-    "body.fuse.2": "conv_rnn3",
-    "body.fuse.3": "conv_rnn4",
-    "conv21": "convd1_1",
-    "conv22": "convd1_2",
-}
-
-
-def from_released(state: dict) -> dict:
-    """The blobs of the authors' Caffe model, by our names and in our layout; any other state comes back as it is.
-
-    Keys are "layer.0" (weights) and "layer.1" (biases), as pycaffe writes an .npz by
-    `np.savez(path, **{f"{k}.{i}": b.data for k, blobs in net.params.items() for i, b in enumerate(blobs)})`. The release works on
-    transposed pictures (MATLAB's order): kernels are transposed here, and its scans right, down, left, up become down, right,
-    up, left. Blobs of its recurrent layers have no effect and are left out. Raises ValueError for kernels in another order.
-    """
-    if "conve1_1.0" not in state:
-        return state
-    ours = {}
-    for layer, released in RELEASED_LAYERS.items():
-        weight, bias = state.get(f"{released}.0"), state.get(f"{released}.1")
-        if weight is not None:
-            if weight.dim() != 4 or weight.shape[2] != weight.shape[3]:
-                raise ValueError(
-                    f"{released}.0 has shape {tuple(weight.shape)}: kernels must be (out, in, size, size)."
-                )
-            ours[f"{layer}.weight"] = to_natural_layout(layer, weight.mT)
-        if bias is not None:
-            ours[f"{layer}.bias"] = to_natural_layout(
-                layer, bias.flatten()
-            )  # old blobs are 1 x 1 x 1 x n
-    return ours
-
-
-def to_natural_layout(layer, blob):
-    """Reorder what conv16 writes (groups 2, 1, 4, 3 of each RNN) and conv17 to conv20 read (groups 3, 4, 1, 2)."""
-    if layer.endswith("conv16"):
-        groups = blob.unflatten(0, (RNNS, 4, -1))
-        return groups[:, [1, 0, 3, 2]].flatten(0, 2)
-    if layer.startswith("body") and blob.dim() == 4:
-        return blob.unflatten(1, (4, -1))[:, [2, 3, 0, 1]].flatten(1, 2)
-    return blob
-
-
 class SVRNN(nn.Module):
     """(B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 8. With `return_extras=True`: (output, dict), see `extras`."""
-
-    translate = staticmethod(from_released)
 
     def __init__(self, **config):
         super().__init__()
@@ -408,115 +343,12 @@ class Convolutions(nn.Module):
         return x
 
 
-# Table 1 prints the path of the picture first, then the weight network
-PRINTED_ORDER = (1, 2, *range(17, 23), *range(3, 17))
-OPERATIONS = {"pool": "down2", "resize": "up2", "rnn": None}
-
-
-@torch.no_grad()
-def table_1(model: SVRNN) -> pd.DataFrame:
-    """Table 1 read off the running network, in the printed order, with the parameters and the output's share of the side.
-
-    Each input of a convolution is looked up, number by number, among everything computed before it: so the skip links, their
-    order, and what is pooled, resized or scanned in between are observed, not declared. For networks with RNNs, convolutions
-    and skips. Raises ValueError where an input is not found.
-    """
-    side = 32
-    convs = {
-        name.split(".")[-1]: module
-        for name, module in model.named_modules()
-        if name.split(".")[-1].startswith("conv")
-    }
-    convs |= {f"conv{17 + k}": fuse for k, fuse in enumerate(model.body.fuse)}
-    picture = torch.rand(1, 3, side, side)
-    known, reads, sides = {("picture", ""): picture}, {}, {}
-
-    def observe(name):
-        def hook(_, inputs, output):
-            reads[name], sides[name] = _look_up(inputs[0], known, name), output.shape[-1]
-            known.update(_what_may_follow(model, name, output, known))
-
-        return hook
-
-    hooks = [module.register_forward_hook(observe(name)) for name, module in convs.items()]
-    model(picture)
-    for hook in hooks:
-        hook.remove()
-
-    rows, counts = [], dict.fromkeys(OPERATIONS, 0)
-    for name in (f"conv{n}" for n in PRINTED_ORDER):
-        conv, (*skip, (source, operation)) = convs[name], reads[name]
-        if operation:
-            counts[operation] += 1
-            rows.append(
-                {
-                    "layer": f"{operation}{counts[operation]}",
-                    "stride": OPERATIONS[operation],
-                    "channel": convs[source].out_channels if operation == "rnn" else None,
-                    "output": conv.stride[0] * sides[name] / side,
-                }
-            )
-        if skip:
-            rows[-1]["concatenate"] = skip[0][0]
-        rows.append(
-            {
-                "layer": name,
-                "size": conv.kernel_size[0],
-                "channel": conv.out_channels,
-                "stride": "1" if conv.stride[0] == 1 else "down2",
-                "output": sides[name] / side,
-                "parameters": sum(p.numel() for p in conv.parameters()),
-            }
-        )
-    return pd.DataFrame(
-        rows, columns=["layer", "size", "channel", "stride", "concatenate", "output", "parameters"]
-    )
-
-
-def _look_up(x, known, name):
-    """Which known tensors x is the concatenation of."""
-    parts = []
-    while x.shape[1]:
-        found = [
-            key
-            for key, value in known.items()
-            if value.shape[2:] == x.shape[2:] and torch.equal(value, x[:, : value.shape[1]])
-        ]
-        if not found:
-            raise ValueError(
-                f"{name} reads something that is no known layer's output, pooled, resized or scanned."
-            )
-        parts.append(found[0])
-        x = x[:, known[found[0]].shape[1] :]
-    return parts
-
-
-def _what_may_follow(model, name, output, known):
-    """What later layers may read of a convolution's output: activated, then pooled, resized or scanned."""
-    number = int(name.removeprefix("conv"))
-    if number == 2 and not model.config.conv2_act:
-        active = output
-    elif number == 16:
-        active = output.tanh()
-    else:
-        active = output.relu() if 3 <= number <= 15 else leaky(output)
-    after = {(name, ""): active, (name, "resize"): double(active, model.config.resize)}
-    if 3 <= number <= 9:
-        after[name, "pool"] = F.max_pool2d(active, 2)
-    if number == 16:
-        after["conv2", "rnn"] = spatial_rnn_4way(known["conv2", ""], active.chunk(RNNS, 1)[0])
-    if 17 <= number <= 19:
-        after[name, "rnn"] = spatial_rnn_4way(
-            active, known["conv16", ""].chunk(RNNS, 1)[number - 16]
-        )
-    return after
-
-
 _VALUES = 3 * 128 * 128  # the released code's loss is the sum over so many values, ours their mean
 SPEC = NetworkSpec(
     network=SVRNN,
     variants=VARIANTS,
     small={"width": 8, "vgg": 8},
+    translate=translate_svrnn,
     margin=112,
     schedule={
         "steps": 200_000,

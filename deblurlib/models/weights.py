@@ -1,8 +1,8 @@
 """Weights of networks: safetensors files with a JSON of provenance beside them."""
 
 import json
-from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import nn
 
 from ..results import write_atomically
 from .registry import create_model, spec_of
+from .spec import NetworkSpec
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 
@@ -60,9 +61,7 @@ def load_model(
         )
     model = create_model(name, recipe["variant"], size=recipe["size"], **recipe["overrides"])
     state = _read_state(path)
-    if hasattr(model, "translate"):
-        with suppress(TypeError, AttributeError, KeyError):
-            state = model.translate(state)  # the authors' files
+    state = _translated(state, spec_of(name), model, path)
     if not isinstance(state, dict) or not all(
         isinstance(v, torch.Tensor) and v.layout == torch.strided for v in state.values()
     ):
@@ -124,6 +123,20 @@ def _read_state(path: Path) -> dict:
             f"{path} was not loaded, since it holds more than tensors ({type(error).__name__})."
         ) from None
     return state.get("state_dict", state) if isinstance(state, dict) else state
+
+
+def _translated(state: Any, spec: NetworkSpec, model: nn.Module, path: Path) -> Any:
+    """Weights that the authors published, under our names; ours, and what is not a dictionary, as they are."""
+    if not spec.translate or not isinstance(state, dict) or set(state) == set(model.state_dict()):
+        return state
+    try:
+        return spec.translate(state)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        raise ValueError(
+            f"{path} cannot be translated to {type(model).__name__} ({type(error).__name__}: {reason}): give the file as its "
+            "authors published it, or a state_dict under the names of this library."
+        ) from error
 
 
 def _load_state(model, state, path):

@@ -5,6 +5,7 @@ from torch import nn
 
 from .. import losses
 from ..data.samples import Sample
+from ..evaluation import task
 from .experiment import Experiment
 
 
@@ -12,7 +13,8 @@ class LossTerms(nn.Module):
     """The loss of an experiment.
 
     L = L_pixel + lambda1 L_percep + lambda2 L_position (SVDN eq. 7) + lambda L_reblurring (ASPDC
-    eq. 7).
+    eq. 7). Of pictures in [0, 1], L_pixel + lambda L_reblurring is an eighth of
+    `losses.consistency_loss`.
 
     Args:
         experiment: Gives the weights of the terms, the margin and the exposure scale.
@@ -44,14 +46,12 @@ class LossTerms(nn.Module):
         """
         chosen = self.experiment
         assert batch.sharp is not None, "training crops have a sharp picture"
-        blurry, target = batch.blurry, batch.sharp
+        pictures, target = task(model, batch)
         extras: dict[str, torch.Tensor] = {}
-        if chosen.model == "reblur":
-            output, target = model(blurry, batch.sharp), blurry
-        elif chosen.position:
-            output, extras = model(blurry, return_extras=True)
+        if chosen.position:
+            output, extras = model(*pictures, return_extras=True)
         else:
-            output = model(blurry)
+            output = model(*pictures)
         output = output.float()
         terms = {"pixel": losses.pixel_loss(output, target)}
         if self.perceptual is not None:
@@ -60,7 +60,8 @@ class LossTerms(nn.Module):
             terms["position"] = self._position(extras["offset"].float(), batch)
         if chosen.consistency:
             assert self.network is not None
-            terms["consistency"] = losses.pixel_loss(self.network(blurry, output), blurry)
+            reblurred = self.network(batch.blurry, output)
+            terms["consistency"] = losses.pixel_loss(reblurred, batch.blurry)
         total = terms["pixel"]
         for name in ("perceptual", "position", "consistency"):
             if name in terms:

@@ -76,10 +76,11 @@ def test_signed_maps_share_one_even_scale():
 
 
 def test_svrnn_is_drawn_from_its_table():
-    from deblurlib.models import create_model, svrnn
+    from deblurlib.analysis.svrnn_table1 import table_1
+    from deblurlib.models import create_model
 
     torch.manual_seed(0)
-    table = svrnn.table_1(create_model("svrnn", size="small"))
+    table = table_1(create_model("svrnn", size="small"))
     axis = figures.svrnn(table).axes[0]
     written = [text.get_text() for text in axis.texts]
     assert set(table.layer) <= set(written) and len(axis.patches) == len(table)

@@ -7,7 +7,8 @@ import torchvision
 from torch import nn
 
 from deblurlib.models import count_macs, create_model, list_variants, load_model
-from deblurlib.models.aspdc import ASPDCConfig, ASPDCModule, misread_by_mmcv, released_names
+from deblurlib.models.aspdc import ASPDCConfig, ASPDCModule, misread_by_mmcv
+from deblurlib.models.released import translate_aspdc
 
 TABLE_5 = {  # version: parameters, multiply-accumulates at 720p in units of 1e9
     "v1": (7_369_017, 463.8),
@@ -504,7 +505,7 @@ def test_released_weights_load_and_compute_what_they_did(released):
 
 def test_released_names_cover_the_full_network():
     with pytest.warns(UserWarning):
-        names = released_names({"deblurring_state_dict": released_state(1)})
+        names = translate_aspdc({"deblurring_state_dict": released_state(1)})
     assert set(names) == set(hollow("mmcv_flat").state_dict()) and len(names) == 298
 
 

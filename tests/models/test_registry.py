@@ -1,10 +1,12 @@
 import os
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
 
 from deblurlib.models import create_model, list_models, list_variants, load_model, save_model
+from deblurlib.models.registry import NETWORKS
 
 
 @pytest.fixture
@@ -98,3 +100,35 @@ def test_same_seed_same_weights():
         assert all(
             map(torch.equal, first.state_dict().values(), create_model(name).state_dict().values())
         )
+
+
+@pytest.mark.parametrize(
+    "translate, message",
+    [
+        (lambda state: state["no such layer"], "KeyError: 'no such layer'"),
+        (lambda state: state.tensors, "AttributeError: .*'tensors'"),
+        (lambda state: state + 1, "TypeError: "),
+    ],
+)
+def test_a_broken_translation_is_reported_while_our_own_files_load(
+    saved, tmp_path, monkeypatch, translate, message
+):
+    model, path = saved
+    monkeypatch.setitem(NETWORKS, "svdn", replace(NETWORKS["svdn"], translate=translate))
+    assert torch.equal(load_model("svdn", path).head[0].weight, model.head[0].weight)
+    theirs = tmp_path / "theirs.pth"
+    torch.save({"convg1_1": torch.zeros(3)}, theirs)
+    with pytest.raises(ValueError, match=rf"theirs.pth cannot be translated to SVDN \({message}"):
+        load_model("svdn", theirs)
+
+
+def test_a_damaged_file_of_the_authors_is_reported(tmp_path):
+    path = tmp_path / "DeblurringNet_NF.pth"
+    torch.save({"deblurring_state_dict": None}, path)
+    with (
+        pytest.warns(UserWarning, match="misaligned"),
+        pytest.raises(
+            ValueError, match="cannot be translated to ASPDC .* as its authors published"
+        ),
+    ):
+        load_model("aspdc", path)

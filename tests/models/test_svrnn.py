@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from deblurlib import papers
 from deblurlib.models import count_macs, create_model, list_variants, load_model
 from deblurlib.models.pretrained import VGG16_LAYERS, copy_vgg16, start_from_vgg16
-from deblurlib.models.svrnn import RELEASED_LAYERS, ChainedRNNs, Edited, FusedRNNs, double, table_1
+from deblurlib.models.released import SVRNN_LAYERS
+from deblurlib.models.svrnn import ChainedRNNs, Edited, FusedRNNs, double
 from deblurlib.ops import spatial_rnn
 
 PARAMETERS = {
@@ -104,48 +104,6 @@ def test_layers_of_table_1():
         )
     model(torch.empty(1, 3, 128, 128, device="meta"))
     assert {name: (count(layers[name]), sizes[name]) for name in LAYERS} == LAYERS
-
-
-def test_the_running_network_is_table_1_but_for_the_misprint():
-    torch.manual_seed(0)
-    observed, printed = table_1(create_model("svrnn")), papers.table("svrnn_table1")
-    assert observed.parameters.sum() == PARAMETERS["paper"]
-    differences = printed.compare(observed[printed.columns].astype(printed.dtypes))
-    assert differences.to_numpy().tolist() == [["rnn1", "rnn2"]]
-
-
-@pytest.mark.parametrize(
-    ("layer", "column", "change"),
-    [
-        ("resize2", "concatenate", lambda model: setattr(model.weight_network, "skips", False)),
-        ("conv20", "concatenate", lambda model: setattr(model, "image_skips", False)),
-    ],
-)
-def test_table_1_is_observed_not_declared(layer, column, change):
-    """Take a skip link out of the running network, and it is gone from the table (the convolutions are cut to fit)."""
-    torch.manual_seed(0)
-    model = create_model("svrnn", size="small")
-    assert isinstance(table_1(model).set_index("layer")[column][layer], str)
-    change(model)
-    for conv in (
-        model.conv21,
-        model.conv22,
-        model.weight_network.conv13,
-        model.weight_network.conv15,
-    ):
-        conv.register_forward_pre_hook(
-            lambda conv, inputs: setattr(
-                conv, "weight", nn.Parameter(conv.weight[:, : inputs[0].shape[1]])
-            )
-        )
-    assert not isinstance(table_1(model).set_index("layer")[column][layer], str)
-
-
-def test_table_1_names_what_it_cannot_follow():
-    model = small()
-    model.conv21.register_forward_pre_hook(lambda conv, inputs: (inputs[0] + 1,))
-    with pytest.raises(ValueError, match="conv21 reads something"):
-        table_1(model)
 
 
 def test_macs_at_720p():
@@ -309,7 +267,7 @@ def test_initialisation_is_caffes():
 def write_blobs(path, model, **changed):
     """What pycaffe would write of a released network with the weights of `model`, dead recurrent blobs included."""
     blobs = {"rnn1_1.0": np.zeros((32, 32), np.float32)}
-    for layer, released in RELEASED_LAYERS.items():
+    for layer, released in SVRNN_LAYERS.items():
         module = model.get_submodule(layer)
         blobs |= {
             f"{released}.0": module.weight.detach().numpy(),
