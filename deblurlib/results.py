@@ -1,4 +1,7 @@
-"""Writing results so that each number says where it came from: tables as CSV with a JSON sidecar, figures as PNG."""
+"""Writing results so that each number says where it came from.
+
+Tables are CSV files with a JSON file beside them, figures are PNG files that describe themselves.
+"""
 
 import hashlib
 import io
@@ -6,61 +9,118 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parent.parent
+# The distributions whose versions are recorded; of alternatives, the one that is installed.
 RECORDED_VERSIONS = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "opencv-contrib-python-headless",
-    "scikit-image",
-    "pandas",
+    ("torch",),
+    ("torchvision",),
+    ("numpy",),
+    ("opencv-contrib-python-headless", "opencv-contrib-python"),
+    ("scikit-image",),
+    ("pandas",),
 )
 
 
 def results_folder(folder: str | Path | None = None) -> Path:
-    """Where results go: `folder`, else $DEBLURLIB_RESULTS, else `results` beside the package (or below the current folder)."""
+    """Choose the folder for results.
+
+    Args:
+        folder: The folder; None (or "", as notebooks pass it) for the usual one: the environment
+            variable DEBLURLIB_RESULTS if it is set, otherwise `results` beside the package, or
+            below the current folder if the package is installed without its notebooks.
+
+    Returns:
+        An absolute path.
+    """
     beside = ROOT / "results" if (ROOT / "notebooks").is_dir() else Path.cwd() / "results"
-    return Path(str(folder or os.environ.get("DEBLURLIB_RESULTS", "") or beside)).resolve()
+    return Path(str(folder or os.environ.get("DEBLURLIB_RESULTS") or beside)).resolve()
 
 
 def data_folder(data: str | Path | None) -> Path | None:
-    """The root of a data set as an absolute path, None for the bundled scenes (""); FileNotFoundError where there is none."""
-    folder = Path(str(data or "")).expanduser()  # papermill takes a folder called 2020 for a number
-    if data and not folder.is_dir():
+    """Resolve the root of a data set.
+
+    Args:
+        data: The folder; None (or "", as notebooks pass it) for the bundled scenes.
+
+    Returns:
+        An absolute path, or None for the bundled scenes.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+    """
+    if not data:
+        return None
+    folder = Path(str(data)).expanduser()  # papermill turns a folder named 2020 into a number
+    if not folder.is_dir():
         raise FileNotFoundError(
-            f"The data folder {data} does not exist: give the root of a data set, or '' for the bundled scenes."
+            f"The data folder {data} does not exist: give the root of a data set, or '' for the "
+            "bundled scenes."
         )
-    return folder.resolve() if data else None
+    return folder.resolve()
 
 
 def whole_seed(seed: int) -> int:
-    """A seed that every generator takes; ValueError for anything else."""
+    """Check a seed.
+
+    Args:
+        seed: A whole number that every random generator accepts, 0 to 2**32 - 1.
+
+    Returns:
+        The same seed.
+
+    Raises:
+        ValueError: For anything else.
+    """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed is {seed!r}: give a whole number from 0 to {2**32 - 1}.")
     return seed
 
 
 def write_atomically(path: Path, content: str | bytes) -> Path:
-    """Write under a temporary name beside `path`, then rename: a full disk or a kill never leaves half a file."""
+    """Write a file under a temporary name, then rename it.
+
+    A full disk or a killed process never leaves half a file.
+
+    Args:
+        path: The file; missing folders above it are created.
+        content: Its content; a text is encoded as UTF-8.
+
+    Returns:
+        The same path.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return path
 
 
-def save_table(table: pd.DataFrame, path: Path, **origin) -> pd.DataFrame:
-    """Write `table` as CSV and, beside it, a JSON file with `origin` (preset, seed, data …), versions and git commit.
+def save_table(table: "pd.DataFrame", path: Path, **origin: object) -> "pd.DataFrame":
+    """Write a table as CSV and, beside it, a JSON file that says where it came from.
 
-    The CSV holds nothing that changes between two equal runs: it is the same to the byte.
+    The CSV holds nothing that changes between two equal runs, so it is identical to the byte.
+
+    Args:
+        table: The table; its index is not written.
+        path: The CSV file.
+        origin: Preset, seed, data and the like; the versions of the libraries and the git commit
+            are added.
+
+    Returns:
+        The same table.
     """
     text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     write_atomically(path, text)
@@ -69,20 +129,34 @@ def save_table(table: pd.DataFrame, path: Path, **origin) -> pd.DataFrame:
     return table
 
 
-def save_figure(figure, path: Path) -> Path:
-    """Write a matplotlib figure as a 100 dpi PNG without a date, so that equal figures are equal files.
+def save_figure(figure: "Figure", path: Path) -> Path:
+    """Write a figure as a PNG of 100 dpi without a date, so that equal figures are equal files.
 
-    The PNG's field "Description" says in words what the figure shows, for those who cannot see it.
+    The PNG's field "Description" describes the figure in words for readers who cannot see it.
+
+    Args:
+        figure: The figure.
+        path: The PNG file.
+
+    Returns:
+        The same path.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
-    figure.savefig(temporary, dpi=100, metadata={"Software": None, "Description": describe(figure)})
-    os.replace(temporary, path)
-    return path
+    buffer = io.BytesIO()
+    metadata = {"Software": None, "Description": describe(figure)}
+    figure.savefig(buffer, format="png", dpi=100, metadata=metadata)
+    return write_atomically(path, buffer.getvalue())
 
 
-def save_picture(picture, path: Path) -> Path:
-    """Write an array (H, W, 3) in [0, 1] as an 8-bit PNG."""
+def save_picture(picture: "np.ndarray", path: Path) -> Path:
+    """Write a picture as an 8-bit PNG.
+
+    Args:
+        picture: (H, W, 3) array in [0, 1].
+        path: The PNG file.
+
+    Returns:
+        The same path.
+    """
     from PIL import Image
 
     Image.fromarray((255 * picture).round().astype("uint8")).save(
@@ -91,34 +165,47 @@ def save_picture(picture, path: Path) -> Path:
     return write_atomically(path, buffer.getvalue())
 
 
-def describe(figure) -> str:
-    """The words of a figure, panel by panel: title, axes, legend."""
+def describe(figure: "Figure") -> str:
+    """Describe a figure in words.
+
+    Args:
+        figure: The figure.
+
+    Returns:
+        Its title, then title, axis labels and legend of each panel.
+    """
     panels = []
     for axes in figure.axes:
-        words = [title for place in ("left", "center", "right") if (title := axes.get_title(place))]
-        words += [
-            f"{name}: {label}"
-            for name, label in (("x", axes.get_xlabel()), ("y", axes.get_ylabel()))
-            if label
-        ]
-        names = [name for name in axes.get_legend_handles_labels()[1] if axes.get_legend()]
-        panels += [", ".join([*words, *([f"shown: {', '.join(names)}"] if names else [])])]
-    title = figure.get_suptitle()
-    return "; ".join(" ".join(words.split()) for words in [title, *panels] if words)
+        words = [axes.get_title(place) for place in ("left", "center", "right")]
+        labels = {"x": axes.get_xlabel(), "y": axes.get_ylabel()}
+        words += [f"{name}: {label}" for name, label in labels.items() if label]
+        names = axes.get_legend_handles_labels()[1] if axes.get_legend() else []
+        words += [f"shown: {', '.join(names)}"] if names else []
+        panels.append(", ".join(word for word in words if word))
+    parts = [figure.get_suptitle(), *panels]
+    return "; ".join(" ".join(part.split()) for part in parts if part)
 
 
-def environment() -> dict:
-    """What a measurement ran on: library versions, python, machine type, git commit (with "+" where files had changed)."""
+def environment() -> dict[str, Any]:
+    """Say what a measurement ran on.
+
+    Returns:
+        git_commit, python, machine (the type of processor) and versions, by distribution.
+    """
     return {
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "versions": {name: _version(name) for name in RECORDED_VERSIONS},
+        "versions": dict(_installed(names) for names in RECORDED_VERSIONS),
     }
 
 
 def git_commit() -> str:
-    """The commit of the source tree, "unknown" outside a git checkout."""
+    """Return the commit of the source tree, with "+" if files have changed since.
+
+    Returns:
+        Twelve hexadecimal digits, or "unknown" outside a git checkout.
+    """
     try:
         return subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
@@ -132,8 +219,16 @@ def git_commit() -> str:
         return "unknown"
 
 
-def hash_files(paths, root: Path | None = None) -> str:
-    """A short sha256 over names and contents of files, independent of their order in `paths`."""
+def hash_files(paths: Iterable[str | Path], root: Path | None = None) -> str:
+    """Hash the names and contents of files.
+
+    Args:
+        paths: The files, in any order.
+        root: The folder to which names are relative; None for the bare file names.
+
+    Returns:
+        The first 16 hexadecimal digits of a sha256.
+    """
     digest = hashlib.sha256()
     for path in sorted(map(Path, paths)):
         digest.update(str(path.relative_to(root) if root else path.name).encode() + b"\0")
@@ -141,8 +236,11 @@ def hash_files(paths, root: Path | None = None) -> str:
     return digest.hexdigest()[:16]
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "absent"
+def _installed(names: tuple[str, ...]) -> tuple[str, str]:
+    """Name and version of the installed one among alternative distributions."""
+    for name in names:
+        try:
+            return name, version(name)
+        except PackageNotFoundError:
+            continue
+    return names[0], "absent"

@@ -1,1 +1,1 @@
-"""The book: lessons, the claims ledger, and the runs, reports and editions made of the notebooks."""
+"""The book: lessons, the claims ledger, and the runs, report and editions of the notebooks."""

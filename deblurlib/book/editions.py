@@ -1,9 +1,9 @@
-"""The book in two other forms: an edition for students, without solutions, and a static site to read in any browser."""
+"""The book in two other forms: an edition for students without solutions, and a static web site."""
 
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,12 +12,14 @@ from .notebooks import PLAIN_METADATA, find_notebooks, number, title_of
 
 with notebook_packages():
     import nbformat
+    from nbformat import NotebookNode
     from nbformat.v4 import new_markdown_cell, new_notebook
 
 INDEX = """# deblurlib: the book
 
-Four papers on **dynamic-scene motion deblurring**, replicated as notebooks that run. These pages show them as they were
-executed last; to run and change them, install the project and open them in JupyterLab.
+Four papers on **dynamic-scene motion deblurring**, replicated as notebooks that run. These pages
+show the outputs of their last execution; to run and change the notebooks, install the project and
+open them in JupyterLab.
 
 | lesson | |
 |---|---|
@@ -25,34 +27,52 @@ executed last; to run and change them, install the project and open them in Jupy
 
 {others}
 
-The pages need nothing but themselves: copy the folder anywhere and read it without a network.
+The pages are self-contained: copy the folder anywhere and read it without a network.
 """
 LINK = re.compile(r'\]\(([^)\s#:]+)|href="([^"#:]+)')  # relative ones, in Markdown and in HTML
 
 
-def student_edition(out: str | Path, notebooks=None) -> list[Path]:
-    """Write the book into the new folder `out` with its exercises and their first checks, without solutions and outputs.
+def student_edition(
+    out: str | Path, notebooks: str | Path | Iterable[str | Path] | None = None
+) -> list[Path]:
+    """Write the book with its exercises and their first checks, but without solutions and outputs.
 
-    Files that its text links to come along, notebooks among them treated alike. Returns the notebooks. Raises ValueError where
-    `out` holds something already, FileNotFoundError where there is no book; nothing is left behind then.
+    Files that its text links to are copied as well, and notebooks among them treated alike. After
+    an error, nothing is left behind.
+
+    Args:
+        out: A new folder.
+        notebooks: Which notebooks, as `find_notebooks` takes them; None for all.
+
+    Returns:
+        The written notebooks.
+
+    Raises:
+        ValueError: If `out` is not empty.
+        FileNotFoundError: If a notebook does not exist.
     """
     paths = find_notebooks(notebooks)
     files = sorted({*paths, *linked_files(paths)})
     with _new_folder(out) as folder:
         for path in files:
             if path.suffix == ".ipynb":
-                nbformat.write(
-                    without_solutions(nbformat.read(path, as_version=4)), folder / path.name
-                )
+                notebook = without_solutions(nbformat.read(path, as_version=4))
+                nbformat.write(notebook, folder / path.name)
             else:
                 shutil.copy(path, folder / path.name)
     return [Path(out) / path.name for path in files if path.suffix == ".ipynb"]
 
 
-def without_solutions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A notebook without the cells tagged `solution`, without the check right behind each, and without outputs.
+def without_solutions(notebook: NotebookNode) -> NotebookNode:
+    """Remove the cells tagged `solution`, the check right behind each, and all outputs.
 
-    The answers to "Predict" stay: they belong to the text.
+    The answers to "Predict" stay, because they belong to the text.
+
+    Args:
+        notebook: A notebook of format 4; it is changed in place.
+
+    Returns:
+        The same notebook.
     """
     kept, solved = [], False
     for cell in notebook.cells:
@@ -67,22 +87,32 @@ def without_solutions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-def is_check(cell) -> bool:
-    """Whether a cell hands an answer to `teaching.check`."""
+def is_check(cell: NotebookNode) -> bool:
+    """Say whether a cell passes an answer to `teaching.check`.
+
+    Args:
+        cell: A cell of any type.
+    """
     return cell.cell_type == "code" and re.search(r"(?<!\w)check\(", cell.source) is not None
 
 
-def linked_files(paths: list[Path]) -> set[Path]:
-    """The files beside the notebooks `paths` that their text links to, and those that these link to in turn."""
-    found, waiting = set(), list(paths)
+def linked_files(paths: Iterable[Path]) -> set[Path]:
+    """Find the files that notebooks link to, and those that these link to in turn.
+
+    Args:
+        paths: The notebooks.
+
+    Returns:
+        The linked files that lie in the folder of the file with the link.
+    """
+    found: set[Path] = set()
+    waiting = list(paths)
     while waiting:
         path = waiting.pop()
         targets = {path.parent / (a or b) for a, b in LINK.findall(_text(path))}
-        new = {
-            target for target in targets if target.is_file() and target.parent == path.parent
-        } - found
-        found |= new
-        waiting += [target for target in new if target.suffix in (".ipynb", ".md")]
+        beside = {file for file in targets if file.is_file() and file.parent == path.parent}
+        waiting += [file for file in beside - found if file.suffix in (".ipynb", ".md")]
+        found |= beside
     return found
 
 
@@ -90,42 +120,50 @@ def _text(path: Path) -> str:
     """The prose of a notebook or of a Markdown file."""
     if path.suffix != ".ipynb":
         return path.read_text(encoding="utf-8")
-    return "\n\n".join(
-        cell.source
-        for cell in nbformat.read(path, as_version=4).cells
-        if cell.cell_type == "markdown"
-    )
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
 
-def site(out: str | Path, notebooks=None) -> list[Path]:
-    """Write the book as web pages into the new folder `out`, from the stored outputs: nothing is executed or fetched.
+def site(out: str | Path, notebooks: str | Path | Iterable[str | Path] | None = None) -> list[Path]:
+    """Write the book as web pages from the stored outputs; nothing is executed or downloaded.
 
-    One page a notebook and a Markdown file beside them, and index.html. Returns the pages; raises as `student_edition` does.
+    There is one page per notebook, one per Markdown file beside them, and index.html. After an
+    error, nothing is left behind.
+
+    Args:
+        out: A new folder.
+        notebooks: Which notebooks, as `find_notebooks` takes them; None for all.
+
+    Returns:
+        The written pages.
+
+    Raises:
+        ValueError: If `out` is not empty.
+        FileNotFoundError: If a notebook does not exist.
     """
     from .pages import page
 
     paths = find_notebooks(notebooks)
     texts = sorted({file for path in paths for file in path.parent.glob("*.md")})
-    pages = [{"href": "index.html", "label": "Index", "title": "deblurlib: the book"}]
-    pages += [
-        {"href": f"{path.stem}.html", "label": number(path), "title": title_of(path)[0]}
-        for path in paths
-    ]
-    pages += [
-        {"href": f"{path.stem}.html", "label": _heading(path), "title": _heading(path)}
-        for path in texts
+    titles = {path: title_of(path) for path in paths}
+    pages = [
+        _link("index", "Index", "deblurlib: the book"),
+        *(_link(path.stem, number(path), titles[path][0]) for path in paths),
+        *(_link(path.stem, _heading(path), _heading(path)) for path in texts),
     ]
     lessons = [
         f"| [{number(path)} {title}]({path.name}) | {claim} |"
-        for path in paths
-        for title, claim in [title_of(path)]
+        for path, (title, claim) in titles.items()
     ]
     index = INDEX.format(
         lessons="\n".join(lessons),
         others=" · ".join(f"[{_heading(path)}]({path.name})" for path in texts),
     )
-    contents = [_page_of(index), *(nbformat.read(path, as_version=4) for path in paths)]
-    contents += [_page_of(path.read_text(encoding="utf-8")) for path in texts]
+    contents = [
+        _page_of(index),
+        *(nbformat.read(path, as_version=4) for path in paths),
+        *(_page_of(path.read_text(encoding="utf-8")) for path in texts),
+    ]
     names = {path.name for path in (*paths, *texts)}
     with _new_folder(out) as folder:
         for here, content in zip(pages, contents, strict=True):
@@ -134,16 +172,20 @@ def site(out: str | Path, notebooks=None) -> list[Path]:
     return [Path(out) / each["href"] for each in pages]
 
 
-def _to_pages(html: str, names: set[str]) -> str:
-    """Links to the files `names` turned into links to their pages."""
+def _link(stem: str, label: str, title: str) -> dict[str, str]:
+    return {"href": f"{stem}.html", "label": label, "title": title}
 
-    def turn(match):
+
+def _to_pages(html: str, names: set[str]) -> str:
+    """Turn links to the files `names` into links to their pages."""
+
+    def turn(match: re.Match[str]) -> str:
         return f'href="{Path(match[1]).stem}.html' if match[1] in names else match[0]
 
     return re.sub(r'href="([^"#:]+)', turn, html)
 
 
-def _page_of(text: str) -> nbformat.NotebookNode:
+def _page_of(text: str) -> NotebookNode:
     return new_notebook(cells=[new_markdown_cell(text)], metadata=PLAIN_METADATA)
 
 
@@ -153,11 +195,11 @@ def _heading(path: Path) -> str:
 
 @contextmanager
 def _new_folder(out: str | Path) -> Iterator[Path]:
-    """A folder to write into that appears as `out` when all is written; after an error there is none."""
+    """A folder to write into that appears as `out` at the end; after an error there is none."""
     out = Path(out).resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(
-            f"{out} is there already and not an empty folder: name a new one, or remove it first."
+            f"{out} already exists and is not an empty folder: name a new one, or remove it first."
         )
     folder = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     folder.mkdir(parents=True)

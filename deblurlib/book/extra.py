@@ -1,4 +1,7 @@
-"""The packages that only the book needs: they come with the extra `notebooks`, and an error says so if one is missing."""
+"""The packages that only the book needs.
+
+They come with the extra `notebooks`; if one is missing, an error says so in one sentence.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,51 +1,67 @@
-"""Which equation, figure, table and algorithm of the four papers has a cell in the book that was run."""
+"""Which equations, figures, tables and algorithms of the papers have an executed cell."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ..papers import items
 
-GAPS = ("no cell", "not run", "failed")
+STATES = ("shown", "failed", "not run")  # from the best to the worst
+NO_CELL = "no cell"
+GAPS = (NO_CELL, "not run", "failed")
 
 
 def coverage(notebooks: str | Path) -> pd.DataFrame:
-    """One row for each row of papers/items.csv: paper, item, title, notebooks, state.
+    """Say for each row of papers/items.csv which notebooks show it.
 
-    A cell shows an item if it is a code cell tagged item:<paper>:<item>. notebooks: the numbers of those that have one, e.g.
-    "01 02". state: "shown" where such a cell was executed without an error, else "failed" where one was executed,
-    "not run" where one is there, and "no cell". Raises FileNotFoundError for a folder without notebooks.
+    A notebook shows an item with a code cell that is tagged item:<paper>:<item>.
+
+    Args:
+        notebooks: The folder of the book.
+
+    Returns:
+        Columns paper, item and title; notebooks, the numbers of those that have such a cell, such
+        as "01 02"; and state: "shown" if one of the cells was executed without an error, otherwise
+        "failed" if one was executed, "not run" if there is one, and "no cell".
+
+    Raises:
+        FileNotFoundError: If the folder has no notebooks.
+        ValueError: If a file is not a valid notebook.
     """
     paths = sorted(Path(notebooks).glob("*.ipynb"))
     if not paths:
         raise FileNotFoundError(
             f"There is no notebook in {notebooks}: give the folder of the book."
         )
-    cells = pd.DataFrame(
-        [row for path in paths for row in _tagged_cells(path)], columns=["tag", "notebook", "state"]
-    )
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path in paths:
+        for tag, number, state in _tagged_cells(path):
+            found.setdefault(tag, []).append((number, state))
     rows = items()[["paper", "item", "title"]]
-    found = [cells[cells.tag == f"item:{row.paper}:{row['item']}"] for _, row in rows.iterrows()]
+    cells = [found.get(f"item:{row.paper}:{row['item']}", []) for _, row in rows.iterrows()]
     return rows.assign(
-        notebooks=[" ".join(dict.fromkeys(tagged.notebook)) for tagged in found],
-        state=[
-            next(
-                (best for best in ("shown", "failed", "not run") if best in set(tagged.state)),
-                "no cell",
-            )
-            for tagged in found
-        ],
+        notebooks=[" ".join(dict.fromkeys(number for number, _ in tagged)) for tagged in cells],
+        state=[_best({state for _, state in tagged}) for tagged in cells],
     )
 
 
 def summary(rows: pd.DataFrame) -> str:
-    """A coverage table as text, how many items are shown, and the gaps by kind."""
+    """Write a coverage table as text.
+
+    Args:
+        rows: What `coverage` returned.
+
+    Returns:
+        One line per item, then how many items are shown, then the gaps by kind.
+    """
     names = rows.paper + " " + rows["item"]
     lines = [f"{'item':13} {'notebooks':10} {'state':8} title"]
     lines += [
-        f"{n:13} {r.notebooks:10} {r.state:8} {r.title}"
-        for n, r in zip(names, rows.itertuples(), strict=True)
+        f"{name:13} {row.notebooks:10} {row.state:8} {row.title}"
+        for name, row in zip(names, rows.itertuples(), strict=True)
     ]
     lines += ["", f"{(rows.state == 'shown').sum()} of {len(rows)} items are shown"]
     lines += [
@@ -56,18 +72,26 @@ def summary(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _tagged_cells(path):
-    """(tag, number of the notebook, state) for every item tag on a code cell."""
+def _best(states: set[str]) -> str:
+    return next((state for state in STATES if state in states), NO_CELL)
+
+
+def _tagged_cells(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Tag, number of the notebook and state for every item tag on a code cell."""
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{path} is no notebook: restore it from version control.") from None
+        raise ValueError(
+            f"{path} is not a valid notebook: restore it from version control."
+        ) from None
     for cell in cells:
         if cell["cell_type"] == "code":
-            failed = any(output["output_type"] == "error" for output in cell["outputs"])
-            state = (
-                "not run" if cell["execution_count"] is None else "failed" if failed else "shown"
-            )
             for tag in cell["metadata"].get("tags", []):
                 if tag.startswith("item:"):
-                    yield tag, path.stem.split("_")[0], state
+                    yield tag, path.stem.split("_")[0], _state(cell)
+
+
+def _state(cell: dict[str, Any]) -> str:
+    if cell["execution_count"] is None:
+        return "not run"
+    return "failed" if any(o["output_type"] == "error" for o in cell["outputs"]) else "shown"

@@ -1,12 +1,13 @@
-"""The claims ledger: what each notebook measured for a claim of a paper, and the verdict that follows by rule.
+"""The claims ledger: what each notebook measured for a claim of a paper, and its verdict.
 
-results/ledger/NN_ID.json holds one measurement, equal to the byte between two equal runs; NN_ID.origin.json beside it says on
-what it was measured.
+results/ledger/NN_ID.json holds one measurement, identical to the byte between two equal runs.
+NN_ID.origin.json beside it names the device and the versions it was measured with.
 """
 
 import json
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat
 
 import numpy as np
 import pandas as pd
@@ -15,27 +16,101 @@ from ..analysis.significance import holm, verdict
 from ..papers import claims
 from ..results import environment, write_atomically
 
+if TYPE_CHECKING:
+    import torch
+
 RECORDED = ("value", "low", "high", "p", "holds", "seeds", "note", "preset", "seed", "data")
 
 
+class Named(Protocol):
+    """Anything with a name, such as a preset."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        ...
+
+
+class Measuring(Protocol):
+    """What the ledger asks of a lesson that records a measurement."""
+
+    @property
+    def name(self) -> str:
+        """Number of the lesson, such as "01"."""
+        ...
+
+    @property
+    def preset(self) -> Named:
+        """How much work was done."""
+        ...
+
+    @property
+    def data(self) -> Path | None:
+        """Root of a real data set; None for the bundled scenes."""
+        ...
+
+    @property
+    def data_name(self) -> str:
+        """Name of the data set for readers."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Everything random followed from it."""
+        ...
+
+    @property
+    def device(self) -> "torch.device":
+        """Where networks ran."""
+        ...
+
+    @property
+    def results(self) -> Path:
+        """The results folder."""
+        ...
+
+
 def record(
-    lesson, id: str, value, interval=None, p=None, *, holds=None, seeds=None, note: str = ""
+    lesson: Measuring,
+    id: str,
+    value: SupportsFloat,
+    interval: tuple[SupportsFloat, SupportsFloat] | None = None,
+    p: SupportsFloat | None = None,
+    *,
+    holds: bool | None = None,
+    seeds: int | None = None,
+    note: str = "",
 ) -> pd.DataFrame:
-    """Write what `lesson` measured for the claim `id` to its results folder; return it as a row to show.
+    """Write what a lesson measured for a claim to its results folder.
 
-    value: the number that the claim's `test` in papers/claims.csv asks for, in its unit. interval and p: of a difference or
-    a correlation, as `statistics.paired_bootstrap` and `spearman_interval` give them. holds: whether an exact statement is
-    true; None with a note that says why where the measurement does not decide, and for claims about GoPro on other data.
-    seeds: for a claim that compares trainings, and for no other, how often each was repeated; a single seed decides nothing.
-    The verdict shown is that of the claim alone; `ledger` corrects for the other claims of the same table.
+    The verdict shown is that of the claim alone; `ledger` corrects it for the other claims of the
+    same table.
 
-    Raises ValueError for an unknown claim, one of another notebook, or a measurement that its rule cannot judge.
+    Args:
+        lesson: The lesson that measured it.
+        id: Identifier of the claim in papers/claims.csv.
+        value: The number that the claim's `test` asks for, in its unit.
+        interval: Lower and upper end of its 95 % interval, for a difference or a correlation, as
+            `paired_bootstrap` and `spearman_interval` return it.
+        p: Its p value, likewise.
+        holds: Whether an exact statement is true; None, with a note that says why, if the
+            measurement does not decide, and for claims about GoPro measured on other data.
+        seeds: How often each training was repeated, for a claim that compares trainings and for no
+            other; a single seed decides nothing.
+        note: A remark for readers.
+
+    Returns:
+        The claim with its verdict, one row for display.
+
+    Raises:
+        ValueError: If the claim is unknown or belongs to another notebook, or if its rule cannot
+            judge the measurement.
     """
     claim = _claim(id)
     if lesson.name != claim.notebook:
         raise ValueError(
-            f"Claim {id} belongs to notebook {claim.notebook}, not {lesson.name}: record it there, or change its notebook in "
-            "papers/claims.csv."
+            f"Claim {id} belongs to notebook {claim.notebook}, not {lesson.name}: record it there, "
+            "or change its notebook in papers/claims.csv."
         )
     row = {
         "id": id,
@@ -56,11 +131,20 @@ def record(
 
 
 def ledger(results: str | Path, notebook: str | None = None) -> pd.DataFrame:
-    """Every claim of papers/claims.csv with what was recorded below `results` and the verdict; one row a claim.
+    """Put every claim of papers/claims.csv beside what was recorded for it, with its verdict.
 
-    Adds value, low, high, p, p_holm, holds, seeds, note, preset, seed, data and verdict, empty where nothing was recorded.
-    p_holm is corrected within a table: over the recorded claims that share paper and `where`. notebook: the claims of that
-    one alone, as if no other had run, so that it shows the same whatever else is in the folder.
+    Args:
+        results: The results folder.
+        notebook: Number of a notebook: only its claims, judged as if no other notebook had run, so
+            that it shows the same regardless of what else the folder holds. None for all claims.
+
+    Returns:
+        One row per claim. It adds value, low, high, p, p_holm, holds, seeds, note, preset, seed,
+        data and verdict, which are empty where nothing was recorded. p_holm is corrected over the
+        recorded claims of the same table, those that share paper and `where`.
+
+    Raises:
+        ValueError: If a record is damaged.
     """
     rows = claims()
     rows = rows if notebook is None else rows[rows.notebook == notebook]
@@ -68,7 +152,15 @@ def ledger(results: str | Path, notebook: str | None = None) -> pd.DataFrame:
 
 
 def readable(rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a ledger to show: id, claim, where, printed and ours as text with unit and interval, verdict, note."""
+    """Reduce rows of the ledger to the columns for readers.
+
+    Args:
+        rows: Rows of `ledger`.
+
+    Returns:
+        Columns id, claim, where, printed, ours, verdict and note; printed and ours are texts with
+        unit and interval.
+    """
     shown = rows[["id", "claim", "where"]].copy()
     shown["printed"] = [_with_unit(row.printed, row.unit) for _, row in rows.iterrows()]
     shown["ours"] = [_ours(row) for _, row in rows.iterrows()]
@@ -78,10 +170,9 @@ def readable(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _judge(rows: pd.DataFrame) -> pd.DataFrame:
-    kinds = dict.fromkeys(("value", "low", "high", "p"), float) | dict.fromkeys(
-        ("seeds", "seed"), "Int64"
-    )
-    rows = rows.astype(kinds).assign(p_holm=np.nan)
+    """Add p_holm and verdict to claims with their records."""
+    numbers: dict[str, Any] = dict.fromkeys(("value", "low", "high", "p"), float)
+    rows = rows.astype(numbers | {"seeds": "Int64", "seed": "Int64"}).assign(p_holm=np.nan)
     for _, table in rows[rows.p.notna()].groupby(["paper", "where"]):
         rows.loc[table.index, "p_holm"] = holm(table.p)
     rows["verdict"] = [
@@ -104,19 +195,20 @@ def _claim(id: str) -> pd.Series:
     rows = claims().set_index("id", drop=False)
     if id not in rows.index:
         raise ValueError(
-            f"There is no claim {id!r}: papers/claims.csv has V1 to V17, S1 to S18, R1 to R21 and C1 to C17."
+            f"There is no claim {id!r}: papers/claims.csv has V1 to V17, S1 to S18, R1 to R21 and "
+            "C1 to C17."
         )
     return rows.loc[id]
 
 
-def _paths(results, claim) -> tuple[Path, Path]:
-    stem = f"{claim.notebook}_{claim.id}"
-    return Path(results) / "ledger" / f"{stem}.json", Path(
-        results
-    ) / "ledger" / f"{stem}.origin.json"
+def _paths(results: str | Path, claim: pd.Series) -> tuple[Path, Path]:
+    """The files of the measurement and of its origin."""
+    folder, stem = Path(results) / "ledger", f"{claim.notebook}_{claim.id}"
+    return folder / f"{stem}.json", folder / f"{stem}.origin.json"
 
 
-def _read(results, claim) -> dict:
+def _read(results: str | Path, claim: pd.Series) -> dict[str, Any]:
+    """What was recorded for a claim, None for every column if nothing was."""
     path = _paths(results, claim)[0]
     if not path.is_file():
         return dict.fromkeys(RECORDED)
@@ -125,68 +217,74 @@ def _read(results, claim) -> dict:
         return {column: found[column] for column in RECORDED}
     except (ValueError, KeyError, TypeError):
         raise ValueError(
-            f"{path} is no record of a claim: delete it and run notebook {claim.notebook} again."
+            f"{path} is not a valid record of a claim: delete it and run notebook "
+            f"{claim.notebook} again."
         ) from None
 
 
-def _uncertainty(claim, interval, p) -> dict:
+def _uncertainty(
+    claim: pd.Series,
+    interval: tuple[SupportsFloat, SupportsFloat] | None,
+    p: SupportsFloat | None,
+) -> dict[str, float | None]:
     if claim.rule in ("difference", "correlation") and (interval is None or p is None):
         raise ValueError(
             f"Claim {claim.id} is judged by its {claim.rule}: give an interval and a p value."
         )
-    low, high = (
-        (None, None)
-        if interval is None
-        else (_number(end, f"The interval of {claim.id}") for end in interval)
-    )
-    p = None if p is None else _number(p, f"The p value of {claim.id}")
-    if low is not None and low > high or p is not None and not 0 <= p <= 1:
+    low = high = probability = None
+    if interval is not None:
+        low, high = (_number(end, f"The interval of {claim.id}") for end in interval)
+    if p is not None:
+        probability = _number(p, f"The p value of {claim.id}")
+    disordered = low is not None and high is not None and low > high
+    if disordered or (probability is not None and not 0 <= probability <= 1):
         raise ValueError(
-            f"Claim {claim.id} has interval ({low}, {high}) and p {p}: give (low, high) and p between 0 and 1."
+            f"Claim {claim.id} has interval ({low}, {high}) and p {probability}: give the lower "
+            "end before the upper one, and p between 0 and 1."
         )
-    return {"low": low, "high": high, "p": p}
+    return {"low": low, "high": high, "p": probability}
 
 
-def _truth(claim, holds, note, data) -> bool | None:
+def _truth(claim: pd.Series, holds: bool | None, note: str, data: Path | None) -> bool | None:
     if claim.rule == "exact" and holds is None and not note:
         raise ValueError(
-            f"Claim {claim.id} is exact: say whether it holds, or in a note why that cannot be decided."
+            f"Claim {claim.id} is exact: say whether it holds, or explain in a note why that "
+            "cannot be decided."
         )
     if claim.rule == "needs GoPro" and holds is not None and data is None:
         raise ValueError(
-            f"Claim {claim.id} speaks of GoPro: leave `holds` out for what was measured on rendered scenes."
+            f"Claim {claim.id} is about GoPro: omit `holds` for a measurement on rendered scenes."
         )
     return None if holds is None else bool(holds)
 
 
-def _seeds(claim, seeds) -> int | None:
-    if claim.trainings != (seeds is not None):
-        wanted = (
-            "compares trainings: say with `seeds`"
-            if claim.trainings
-            else "compares no trainings: do not say"
+def _seeds(claim: pd.Series, seeds: int | None) -> int | None:
+    if claim.trainings and seeds is None:
+        raise ValueError(
+            f"Claim {claim.id} compares trainings: say with `seeds` how often each was repeated."
         )
-        raise ValueError(f"Claim {claim.id} {wanted} how often each was repeated.")
+    if not claim.trainings and seeds is not None:
+        raise ValueError(f"Claim {claim.id} does not compare trainings: omit `seeds`.")
     return None if seeds is None else int(seeds)
 
 
-def _number(value, what) -> float:
+def _number(value: SupportsFloat, what: str) -> float:
     number = float(f"{float(value):.6g}")
     if not math.isfinite(number):
         raise ValueError(f"{what} is {number}: only finite numbers can be judged.")
     return number
 
 
-def _with_unit(text, unit) -> str:
+def _with_unit(text: str, unit: str) -> str:
     return f"{text} {unit}".strip() if text else ""
 
 
-def _note(note, seeds) -> str:
+def _note(note: str | None, seeds: int | None) -> str:
     repeated = "" if pd.isna(seeds) else "a single seed" if seeds == 1 else f"{seeds} seeds"
     return "; ".join(text for text in (note, repeated) if text and not pd.isna(text))
 
 
-def _ours(row) -> str:
+def _ours(row: pd.Series) -> str:
     if np.isnan(row.value):
         return ""
     interval = "" if np.isnan(row.low) else f" [{row.low:.3g}, {row.high:.3g}]"

@@ -1,18 +1,20 @@
-"""What every notebook opens with: the preset, the data, where results go, and one visual style."""
+"""What every notebook starts with: preset, data, results folder and visual style."""
 
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from torch.utils.data import Dataset
 
 from .. import experiments, figures
-from ..data import PairedFolder, SceneDataset, crop, list_splits
+from ..data import PairedFolder, Sample, SceneDataset, crop, list_splits
 from ..experiments.presets import Preset, get_preset
+from ..figures.style import PictureLike
 from ..inference import choose_device
 from ..models import load_model
 from ..results import data_folder, results_folder, save_figure, save_picture, save_table, whole_seed
@@ -20,20 +22,118 @@ from ..training import Experiment, Run, fit
 from . import ledger
 
 
+class Drawing(Protocol):
+    """Anything that draws its present figure, such as an explorer of `deblurlib.book.widgets`."""
+
+    def figure(self) -> Figure:
+        """Draw the present figure."""
+        ...
+
+
+AnyDrawing = TypeVar("AnyDrawing", bound=Drawing)
+
+
+def open_lesson(
+    name: str,
+    *,
+    preset: str | Preset = "smoke",
+    data: str | Path | None = None,
+    variant: str | None = None,
+    results: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> "Lesson":
+    """Resolve the parameters of a notebook, seed every random generator and set the visual style.
+
+    Notebooks pass empty strings for `data`, `variant` and `results` that are not given, because
+    papermill cannot type None on a command line; "" means the same as None.
+
+    Args:
+        name: Number of the lesson, such as "01".
+        preset: How much work is done; see `experiments.PRESETS`.
+        data: Root of a real data set; None for the bundled scenes.
+        variant: "blur" or "blur_gamma" where the data set has both.
+        results: Where everything is written; None for `results.results_folder()`.
+        seed: Everything random follows from it, 0 to 2**32 - 1.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Returns:
+        The lesson.
+
+    Raises:
+        FileNotFoundError: If the data folder does not exist.
+        ValueError: If the preset is unknown, the seed out of range, or the device not available.
+    """
+    folder = data_folder(data)
+    seed_everything(whole_seed(seed))
+    figures.use_style()
+    pd.set_option("display.max_colwidth", 200)  # claims are sentences
+    return Lesson(
+        name=name,
+        preset=get_preset(preset),
+        data=folder,
+        variant=variant or None,
+        results=results_folder(results),
+        seed=seed,
+        device=choose_device(device),
+    )
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and PyTorch, and ask PyTorch for deterministic algorithms.
+
+    Args:
+        seed: The seed, 0 to 2**32 - 1.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
 @dataclass(frozen=True)
 class Lesson:
-    """One run of one notebook."""
+    """One run of one notebook.
 
-    name: str  # "01", "02", …: the prefix of all that it writes
+    Attributes:
+        name: Number of the lesson, such as "01": the prefix of all files that it writes.
+        preset: How much work is done.
+        data: Root of a real data set; None for the bundled scenes.
+        variant: Which blur of that data set; None where it has only one.
+        results: The folder below which everything is written.
+        seed: Everything random follows from it.
+        device: Where networks run.
+    """
+
+    name: str
     preset: Preset
-    data: Path | None  # root of a real data set, None for the bundled scenes
-    variant: str | None  # which blur of that data set
+    data: Path | None
+    variant: str | None
     results: Path
     seed: int
     device: torch.device
 
-    def table(self, table: pd.DataFrame, name: str, **origin) -> pd.DataFrame:
-        """Save a table as results/tables/NN_name.csv with its origin, and return it for display."""
+    @property
+    def data_name(self) -> str:
+        """Name of the data set for readers."""
+        return self.data.name if self.data else "bundled scenes"
+
+    @property
+    def runs(self) -> Path:
+        """The folder that holds the trainings of this results folder."""
+        return self.results / "runs"
+
+    def table(self, table: pd.DataFrame, name: str, **origin: object) -> pd.DataFrame:
+        """Save a table as results/tables/NN_name.csv together with its origin.
+
+        Args:
+            table: The table.
+            name: Its name, without the number of the lesson.
+            origin: What else is to be known about its numbers, such as steps=40.
+
+        Returns:
+            The same table, for display.
+        """
         origin = {
             "preset": self.preset.name,
             "seed": self.seed,
@@ -41,64 +141,128 @@ class Lesson:
             "data": self.data_name,
             **origin,
         }
-        return save_table(table, self.results / "tables" / f"{self.name}_{name}.csv", **origin)
+        return save_table(table, self._path("tables", f"{name}.csv"), **origin)
 
-    def timing(self, table: pd.DataFrame, name: str, **origin) -> pd.DataFrame:
-        """Save times as results/timings/NN_name.csv: apart from the tables, which two equal runs write alike to the byte."""
+    def timing(self, table: pd.DataFrame, name: str, **origin: object) -> pd.DataFrame:
+        """Save running times as results/timings/NN_name.csv together with their origin.
+
+        Times differ from run to run, so they do not belong among the tables, which two equal runs
+        write identically to the byte.
+
+        Args:
+            table: The table of times.
+            name: Its name, without the number of the lesson.
+            origin: What else is to be known about its numbers.
+
+        Returns:
+            The same table, for display.
+        """
         origin = {"preset": self.preset.name, "device": self.device.type, **origin}
-        return save_table(table, self.results / "timings" / f"{self.name}_{name}.csv", **origin)
+        return save_table(table, self._path("timings", f"{name}.csv"), **origin)
 
-    def figure(self, figure, name: str) -> None:
-        """Save a figure as results/figures/NN_name.png and show it."""
-        save_figure(figure, self.results / "figures" / f"{self.name}_{name}.png")
+    def figure(self, figure: Figure, name: str) -> None:
+        """Save a figure as results/figures/NN_name.png and show it.
+
+        Args:
+            figure: The figure; it is closed.
+            name: Its name, without the number of the lesson.
+        """
+        save_figure(figure, self._path("figures", f"{name}.png"))
         figures.show(figure)
 
-    def explore(self, explorer, name: str):
-        """Save and show the figure of a `widgets.Explorer` as it stands; return it, so that JupyterLab shows its sliders."""
+    def explore(self, explorer: AnyDrawing, name: str) -> AnyDrawing:
+        """Save and show the present figure of an explorer.
+
+        Args:
+            explorer: One of `deblurlib.book.widgets`.
+            name: Name of the figure, without the number of the lesson.
+
+        Returns:
+            The same explorer: JupyterLab shows its sliders if it ends a cell.
+        """
         self.figure(explorer.figure(), name)
         return explorer
 
-    def compare(self, before, after, name: str) -> None:
-        """Save two pictures as results/pictures/NN_name_before.png and …_after.png, which the report lays over each other."""
+    def compare(self, before: PictureLike, after: PictureLike, name: str) -> None:
+        """Save two pictures of one scene, which the report shows behind a movable dividing line.
+
+        They become results/pictures/NN_name_before.png and NN_name_after.png.
+
+        Args:
+            before: (H, W, 3) array or (3, H, W) tensor in [0, 1].
+            after: The other picture, of the same size.
+            name: Name of the pair, without the number of the lesson.
+        """
         for picture, when in ((before, "before"), (after, "after")):
-            save_picture(
-                figures.as_picture(picture),
-                self.results / "pictures" / f"{self.name}_{name}_{when}.png",
-            )
+            save_picture(figures.as_picture(picture), self._path("pictures", f"{name}_{when}.png"))
 
-    def claim(self, id: str, value, interval=None, p=None, **details) -> pd.DataFrame:
-        """Record what was measured for a claim of papers/claims.csv and show the verdict; see `deblurlib.book.ledger.record`.
+    def claim(
+        self,
+        id: str,
+        value: float,
+        interval: tuple[float, float] | None = None,
+        p: float | None = None,
+        **details: Any,
+    ) -> pd.DataFrame:
+        """Record what was measured for a claim of papers/claims.csv.
 
-        A paired difference goes in as `lesson.claim("R2", *paired_bootstrap(differences))`, one of trainings with `seeds=3`.
+        A paired difference is recorded by `lesson.claim("R2", *paired_bootstrap(differences))`,
+        one of trainings also needs the number of seeds, such as `seeds=3`.
+
+        Args:
+            id: Identifier of the claim.
+            value: The measured number, in the unit of the claim.
+            interval: Its 95 % interval, for a difference or a correlation.
+            p: Its p value, for a difference or a correlation.
+            details: `holds`, `seeds` and `note`, see `deblurlib.book.ledger.record`.
+
+        Returns:
+            The claim with its verdict, one row for display.
+
+        Raises:
+            ValueError: If the claim is unknown or belongs to another notebook, or if its rule
+                cannot judge the measurement.
         """
         return ledger.record(self, id, value, interval, p, **details)
 
     def claims(self) -> pd.DataFrame:
-        """What this lesson recorded for its claims, with verdicts; "not measured" for those it did not come to."""
+        """Return what this lesson has recorded for its claims, with verdicts, for display."""
         return ledger.readable(ledger.ledger(self.results, self.name))
 
-    def test_scenes(self, **options) -> SceneDataset:
-        """The rendered test scenes of this preset, with exact motion; they are the same in every notebook."""
-        return SceneDataset(
-            "test",
-            self.preset.test_scenes,
-            self.preset.scene_size,
-            **{"variant": "blur", **options},
-        )
+    def test_scenes(self, **options: Any) -> SceneDataset:
+        """Return the rendered test scenes of this preset with their exact motion.
 
-    def test_set(self) -> Dataset:
-        """What networks are measured on: central windows of real pairs, spread over the data set, or the rendered test scenes."""
+        They are the same in every notebook.
+
+        Args:
+            options: Options of `SceneDataset` that replace the usual ones.
+        """
+        options = {"variant": "blur", **options}
+        return SceneDataset("test", self.preset.test_scenes, self.preset.scene_size, **options)
+
+    def test_set(self) -> "SceneDataset | CentralWindows":
+        """Return what networks are measured on.
+
+        Returns:
+            Central windows of real pairs, spread evenly over the data set, or the rendered test
+            scenes if no data set is given.
+        """
         if self.data is None:
             return self.test_scenes()
         split = "test" if "test" in list_splits(self.data) else None
-        return CentralWindows(
-            PairedFolder(self.data, split, self.variant),
-            self.preset.test_scenes,
-            self.preset.scene_size,
-        )
+        pairs = PairedFolder(self.data, split, self.variant)
+        return CentralWindows(pairs, self.preset.test_scenes, self.preset.scene_size)
 
     def trained(self, name: str) -> torch.nn.Module:
-        """A trained network: the shipped weights of the small width if there are any, else what this preset trains live."""
+        """Return a trained network of the small width.
+
+        Args:
+            name: Name of the network, such as "svdn".
+
+        Returns:
+            The network with the weights that ship with the library, on this lesson's device. If
+            there are none, this preset trains it first.
+        """
         try:
             return load_model(name, size="small").to(self.device)
         except FileNotFoundError:
@@ -117,59 +281,30 @@ class Lesson:
         """
         return fit(experiment, **{"device": self.device, "folder": self.runs, **options})
 
-    @property
-    def runs(self) -> Path:
-        """The folder that holds the trainings of this results folder."""
-        return self.results / "runs"
-
-    @property
-    def data_name(self) -> str:
-        return self.data.name if self.data else "bundled scenes"
+    def _path(self, folder: str, name: str) -> Path:
+        return self.results / folder / f"{self.name}_{name}"
 
 
-class CentralWindows(Dataset):
-    """`count` samples spread evenly over a data set, each cut to its central `size` x `size` window."""
+class CentralWindows(Dataset[Sample]):
+    """Samples spread evenly over a data set, each cut to its central window."""
 
-    def __init__(self, dataset: Dataset, count: int, size: int):
+    def __init__(self, dataset: PairedFolder, count: int, size: int) -> None:
+        """Choose the samples.
+
+        Args:
+            dataset: The data set.
+            count: How many samples; all of a smaller data set.
+            size: Side of the window in pixels; smaller pictures stay whole.
+        """
         self.dataset, self.size = dataset, size
-        self.indices = (
-            np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int).tolist()
-        )
+        places = np.linspace(0, len(dataset) - 1, min(count, len(dataset)))
+        self.indices = [int(place) for place in places.round()]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: int):
+    def __getitem__(self, index: int) -> Sample:
         sample = self.dataset[self.indices[index]]
-        height, width = (min(self.size, n) for n in sample.blurry.shape[-2:])
-        top, left = (
-            (n - m) // 2 for n, m in zip(sample.blurry.shape[-2:], (height, width), strict=True)
-        )
-        return crop(sample, top, left, height, width)
-
-
-def open_lesson(
-    name: str, *, preset="smoke", data="", variant="", results="", seed=0, device="auto"
-) -> Lesson:
-    """Resolve a notebook's parameters, seed every generator and set the visual style."""
-    folder = data_folder(data)
-    seed_everything(whole_seed(seed))
-    figures.use_style()
-    pd.set_option("display.max_colwidth", 200)  # claims are sentences
-    return Lesson(
-        name,
-        get_preset(preset),
-        folder,
-        variant or None,
-        results_folder(results),
-        seed,
-        choose_device(device),
-    )
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch, and ask torch for deterministic algorithms."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+        whole = sample.blurry.shape[-2:]
+        height, width = (min(self.size, n) for n in whole)
+        return crop(sample, (whole[0] - height) // 2, (whole[1] - width) // 2, height, width)

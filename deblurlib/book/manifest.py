@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -64,10 +65,8 @@ class Manifest:
         self.library = hash_files(library_files(), PACKAGE.parent)
         self.environment = environment()
         self.notebooks: dict[str, Entry] = {}
-        try:
+        with suppress(OSError, ValueError, KeyError):  # none yet, or damaged: every notebook runs
             self.notebooks = json.loads(self.path.read_text())["notebooks"]
-        except (OSError, ValueError, KeyError):
-            pass  # none yet, or damaged: every notebook runs
 
     def key(self, path: Path) -> str:
         """Hash all that a notebook's results depend on.

@@ -1,4 +1,4 @@
-"""The notebooks as files: finding and reading them, executing them in place, and keeping their metadata plain."""
+"""The notebooks as files: find, read, execute in place, and keep their metadata plain."""
 
 import hashlib
 import json
@@ -140,9 +140,10 @@ def default_jobs(preset: str, notebooks: int) -> int:
 def refresh_notebooks(
     notebooks: str | Path | Iterable[str | Path] | None = None, jobs: int | None = None
 ) -> int:
-    """Execute the committed notebooks in place, with their own parameters, and strip their metadata.
+    """Execute the committed notebooks in place, with their own parameters.
 
-    A notebook that fails keeps its old content.
+    Their metadata is stripped of what differs between machines. A notebook that fails keeps its old
+    content.
 
     Args:
         notebooks: Which ones, as `find_notebooks` takes them; None for all.

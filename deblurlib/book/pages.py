@@ -1,17 +1,36 @@
-"""Notebooks as web pages that need nothing but themselves: figures are inside, and formulas are MathML."""
+"""Notebooks as self-contained web pages: figures are inside, and formulas are MathML."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
-from latex2mathml.converter import convert
-from nbconvert import HTMLExporter
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+from .extra import notebook_packages
+
+with notebook_packages():
+    from latex2mathml.converter import convert
+    from nbconvert import HTMLExporter
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+    from nbformat import NotebookNode
 
 
-def page(notebook, title: str, here: dict | None = None, pages=()) -> str:
-    """A notebook, with the outputs that are stored in it, as one HTML page.
+def page(
+    notebook: NotebookNode,
+    title: str,
+    here: Mapping[str, str] | None = None,
+    pages: Sequence[Mapping[str, str]] = (),
+) -> str:
+    """Turn a notebook, with the outputs that are stored in it, into one HTML page.
 
-    pages: links to the pages of a book, each with href, label and title; here: the one of them that this is.
+    Args:
+        notebook: A notebook of format 4.
+        title: Title of the page.
+        here: The one of `pages` that this is; None for a page that stands alone.
+        pages: Links to the pages of a book, each with href, label and title.
+
+    Returns:
+        The page.
     """
     exporter = PageExporter(
         template_file="page.html.j2",
@@ -19,27 +38,42 @@ def page(notebook, title: str, here: dict | None = None, pages=()) -> str:
         exclude_input_prompt=True,
         exclude_output_prompt=True,
     )
-    return exporter.from_notebook_node(
-        notebook, {"pages": pages, "here": here, "metadata": {"name": title}}
-    )[0]
+    resources = {"pages": pages, "here": here, "metadata": {"name": title}}
+    html, _ = exporter.from_notebook_node(notebook, resources)
+    return str(html)
 
 
 class FormulaRenderer(IPythonRenderer):
-    """Markdown to HTML with formulas as MathML, which browsers draw without a program."""
+    """Markdown to HTML with formulas as MathML, which browsers draw without a script."""
 
-    def block_math(self, body):
-        return convert(body, display="block")
+    def block_math(self, body: str) -> str:
+        """Render a formula on a line of its own.
 
-    def inline_math(self, body):
-        return convert(body)
+        Args:
+            body: The formula in LaTeX.
+        """
+        return str(convert(body, display="block"))
+
+    def inline_math(self, body: str) -> str:
+        """Render a formula within a line.
+
+        Args:
+            body: The formula in LaTeX.
+        """
+        return str(convert(body))
 
 
 class PageExporter(HTMLExporter):
-    """nbconvert's exporter with the renderer above."""
+    """nbconvert's exporter with `FormulaRenderer`."""
 
     @jinja2.pass_context
-    def markdown2html(self, context, source):
+    def markdown2html(self, context: Mapping[str, Any], source: str) -> str:
+        """Render a Markdown cell.
+
+        Args:
+            context: Variables of the template, among them the cell with its attachments.
+            source: Text of the cell.
+        """
         attachments = context.get("cell", {}).get("attachments", {})
-        return MarkdownWithMath(
-            renderer=FormulaRenderer(escape=False, attachments=attachments)
-        ).render(source)
+        renderer = FormulaRenderer(escape=False, attachments=attachments)
+        return str(MarkdownWithMath(renderer=renderer).render(source))

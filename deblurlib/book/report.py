@@ -1,13 +1,14 @@
-"""The report: results/index.html, one page with every table and figure below results/, to open in any browser."""
+"""The report: results/index.html, one page with every table and figure, for any browser."""
 
 import base64
 import csv
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pandas as pd
@@ -24,46 +25,39 @@ with notebook_packages():
     import nbformat
 
 NUMBER = re.compile(r"-?(\d+(\.\d+)?(e[+-]?\d+)?|inf)", re.IGNORECASE)
-LONG = 40  # letters from which a cell may break its line
+LONG = 40  # characters from which a cell may break its line
+NO_MANIFEST: dict[str, Any] = {"notebooks": {}, "inputs": {}}
 
 
-def write_report(folder: Path, notebooks: Iterable[Path]) -> Path:
-    """Write results/index.html from what lies in the folder, whatever is missing; equal files make equal bytes.
+def write_report(folder: str | Path, notebooks: Iterable[Path]) -> Path:
+    """Write results/index.html from the files in a results folder; missing ones are left out.
 
-    The verdicts come first, then the tables that stand beside printed ones, then each lesson with the rest of its tables and
-    figures, and at the end what belongs to no lesson, such as benchmarks. It shows `notebooks`, and those beside them that an
-    earlier run recorded in the manifest.
+    The verdicts come first, then the tables that stand beside printed ones, then each lesson with
+    the rest of its tables and figures, and at the end what belongs to no lesson, such as
+    benchmarks. Equal files make equal bytes.
+
+    Args:
+        folder: The results folder.
+        notebooks: The notebooks to show. Those beside them that an earlier run recorded in the
+            manifest are shown as well.
+
+    Returns:
+        Path of the page.
     """
-    folder, notebooks = Path(folder), list(notebooks)
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-    except (OSError, ValueError):
-        manifest = {"notebooks": {}, "inputs": {}}
-    neighbours = {neighbour for path in notebooks for neighbour in path.parent.glob("*.ipynb")}
-    shown = sorted(
-        {*notebooks, *(path for path in neighbours if path.stem in manifest["notebooks"])},
-        key=lambda path: path.name,
-    )
+    folder = Path(folder)
+    manifest = _read_manifest(folder)
     tables = {path: _table(path) for path in sorted(folder.glob("tables/*.csv"))}
+    figures = sorted(folder.glob("figures/*.png"))
     beside = {path for path in tables if path.stem.partition("_")[2] in papers.list_tables()}
-    lessons, placed = [], set(beside)
-    for path in shown:
-        mine = [table for table in tables if number(table) == number(path)]
-        figures = sorted(folder.glob(f"figures/{number(path)}_*.png"))
-        placed |= {*mine, *figures}
-        sections = _sections(path)
-        lessons.append(
-            _lesson(folder, path, manifest["notebooks"].get(path.stem, {}))
-            | {
-                "figures": [
-                    _figure(figure, sections.get(figure.stem.partition("_")[2], ""))
-                    for figure in figures
-                ]
-            }
-            | {"tables": [tables[table] for table in mine if table not in beside]}
-            | {"elsewhere": [tables[table] for table in mine if table in beside]}
-        )
+    shown = _shown(notebooks, manifest)
+    lessons = [
+        _lesson(folder, path, manifest["notebooks"].get(path.stem, {}))
+        | _material(path, tables, figures, beside)
+        for path in shown
+    ]
     executed = {lesson["number"]: lesson["copies"][0][0] for lesson in lessons if lesson["copies"]}
+    numbers = {number(path) for path in shown}
+    others = {path for path in [*tables, *figures] if number(path) not in numbers} - beside
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -77,16 +71,21 @@ def write_report(folder: Path, notebooks: Iterable[Path]) -> Path:
         claims=_claims(folder, executed),
         beside=[tables[path] for path in tables if path in beside],
         lessons=lessons,
-        other_tables=[tables[path] for path in tables if path not in placed],
-        other_figures=[
-            _figure(path) for path in sorted(folder.glob("figures/*.png")) if path not in placed
-        ],
+        other_tables=[tables[path] for path in tables if path in others],
+        other_figures=[_figure(path) for path in figures if path in others],
     )
     return write_atomically(folder / "index.html", page + "\n")
 
 
-def describe_origin(sidecar: dict) -> str:
-    """One line that says where a table came from: measured or reported, preset, seed, device, data, commit."""
+def describe_origin(sidecar: Mapping[str, Any]) -> str:
+    """Say in one line where a table came from.
+
+    Args:
+        sidecar: Content of the JSON file beside the table.
+
+    Returns:
+        Measured or reported, preset, seed, steps, device, data and commit, if they are known.
+    """
     parts = [str(sidecar.get("source", "measured"))]
     parts += [
         f"{name} {sidecar[name]}"
@@ -97,30 +96,60 @@ def describe_origin(sidecar: dict) -> str:
     return " · ".join([*parts, f"commit {sidecar.get('git_commit', 'unknown')}"])
 
 
-def _claims(folder, executed) -> dict:
-    """The ledger as rows to show, and how many have which verdict; "error" where a record is damaged."""
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    except (OSError, ValueError):
+        return NO_MANIFEST
+    return manifest
+
+
+def _shown(notebooks: Iterable[Path], manifest: Mapping[str, Any]) -> list[Path]:
+    """The notebooks, and those beside them that the manifest knows, in order."""
+    given = set(notebooks)
+    beside = {path for folder in {p.parent for p in given} for path in folder.glob("*.ipynb")}
+    known = {path for path in beside if path.stem in manifest["notebooks"]}
+    return sorted(given | known, key=lambda path: path.name)
+
+
+def _material(
+    notebook: Path, tables: Mapping[Path, dict[str, Any]], figures: list[Path], beside: set[Path]
+) -> dict[str, Any]:
+    """Figures and tables of one lesson; `elsewhere` are tables that stand beside printed ones."""
+    sections = _sections(notebook)
+    mine = [table for table in tables if number(table) == number(notebook)]
+    return {
+        "figures": [
+            _figure(figure, sections.get(figure.stem.partition("_")[2], ""))
+            for figure in figures
+            if number(figure) == number(notebook)
+        ],
+        "tables": [tables[table] for table in mine if table not in beside],
+        "elsewhere": [tables[table] for table in mine if table in beside],
+    }
+
+
+def _claims(folder: Path, executed: Mapping[str, str]) -> dict[str, Any]:
+    """The ledger as rows to show and the number of each verdict, or the error of a record."""
     try:
         found = ledger(folder)
     except ValueError as error:
         return {"rows": [], "counts": [], "error": str(error)}
     rows = readable(found).to_dict("records")
     for row, (_, claim) in zip(rows, found.iterrows(), strict=True):
-        where = (
-            []
-            if pd.isna(claim.preset)
-            else [f"preset {claim.preset}", f"seed {claim.seed}", claim.data]
-        )
+        measured = not pd.isna(claim.preset)
         row |= {
             "paper": claim.paper.upper(),
             "notebook": claim.notebook,
             "executed": executed.get(claim.notebook),
-            "origin": where,
-        }
-        row |= {
+            "origin": [f"preset {claim.preset}", f"seed {claim.seed}", claim.data]
+            if measured
+            else [],
             "printed_key": _key(claim.printed),
             "ours_key": "" if pd.isna(claim.value) else f"{claim.value:g}",
+            "verdict_key": VERDICTS.index(claim.verdict),
+            "kind": _slug(claim.verdict),
         }
-        row |= {"verdict_key": VERDICTS.index(claim.verdict), "kind": _slug(claim.verdict)}
     counts = [
         {"verdict": verdict, "kind": _slug(verdict), "count": (found.verdict == verdict).sum()}
         for verdict in VERDICTS
@@ -128,12 +157,14 @@ def _claims(folder, executed) -> dict:
     return {"rows": rows, "counts": [each for each in counts if each["count"]], "error": ""}
 
 
-def _lesson(folder, notebook, entry) -> dict:
+def _lesson(folder: Path, notebook: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Title, state, executed copies and sliders of one lesson."""
     title, claim = title_of(notebook)
     copies = {
         f"notebooks/{notebook.stem}.html": "read",
         f"notebooks/{notebook.stem}.ipynb": "notebook",
     }
+    pairs = sorted(folder.glob(f"pictures/{number(notebook)}_*_before.png"))
     return {
         "id": notebook.stem,
         "number": number(notebook),
@@ -143,17 +174,13 @@ def _lesson(folder, notebook, entry) -> dict:
         "error": entry.get("error", ""),
         "cell": entry.get("cell"),
         "copies": [(path, word) for path, word in copies.items() if (folder / path).exists()],
-        "sliders": list(
-            filter(
-                None, map(_slider, sorted(folder.glob(f"pictures/{number(notebook)}_*_before.png")))
-            )
-        ),
+        "sliders": [slider for before in pairs if (slider := _slider(before))],
     }
 
 
-def _table(path: Path) -> dict:
+def _table(path: Path) -> dict[str, Any]:
     """A table as the page shows it: columns, each of one kind, and rows of cells."""
-    table = {
+    table: dict[str, Any] = {
         "path": f"tables/{path.name}",
         "title": _caption(path),
         "columns": [],
@@ -163,7 +190,7 @@ def _table(path: Path) -> dict:
     try:
         origin = describe_origin(json.loads(path.with_suffix(".json").read_text()))
     except (OSError, ValueError, AttributeError):
-        origin = "origin unknown: the file beside this table is missing"
+        origin = "origin unknown: the JSON file beside this table is missing or damaged"
     try:
         with path.open(newline="") as file:
             lines = list(csv.reader(file))
@@ -174,12 +201,15 @@ def _table(path: Path) -> dict:
     return table | {"origin": origin, "columns": columns, "rows": rows}
 
 
-def _column(title: str, texts: list[str]) -> dict:
-    """A column as numbers with equally many decimals, or as text if anything in it is no number; cells with keys to sort by."""
-    kind = (
-        "number" if any(texts) and all(NUMBER.fullmatch(text) for text in texts if text) else "text"
-    )
-    plain = kind == "number" and not any(re.search("[a-z]", text, re.IGNORECASE) for text in texts)
+def _column(title: str, texts: list[str]) -> dict[str, Any]:
+    """A column with keys to sort by.
+
+    It consists of numbers with equally many decimals, or of text if any of its cells is not a
+    number.
+    """
+    numeric = any(texts) and all(NUMBER.fullmatch(text) for text in texts if text)
+    kind = "number" if numeric else "text"
+    plain = numeric and not any(re.search("[a-z]", text, re.IGNORECASE) for text in texts)
     decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
     return {
         "title": title,
@@ -187,7 +217,7 @@ def _column(title: str, texts: list[str]) -> dict:
         "cells": [
             {
                 "text": f"{float(text):.{decimals}f}" if plain and text else text or "–",
-                "key": _key(text) if kind == "number" else text,
+                "key": _key(text) if numeric else text,
                 "long": len(text) > LONG,
             }
             for text in texts
@@ -195,9 +225,9 @@ def _column(title: str, texts: list[str]) -> dict:
     }
 
 
-def _figure(path: Path, section: str = "") -> dict:
-    """A figure within the page: its caption, the section of the lesson that draws it, and in words what it shows."""
-    caption, data = _caption(path), path.read_bytes()
+def _figure(path: Path, section: str = "") -> dict[str, str]:
+    """A figure within the page: caption, section of the lesson, and a description in words."""
+    caption = _caption(path)
     try:
         words = Image.open(path).info.get("Description", "")
     except OSError:
@@ -207,12 +237,12 @@ def _figure(path: Path, section: str = "") -> dict:
         "caption": caption,
         "section": section,
         "alt": words or caption,
-        "data": _embed(data),
+        "data": _embed(path.read_bytes()),
     }
 
 
-def _slider(before: Path) -> dict | None:
-    """Two pictures to lay over each other: pictures/NN_NAME_before.png and the one that ends in _after."""
+def _slider(before: Path) -> dict[str, Any] | None:
+    """The pictures NN_NAME_before.png and NN_NAME_after.png to compare; None if one is missing."""
     stem = before.stem.removesuffix("_before")
     pictures = [before, before.with_name(f"{stem}_after.png")]
     if not all(path.is_file() for path in pictures):
@@ -224,13 +254,15 @@ def _slider(before: Path) -> dict | None:
 
 
 def _sections(notebook: Path) -> dict[str, str]:
-    """By the name of a figure: the heading above the cell that draws it."""
-    heading, found = "", {}
+    """The heading above the cell that draws a figure, by the name of the figure."""
+    heading = ""
+    found: dict[str, str] = {}
     for cell in nbformat.read(notebook, as_version=4).cells:
         if cell.cell_type == "markdown":
             heading = (re.findall(r"^##+ (.+)$", cell.source, re.MULTILINE) or [heading])[-1]
         elif "lesson.figure(" in cell.source:
-            found |= {name: plain_text(heading) for name in re.findall(r'"(\w+)",?\s*\)', cell.source)}
+            names = re.findall(r'"(\w+)",?\s*\)', cell.source)
+            found |= dict.fromkeys(names, plain_text(heading))
     return found
 
 
@@ -239,7 +271,7 @@ def _embed(png: bytes) -> str:
 
 
 def _key(text: str) -> str:
-    """What a browser sorts a number by, "" for what is none."""
+    """What a browser sorts a number by; "" if the text is not a number."""
     value = float(text) if NUMBER.fullmatch(text) else math.nan
     return "" if math.isnan(value) else repr(value).replace("inf", "Infinity")
 

@@ -1,8 +1,8 @@
-"""Regenerating results/: every notebook through papermill, a manifest of its outputs, and a report to open in a browser.
+"""Regenerating results/: every notebook through papermill, then a manifest and a report.
 
-Each notebook runs in a process of its own, in parallel unless it reads what another one writes. A notebook does not run again
-while its source, the library, its parameters and data are unchanged and its outputs are intact. One that fails does not stop
-the others.
+Each notebook runs in a process of its own, in parallel unless it reads what another one writes. A
+notebook does not run again while its source, the library, its parameters and data are unchanged and
+its outputs are intact. One that fails does not stop the others.
 """
 
 import signal
@@ -30,7 +30,7 @@ with notebook_packages():
     import nbformat
     import psutil
 
-# The notebooks whose records a notebook reads, by number; those that are not named here stand alone.
+# The notebooks whose records a notebook reads, by number; those not named here stand alone.
 READS = {"12": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11")}
 SECONDS_TO_DIE = 10  # how long an interrupted notebook may take before it is killed
 POLL_SECONDS = 0.2
@@ -100,12 +100,15 @@ def run(  # noqa: PLR0913 - the options of one command, all of them optional
     folder = results_folder(results)
     jobs = jobs or default_jobs(preset, len(paths))
     if jobs < 1:
-        raise ValueError(f"jobs is {jobs}: at least one notebook must run at a time, so give 1 or more.")
+        raise ValueError(
+            f"jobs is {jobs}: give the number of notebooks that run at a time, 1 or more."
+        )
     threads = max(cores() // jobs, 1)
     manifest = Manifest(folder, parameters)
     console = Console(stderr=True, highlight=False)
     console.print(
-        f"{len(paths)} notebooks, preset {preset}, {jobs} at a time, {threads} threads each → {folder}",
+        f"{len(paths)} notebooks, preset {preset}, {jobs} at a time, {threads} threads each "
+        f"→ {folder}",
         soft_wrap=True,
     )
     parameters["results"] = str(folder)
@@ -121,7 +124,7 @@ def run(  # noqa: PLR0913 - the options of one command, all of them optional
 
 
 class _Runner:
-    """Runs tasks that are not up to date, a few at a time, each after those whose records it reads."""
+    """Runs the tasks that are not up to date, each after those whose records it reads."""
 
     def __init__(self, manifest: Manifest, jobs: int, force: bool, console: Console) -> None:
         self.manifest, self.jobs, self.force, self.console = manifest, jobs, force, console
@@ -191,9 +194,9 @@ class _Runner:
 
 
 def _end(tasks: list[Task]) -> None:
-    """Interrupt the running cells, so that a training keeps its checkpoint, and kill what is left after a while.
+    """Interrupt the running cells, so that a training keeps its checkpoint.
 
-    Half-written copies of the notebooks are removed.
+    What is left after a while is killed, and half-written copies of the notebooks are removed.
     """
     processes = []
     for task in tasks:

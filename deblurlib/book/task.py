@@ -103,7 +103,7 @@ class Task:
             "seconds": round(time.monotonic() - self.clock, 1),
         }
         if self.running_copy.exists():
-            os.replace(self.running_copy, self.copy)
+            self.running_copy.replace(self.copy)
             with suppress(ValueError):  # a kernel that died may leave half a file
                 notebook = without_widgets(nbformat.read(self.copy, as_version=4))
                 write_atomically(self.copy, nbformat.writes(notebook) + "\n")

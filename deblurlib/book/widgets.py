@@ -1,27 +1,48 @@
-"""Figures with sliders for JupyterLab; each can also stand still, for readers without a kernel.
+"""Figures with sliders for JupyterLab, which can also stand still for readers without a kernel.
 
-Each function returns an `Explorer`. As the last line of a cell, `lesson.explore(explorer, name)` shows its figure as it stands,
-and in JupyterLab the sliders below. Notebooks are stored with the figure alone.
+Each function returns an `Explorer`. As the last line of a cell, `lesson.explore(explorer, name)`
+shows its present figure and, in JupyterLab, its sliders. Notebooks store the figure alone.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
-from ipywidgets import FloatLogSlider, FloatSlider, Image, IntSlider, Layout, VBox
+import torch
+from matplotlib.figure import Figure
 
 from .. import figures, theory
 from ..analysis import probes
 from ..evaluation import psnr
+from ..figures.style import PictureLike
+from .extra import notebook_packages
 
+with notebook_packages():
+    from ipywidgets import FloatLogSlider, FloatSlider, Image, IntSlider, Layout, VBox
+
+Slider: TypeAlias = IntSlider | FloatSlider | FloatLogSlider
+AnySlider = TypeVar("AnySlider", IntSlider, FloatSlider)
 DRAWING = threading.RLock()
 
 
 class Explorer(VBox):
-    """Sliders above the figure that `draw(**values)` makes of their values; it is drawn anew when one of them moves."""
+    """Sliders above a figure that is redrawn whenever one of them moves.
 
-    def __init__(self, draw: Callable, **sliders):
+    Attributes:
+        draw: The function that draws the figure for the values of the sliders, by name.
+        sliders: The sliders by the name of their value.
+        picture: The widget that shows the figure.
+    """
+
+    def __init__(self, draw: Callable[..., Figure], **sliders: Slider) -> None:
+        """Draw the figure for the first time.
+
+        Args:
+            draw: A function of the sliders' values, by name, that returns a figure.
+            sliders: The sliders by the name of their value.
+        """
         self.draw, self.sliders = draw, sliders
         self.picture = Image(format="png", layout=Layout(max_width="100%", align_self="flex-start"))
         for slider in sliders.values():
@@ -30,14 +51,18 @@ class Explorer(VBox):
         self.redraw()
         super().__init__([*sliders.values(), self.picture])
 
-    def figure(self):
-        """The figure at the present values."""
+    def figure(self) -> Figure:
+        """Draw the figure for the present values."""
         return self.draw(**{name: slider.value for name, slider in self.sliders.items()})
 
-    def redraw(self, change=None) -> None:
-        """Draw the figure into the picture below the sliders."""
-        # JupyterLab moves sliders from two threads of the kernel: one at a time, and hidden from the inline backend, which
-        # would show and close the half-drawn figure of the other thread
+    def redraw(self, change: object = None) -> None:
+        """Draw the figure into the picture below the sliders.
+
+        Args:
+            change: What ipywidgets says about the slider that moved; it is not used.
+        """
+        # JupyterLab moves sliders from two threads of the kernel: one draws at a time, hidden from
+        # the inline backend, which would show and close the unfinished figure of the other thread
         with DRAWING, plt.ioff():
             self.picture.value = figures.as_png(self.figure())
 
@@ -45,9 +70,16 @@ class Explorer(VBox):
 def camera_path(
     length: int = 15, angle: int = 30, turn: int = 90, constant: float = 1e-2
 ) -> Explorer:
-    """A camera path, its blur kernel, the spectrum of that, and its Wiener inverse."""
+    """Show a camera path, its blur kernel, the spectrum of the kernel, and its Wiener inverse.
 
-    def draw(length, angle, turn, constant):
+    Args:
+        length: Length of the path in pixels.
+        angle: Its direction in degrees.
+        turn: By how many degrees it turns on the way.
+        constant: The constant of the Wiener filter.
+    """
+
+    def draw(length: int, angle: int, turn: int, constant: float) -> Figure:
         kernel = theory.arc_kernel(length, angle, turn)
         transfer = theory.transfer_function(kernel, (129, 129))
         inverse = theory.impulse_response(theory.inverse_filter(transfer, constant))
@@ -63,12 +95,18 @@ def camera_path(
 
 
 def ringing(signal: np.ndarray, radius: float = 1.0, taps: int = 9) -> Explorer:
-    """The recursive inverse of the kernel r^m, whose zeros all have the radius r, run on a signal that was stored in 8 bits."""
+    """Show the recursive inverse of a blur kernel at work on a signal that was stored in 8 bits.
 
-    def draw(radius):
+    Args:
+        signal: (n,) the sharp signal in [0, 1].
+        radius: r of the kernel r^m, m = 0, 1, …: all of its zeros have this radius.
+        taps: Number of the kernel's taps.
+    """
+
+    def draw(radius: float) -> Figure:
         kernel = radius ** np.arange(taps) / np.sum(radius ** np.arange(taps))
         stored = np.round(theory.convolve(signal, kernel, anchor=0) * 255) / 255
-        with np.errstate(all="ignore"):  # beyond the circle it grows without limit
+        with np.errstate(all="ignore"):  # outside the unit circle it grows without limit
             recovered = np.nan_to_num(
                 theory.invert_recursively(stored, kernel), posinf=2, neginf=-1
             )
@@ -84,14 +122,19 @@ def ringing(signal: np.ndarray, radius: float = 1.0, taps: int = 9) -> Explorer:
 def noise_and_constant(
     sharp: np.ndarray, kernel: np.ndarray, noise: float = 0.01, constant: float = 1e-2
 ) -> Explorer:
-    """A grey picture, blurred (Fourier) and with noise of that standard deviation, and what the Wiener filter makes of it."""
-    transfer = theory.transfer_function(kernel, sharp.shape)
-    blurred, grain = (
-        theory.apply_filter(sharp, transfer),
-        np.random.default_rng(0).standard_normal(sharp.shape),
-    )
+    """Show what the Wiener filter recovers from a blurred and noisy grey picture.
 
-    def draw(noise, constant):
+    Args:
+        sharp: (H, W) the picture in [0, 1]; it is blurred by a product of Fourier transforms.
+        kernel: (h, w) the blur kernel.
+        noise: Standard deviation of the noise.
+        constant: The constant of the Wiener filter.
+    """
+    transfer = theory.transfer_function(kernel, sharp.shape)
+    blurred = theory.apply_filter(sharp, transfer)
+    grain = np.random.default_rng(0).standard_normal(sharp.shape)
+
+    def draw(noise: float, constant: float) -> Figure:
         observed = blurred + noise * grain
         restored = theory.apply_filter(observed, theory.inverse_filter(transfer, constant))
         titled = {
@@ -107,11 +150,22 @@ def noise_and_constant(
     )
 
 
-def sampling_points(picture, points: np.ndarray, flows, row: int, column: int) -> Explorer:
-    """Where a deformable layer reads for one pixel of a picture; arguments as in `figures.sampling_points`."""
+def sampling_points(
+    picture: PictureLike, points: np.ndarray, flows: Any, row: int, column: int
+) -> Explorer:
+    """Show where a deformable layer reads for one pixel of a picture.
+
+    Args:
+        picture: The picture, as `figures.sampling_points` takes it.
+        points: Its points, likewise: the last two axes are those of the features, at half the
+            resolution of the picture.
+        flows: The motion, likewise.
+        row: Row of the pixel.
+        column: Column of the pixel.
+    """
     height, width = points.shape[-2:]
 
-    def draw(row, column):
+    def draw(row: int, column: int) -> Figure:
         place = min(row // 2, height - 1), min(column // 2, width - 1)
         return figures.sampling_points(
             picture, points, flows, {f"row {row}, column {column}": place}, window=32, width=5
@@ -124,10 +178,19 @@ def sampling_points(picture, points: np.ndarray, flows, row: int, column: int) -
     )
 
 
-def reach(picture, networks: dict, row: int, column: int) -> Explorer:
-    """Which pixels of the input (3, H, W) matter to one pixel of the output, for each of the networks."""
+def reach(
+    picture: torch.Tensor, networks: Mapping[str, torch.nn.Module], row: int, column: int
+) -> Explorer:
+    """Show which pixels of the input matter to one pixel of the output, for each network.
 
-    def draw(row, column):
+    Args:
+        picture: (3, H, W) the input in [0, 1].
+        networks: The networks by name.
+        row: Row of the output pixel.
+        column: Column of the output pixel.
+    """
+
+    def draw(row: int, column: int) -> Figure:
         fields = {
             name: probes.reach(network, picture, row, column) for name, network in networks.items()
         }
@@ -141,19 +204,30 @@ def reach(picture, networks: dict, row: int, column: int) -> Explorer:
     )
 
 
-def before_after(before, after, share: float = 0.5) -> Explorer:
-    """Two pictures of one scene in one frame, with a line between them to drag."""
-    sliders = {"share": _slider(FloatSlider, share, 0, 1, "before the line", step=0.01)}
-    return Explorer(lambda share: figures.before_and_after(before, after, share), **sliders)
+def before_after(before: PictureLike, after: PictureLike, share: float = 0.5) -> Explorer:
+    """Show two pictures of one scene in one frame, with a movable line between them.
+
+    Args:
+        before: The picture on the left.
+        after: The picture on the right, of the same size.
+        share: Where the line stands, as a share of the width.
+    """
+
+    def draw(share: float) -> Figure:
+        return figures.before_and_after(before, after, share)
+
+    return Explorer(draw, share=_slider(FloatSlider, share, 0, 1, "before the line", step=0.01))
 
 
-def _slider(kind, value, low, high, description, **options):
+def _slider(
+    kind: type[AnySlider], value: float, low: float, high: float, description: str, **options: float
+) -> AnySlider:
     return kind(
         value=value, min=low, max=high, description=description, continuous_update=False, **options
     )
 
 
-def _logarithmic(value, low, high, description):
+def _logarithmic(value: float, low: float, high: float, description: str) -> FloatLogSlider:
     """A slider over the powers of ten from `low` to `high`."""
     return FloatLogSlider(
         value=value,

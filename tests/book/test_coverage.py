@@ -124,7 +124,7 @@ def test_a_folder_without_a_book_and_a_broken_notebook_are_named(tmp_path):
     result = call(tmp_path)
     assert result.exit_code == 2 and "There is no notebook in" in result.stderr
     (tmp_path / "01_broken.ipynb").write_text("{")
-    with pytest.raises(ValueError, match="01_broken.ipynb is no notebook: restore it"):
+    with pytest.raises(ValueError, match="01_broken.ipynb is not a valid notebook: restore it"):
         coverage(tmp_path)
 
 

@@ -162,14 +162,14 @@ def test_trainings_from_a_single_seed_decide_nothing(lesson, tmp_path):
         "reproduced",
         "reproduced",
     ]
-    with pytest.raises(ValueError, match="V5 compares no trainings: do not say how often"):
+    with pytest.raises(ValueError, match="V5 does not compare trainings: omit `seeds`"):
         lesson("03").claim("V5", 0.5, holds=False, seeds=3)
 
 
 def test_claims_about_gopro_wait_for_it(lesson, tmp_path):
     lesson("11").claim("V9", 24.2)
     assert verdicts(tmp_path)["V9"] == "needs GoPro"
-    with pytest.raises(ValueError, match="V9 speaks of GoPro: leave `holds` out"):
+    with pytest.raises(ValueError, match="V9 is about GoPro: omit `holds`"):
         lesson("11").claim("V9", 24.2, holds=True)
     lesson("11", data=tmp_path / "GOPRO_Large").claim("V9", 29.2, holds=True)
     row = ledger(tmp_path).set_index("id").loc["V9"]
@@ -191,7 +191,7 @@ def test_claims_about_gopro_wait_for_it(lesson, tmp_path):
         ("08", ("S1", 1, (0, float("inf")), 0.1), "The interval of S1 is inf"),
         ("08", ("S1", 1, (1, 0), 0.1), r"S1 has interval \(1.0, 0.0\)"),
         ("08", ("S1", 1, (0, 1), 1.1), "p between 0 and 1"),
-        ("01", ("V1", 0.1), "V1 is exact: say whether it holds, or in a note why"),
+        ("01", ("V1", 0.1), "V1 is exact: say whether it holds, or explain in a note why"),
         ("08", ("S1", 1, (0, 2), 0.1), "S1 compares trainings: say with `seeds` how often"),
     ],
 )
@@ -210,7 +210,7 @@ def test_a_broken_record_is_named(lesson, tmp_path):
         path.write_text(text)
         with pytest.raises(
             ValueError,
-            match="08_S1.json is no record of a claim: delete it and run notebook 08 again",
+            match="08_S1.json is not a valid record of a claim: delete it and run notebook 08 again",
         ):
             ledger(tmp_path)
 

@@ -232,7 +232,7 @@ def test_what_is_damaged_is_named_and_the_rest_is_shown(full, tmp_path):
     (tmp_path / "ledger" / "08_S1.json").write_text("{")
     page = read(tmp_path, full)
     assert (
-        "08_S1.json is no record of a claim" in page.select_one("#claims pre").text
+        "08_S1.json is not a valid record of a claim" in page.select_one("#claims pre").text
         and len(page.select("div.table")) == 6
     )
 
