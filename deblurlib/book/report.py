@@ -10,7 +10,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 from PIL import Image
 
@@ -22,6 +21,7 @@ from .ledger import ledger, readable
 from .notebooks import number, plain_text, title_of
 
 with notebook_packages():
+    import jinja2
     import nbformat
 
 NUMBER = re.compile(r"-?(\d+(\.\d+)?(e[+-]?\d+)?|inf)", re.IGNORECASE)

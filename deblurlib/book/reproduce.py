@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -28,7 +29,6 @@ from .task import Task
 
 with notebook_packages():
     import nbformat
-    import psutil
 
 # The notebooks whose records a notebook reads, by number; those not named here stand alone.
 READS = {"12": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11")}

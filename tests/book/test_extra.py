@@ -8,7 +8,7 @@ import pytest
 from deblurlib.book import reproduce
 
 MODULES = {
-    "reproduce": "psutil",
+    "reproduce": "jinja2",
     "task": "nbformat",
     "editions": "nbformat",
     "report": "nbformat",
@@ -41,5 +41,5 @@ def test_the_command_says_it_in_one_sentence():
         "app(['student-edition', 'x'])"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ended.returncode == 1 and len(ended.stderr.splitlines()) == 1
+    assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1
     assert 'pip install "deblurlib[notebooks]"' in ended.stderr
