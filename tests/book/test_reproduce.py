@@ -162,7 +162,13 @@ def test_interrupt_ends_the_kernels_and_leaves_whole_files(tmp_path, write_noteb
     )
     command = [sys.executable, "-m", "deblurlib", "reproduce", "--preset", "smoke", "--jobs", "1"]
     command += ["--notebooks", str(tmp_path / "notebooks"), "--results", str(tmp_path / "results")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a background shell ignores SIGINT, and a child inherits that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     pid_file = tmp_path / "results" / "pid"
     while process.poll() is None and not (pid_file.exists() and pid_file.read_text()):
         time.sleep(0.1)

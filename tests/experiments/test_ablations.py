@@ -19,7 +19,9 @@ def runs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(runs):
     scenes = SceneDataset("test", 3, 48, variant="blur")
-    return ablations.measured("svdn_table2", TINY, scenes, folder=runs, progress=False, device="cpu")
+    return ablations.measured(
+        "svdn_table2", TINY, scenes, folder=runs, progress=False, device="cpu"
+    )
 
 
 def test_measurements_have_one_row_a_row_seed_and_image(found):

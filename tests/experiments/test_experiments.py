@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from deblurlib import experiments, papers
-from deblurlib.experiments import TABLES, Row, everything, row, rows
+from deblurlib import papers
+from deblurlib.experiments import TABLES, Row, everything, get_preset, network, row, rows
 from deblurlib.experiments.presets import PRESETS
 from deblurlib.models import create_model, list_variants
+from deblurlib.training import SHIPPED_RUNS
 
 LAST = {
     "svrnn_table4": "paper",
@@ -157,5 +158,70 @@ def test_unknown_names_are_said():
 
 
 def test_the_small_width_leaves_out_what_needs_imagenet():
-    assert "radn2" not in rows("radn_table1", "quick") and "radn2" in rows("radn_table1", "gpu")
-    assert experiments.IMAGENET
+    full, small = rows("radn_table1", "gpu"), rows("radn_table1", "quick")
+    assert [name for name in full if name not in small] == ["radn2"]
+    assert full["radn2"].pretrained
+
+
+def test_the_shipped_trainings_are_the_rows_of_the_preset_reference():
+    """So no number of a table, a preset or a schedule has changed since they were trained."""
+    shipped = {folder.name for folder in SHIPPED_RUNS.glob("*/")}
+    first_seed = [each for each in everything("reference") if each.seed == 0]
+    assert len(first_seed) == 47
+    assert {each.hash for each in first_seed} <= shipped
+
+
+def test_presets_grow_and_have_their_sizes():
+    sizes = {
+        name: (
+            preset.test_scenes,
+            preset.scene_size,
+            preset.train_scenes,
+            preset.train_steps,
+            preset.tuning_steps,
+            preset.batch,
+            preset.patch,
+            preset.seeds,
+            preset.size,
+        )
+        for name, preset in PRESETS.items()
+    }
+    assert sizes == {
+        "smoke": (8, 128, 32, 40, 10, 4, 64, 1, "small"),
+        "quick": (24, 192, 160, 300, 80, 4, 64, 2, "small"),
+        "reference": (60, 192, 240, 300, 100, 4, 64, 3, "small"),
+        "gpu": (100, 256, 4000, 20_000, 5000, 16, 128, 3, "full"),
+        "paper": (100, 256, 4000, 131_438, 280_800, 32, 256, 1, "full"),
+    }
+
+
+def test_a_preset_is_found_by_its_name():
+    assert get_preset("gpu") is PRESETS["gpu"] and get_preset(PRESETS["gpu"]) is PRESETS["gpu"]
+    for name in ("huge", None, 3):
+        with pytest.raises(ValueError, match="choose one of smoke, quick, reference, gpu, paper"):
+            get_preset(name)
+
+
+def test_networks_outside_the_tables_have_the_schedule_of_their_preset():
+    made = network("svdn", "fd", "gpu", seed=4, lr=0.5)
+    assert (made.model, made.variant, made.seed, made.size) == ("svdn", "fd", 4, "full")
+    assert (made.steps, made.batch, made.patch, made.scenes) == (20_000, 16, 128, 4000)
+    assert made.lr == 0.5 and made.perceptual == 0
+    assert network("svdn", "fd", "quick").lr == 1e-3
+    assert network("svrnn", "no_rnns", "quick").options == (("residual", True),)
+    printed = network("radn", "radn3", "paper")
+    assert printed.pretrained and not network("radn", "radn1", "paper").pretrained
+    with pytest.raises(ValueError, match="choose one of svrnn, svdn"):
+        network("x", "paper", "quick")
+
+
+def test_fine_tuning_has_the_short_schedule_and_changes_reach_its_start():
+    tuned = row("aspdc_table6", "lambda_1", "quick", seed=2, scenes=7)
+    assert (tuned.lr, tuned.steps, tuned.consistency) == (2e-4, 80, 1.0)
+    assert (tuned.start.steps, tuned.start.scenes, tuned.start.seed) == (300, 7, 2)
+    assert (tuned.reblur.model, tuned.reblur.scenes, tuned.reblur.seed) == ("reblur", 7, 2)
+
+
+def test_everything_goes_seed_after_seed():
+    made = everything("quick", ["svdn_table2"], seed=5)
+    assert [each.seed for each in made] == [5] * 5 + [6] * 5

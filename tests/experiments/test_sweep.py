@@ -85,5 +85,7 @@ def test_what_a_row_starts_from_is_trained_first_and_failures_are_told(tmp_path)
         f"aspdc_table6:{r}" for r in rows("aspdc_table6", preset)
     }
     assert table.row.eq("").sum() == 2
-    broken = sweep(["svdn_table2"], preset, jobs=1, folder=tmp_path / "runs", progress=False, patch=4096)
+    broken = sweep(
+        ["svdn_table2"], preset, jobs=1, folder=tmp_path / "runs", progress=False, patch=4096
+    )
     assert broken.state.str.startswith("failed: ").all()
