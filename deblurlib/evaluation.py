@@ -1,7 +1,17 @@
-"""Measuring restored pictures: metrics named by preset, prediction on any size, one row an image as a pandas table."""
+"""Measuring restored pictures: named metrics, prediction, and a table with one row per image.
 
-from collections.abc import Iterable
+Published SSIM values differ by their settings as much as by the methods, so a table names its
+metric by one of the keys of `METRICS`:
+
+    "rgb-psnr"        over all pixels and RGB channels
+    "ssim-skimage"    7x7 uniform window, sample covariance, mean over the channels
+    "ssim-wang2004"   11x11 Gaussian window of sigma 1.5, mean over the channels
+    "ssim-grey"       the same on the luma of both pictures
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -11,125 +21,216 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from .data.samples import Sample, to_array
+from .theory import signal_psnr
 
+Picture = np.ndarray | torch.Tensor  # (H, W, C) array or (C, H, W) tensor
 
-def psnr(output, sharp) -> float:
-    """10 log10(1 / MSE) in dB, over all pixels and RGB channels, after clipping both to [0, 1]; inf for equal pictures.
-
-    >>> import numpy as np
-    >>> round(psnr(np.full((4, 4, 3), 0.5), np.full((4, 4, 3), 0.6)), 2)
-    20.0
-    """
-    error = np.mean((_clipped(output).astype(np.float64) - _clipped(sharp)) ** 2)
-    return float("inf") if error == 0 else float(-10 * np.log10(error))
-
-
-def ssim(output, sharp, **settings) -> float:
-    """Mean structural similarity by scikit-image (Wang et al., 2004), in [-1, 1], with its settings; data range 1."""
-    return float(
-        structural_similarity(
-            _clipped(output), _clipped(sharp), data_range=1.0, **{"channel_axis": -1, **settings}
-        )
-    )
-
-
-WANG_2004 = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-
-# Published SSIM values differ by the settings as much as by the method: a table names the metric by one of these.
-METRICS = {
-    "rgb-psnr": psnr,
-    "ssim-skimage": ssim,  # 7x7 uniform window, sample covariance, mean over channels
-    "ssim-wang2004": lambda output, sharp: ssim(
-        output, sharp, **WANG_2004
-    ),  # 11x11 Gaussian window, sigma 1.5
-    "ssim-grey": lambda output, sharp: ssim(
-        _clipped(output) @ LUMA, _clipped(sharp) @ LUMA, channel_axis=None, **WANG_2004
-    ),
-}
+WANG_2004: dict[str, Any] = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601: of red, green and blue
 DEFAULT_METRICS = ("rgb-psnr", "ssim-skimage")
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """A data set whose samples are read by index, such as SceneDataset or PairedFolder."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Sample: ...
+
+
+def psnr(output: Picture, sharp: Picture) -> float:
+    """Compute the peak signal-to-noise ratio, 10 log10(1 / MSE).
+
+    Args:
+        output: the picture to measure, in [0, 1]; values outside are clipped.
+        sharp: the reference, of the same shape, clipped as well.
+
+    Returns:
+        dB over all pixels and channels; inf for equal pictures.
+
+    Example:
+        >>> import numpy as np
+        >>> round(psnr(np.full((4, 4, 3), 0.5), np.full((4, 4, 3), 0.6)), 2)
+        20.0
+    """
+    return signal_psnr(_clipped(output), _clipped(sharp))
+
+
+def ssim(output: Picture, sharp: Picture, **settings: object) -> float:
+    """Compute the mean structural similarity with scikit-image (Wang et al., 2004).
+
+    Args:
+        output: the picture to measure, in [0, 1]; values outside are clipped.
+        sharp: the reference, of the same shape, clipped as well.
+        settings: keywords of `skimage.metrics.structural_similarity`; the channels are the last
+            axis and the data range is 1 unless they say otherwise.
+
+    Returns:
+        The index in [-1, 1].
+    """
+    settings = {"data_range": 1.0, "channel_axis": -1, **settings}
+    pair = _clipped(output), _clipped(sharp)
+    return float(structural_similarity(*pair, **settings))  # type: ignore[no-untyped-call]  # untyped there
+
+
+def _ssim_wang2004(output: Picture, sharp: Picture) -> float:
+    return ssim(output, sharp, **WANG_2004)
+
+
+def _ssim_grey(output: Picture, sharp: Picture) -> float:
+    grey = (_clipped(picture) @ LUMA for picture in (output, sharp))
+    return ssim(*grey, channel_axis=None, **WANG_2004)
+
+
+METRICS: dict[str, Callable[[Picture, Picture], float]] = {
+    "rgb-psnr": psnr,
+    "ssim-skimage": ssim,
+    "ssim-wang2004": _ssim_wang2004,
+    "ssim-grey": _ssim_grey,
+}
 
 
 def predict(
     model: nn.Module, *pictures: torch.Tensor, device: torch.device | str | None = None
 ) -> torch.Tensor:
-    """model(blurry) without gradients, in eval mode, clamped to [0, 1]: (3, H, W) or (B, 3, H, W) -> the same on the CPU.
+    """Run a network in eval mode, without gradients.
 
-    A reblurring network takes two pictures, the blurry and the sharp one.
+    Args:
+        model: the network; afterwards it is back in the mode it was in.
+        pictures: the network's inputs, each (3, H, W) or (B, 3, H, W) in [0, 1]: the blurry
+            picture, or the blurry and the sharp one for a reblurring network.
+        device: where the inputs are moved; None for the device of the network.
+
+    Returns:
+        The output, clamped to [0, 1], float32 on the CPU, in the shape of the first input.
     """
     device = device or next(model.parameters()).device
     training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            output = model(
-                *(picture.to(device).reshape(-1, *picture.shape[-3:]) for picture in pictures)
-            )
+            batches = (p.to(device).reshape(-1, *p.shape[-3:]) for p in pictures)
+            output: torch.Tensor = model(*batches)
     finally:
         model.train(training)
     return output.clamp(0, 1).reshape(pictures[0].shape).float().cpu()
 
 
 def task(model: nn.Module, sample: Sample) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
-    """What a network is given and what it should make of it: blurry -> sharp; reblurring ones (blurry, sharp) -> blurry."""
+    """Choose what a network is given of a sample, and what it should make of it.
+
+    Args:
+        model: a deblurring network, or a reblurring one (`model.pictures` is 2).
+        sample: a sample with a sharp picture.
+
+    Returns:
+        (inputs, target): ((blurry,), sharp), or ((blurry, sharp), blurry) for reblurring.
+
+    Raises:
+        ValueError: the sample has no sharp picture.
+    """
+    sharp = _sharp(sample)
     if getattr(model, "pictures", 1) == 2:
-        return (sample.blurry, sample.sharp), sample.blurry
-    return (sample.blurry,), sample.sharp
+        return (sample.blurry, sharp), sample.blurry
+    return (sample.blurry,), sharp
 
 
 def evaluate(
     model: nn.Module | None,
-    dataset: Iterable[Sample],
+    dataset: Samples | Iterable[Sample],
     metrics: Iterable[str] = DEFAULT_METRICS,
     *,
     device: torch.device | str | None = None,
     progress: bool | None = None,
 ) -> pd.DataFrame:
-    """One row an image: its name, each metric of the restored (or reblurred) picture, and of the blurry one as "blurry …".
+    """Measure a network on a data set.
 
-    dataset: anything that gives Samples with a sharp picture, such as SceneDataset or PairedFolder. model: None measures
-    the blurry pictures alone. Metrics are names in METRICS. Pictures are compared as floats, clamped to [0, 1].
-    device: the model works there and returns to where it was; None = where it is.
+    Args:
+        model: the network; None to measure the blurry pictures alone.
+        dataset: samples with a sharp picture: a data set with a length that is read by index, or
+            any iterable, such as a generator, which is consumed.
+        metrics: names in `METRICS`. Pictures are compared as floats, clipped to [0, 1].
+        device: the network is moved there and back; None leaves it where it is.
+        progress: whether to show a progress bar; None shows it in terminals and notebooks only.
+
+    Returns:
+        One row per image: its name as "image", each metric of the restored (or reblurred) picture,
+        and each metric of the blurry one as "blurry …".
+
+    Raises:
+        ValueError: a metric is unknown, or a sample has no sharp picture.
     """
-    unknown = set(metrics) - set(METRICS)
+    names = tuple(metrics)
+    unknown = sorted(set(names) - set(METRICS))
     if unknown:
-        raise ValueError(
-            f"There is no metric {sorted(unknown)[0]!r}: choose among {', '.join(METRICS)}."
-        )
-    rows = []
+        raise ValueError(f"There is no metric {unknown[0]!r}: choose among {', '.join(METRICS)}.")
     bar = tqdm(
-        range(len(dataset)),
+        _each(dataset),
         desc="evaluate",
+        total=len(dataset) if isinstance(dataset, Sized) else None,
         disable=None if progress is None else not progress,
         leave=False,
     )
+    rows = []
     with _on(device, model):
-        for i in bar:
-            sample = dataset[i]
-            if sample.sharp is None:
-                raise ValueError(
-                    f"{sample.name} has no sharp picture to compare with: it can be deblurred, not measured."
-                )
-            output, target = None, sample.sharp
+        for sample in bar:
+            output, target = None, _sharp(sample)
             if model is not None:
                 pictures, target = task(model, sample)
                 output = predict(model, *pictures)
-            rows.append(score(sample, output, target, metrics))
+            rows.append(score(sample, output, target, names))
     return pd.DataFrame(rows)
 
 
-def score(sample: Sample, output, target=None, metrics: Iterable[str] = DEFAULT_METRICS) -> dict:
-    """One row of `evaluate`: the image's name, metrics of an output (None = leave out) against the target (default: the sharp
-    picture), and of the blurry picture."""
-    target = sample.sharp if target is None else target
-    restored = {} if output is None else {name: METRICS[name](output, target) for name in metrics}
-    blurry = {f"blurry {name}": METRICS[name](sample.blurry, sample.sharp) for name in metrics}
-    return {"image": sample.name, **restored, **blurry}
+def score(
+    sample: Sample,
+    output: Picture | None,
+    target: Picture | None = None,
+    metrics: Iterable[str] = DEFAULT_METRICS,
+) -> dict[str, object]:
+    """Compute one row of `evaluate`.
+
+    Args:
+        sample: a sample with a sharp picture.
+        output: the restored (or reblurred) picture; None leaves its metrics out.
+        target: what the output is compared with; None for the sharp picture.
+        metrics: names in `METRICS`.
+
+    Returns:
+        The image's name, each metric of the output, and each metric of the blurry picture against
+        the sharp one, by column.
+
+    Raises:
+        ValueError: the sample has no sharp picture.
+    """
+    names, sharp = tuple(metrics), _sharp(sample)
+    row: dict[str, object] = {"image": sample.name}
+    if output is not None:
+        against = sharp if target is None else target
+        row |= {name: METRICS[name](output, against) for name in names}
+    return row | {f"blurry {name}": METRICS[name](sample.blurry, sharp) for name in names}
+
+
+def _each(dataset: Samples | Iterable[Sample]) -> Iterator[Sample]:
+    """The samples in order; a data set need not end its iteration by an IndexError."""
+    if isinstance(dataset, Samples):
+        yield from (dataset[i] for i in range(len(dataset)))
+    else:
+        yield from dataset
+
+
+def _sharp(sample: Sample) -> torch.Tensor:
+    if sample.sharp is None:
+        raise ValueError(
+            f"{sample.name} has no sharp picture to compare with: leave it out, or add one."
+        )
+    return sample.sharp
 
 
 @contextmanager
-def _on(device, model):
-    """The model (None: no model) on that device for a while, and back again."""
+def _on(device: torch.device | str | None, model: nn.Module | None) -> Iterator[None]:
+    """Move the model to that device within a `with` block, and back afterwards."""
     if model is None:
         yield
         return
@@ -141,7 +242,7 @@ def _on(device, model):
         model.to(home)
 
 
-def _clipped(picture) -> np.ndarray:
+def _clipped(picture: Picture) -> np.ndarray:
     if isinstance(picture, torch.Tensor):
         picture = to_array(picture)
     return np.clip(np.asarray(picture, np.float32), 0, 1)

@@ -1,10 +1,12 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from deblurlib import theory
 from deblurlib.data import Sample, SceneDataset, to_tensor
-from deblurlib.evaluation import METRICS, evaluate, predict
+from deblurlib.evaluation import METRICS, evaluate, predict, psnr, score
 from deblurlib.models import create_model
 
 
@@ -42,7 +44,7 @@ def test_values_are_clipped_before_they_are_compared():
     assert METRICS["rgb-psnr"](sharp * 1.7, sharp) == float("inf")
 
 
-def test_evaluate_gives_one_row_an_image():
+def test_evaluate_gives_one_row_per_image():
     data = SceneDataset("validation", 3, 48)
     torch.manual_seed(0)
     model = create_model("svdn", size="small")
@@ -62,6 +64,48 @@ def test_evaluate_gives_one_row_an_image():
         "image",
         "blurry rgb-psnr",
     ]
+
+
+def test_generators_of_samples_and_of_metrics_are_accepted():
+    data, names = SceneDataset("validation", 2, 48), ["rgb-psnr", "ssim-grey"]
+    model = create_model("svdn", size="small")
+    expected = evaluate(model, data, names, progress=False)
+    samples, metrics = (data[i] for i in range(2)), (name for name in names)
+    pd.testing.assert_frame_equal(evaluate(model, samples, metrics, progress=False), expected)
+    assert list(expected.columns) == ["image", *names, "blurry rgb-psnr", "blurry ssim-grey"]
+    row = score(data[0], data[0].blurry, metrics=iter(names))
+    assert row["ssim-grey"] == row["blurry ssim-grey"]
+
+
+class Endless(torch.utils.data.Dataset):
+    """A data set that answers for every index: only its length says where it ends."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return SceneDataset("validation", 2, 48)[index % 2]
+
+
+def test_a_data_set_ends_where_its_length_says():
+    assert len(evaluate(None, Endless(), ["rgb-psnr"], progress=False)) == 2
+
+
+def test_grey_is_the_luma_of_the_published_standard():
+    """Recommendation ITU-R BT.601: E'Y = 0.299 E'R + 0.587 E'G + 0.114 E'B."""
+    black = np.zeros((16, 16, 3), np.float32)
+    for channel, luma in enumerate((0.299, 0.587, 0.114)):
+        pure = black.copy()
+        pure[..., channel] = 1.0
+        # two flat pictures of luminance x and y have the SSIM (2xy + C1) / (x² + y² + C1)
+        expected = 0.01**2 / (luma**2 + 0.01**2)
+        assert METRICS["ssim-grey"](pure, black) == pytest.approx(expected, rel=1e-3)
+
+
+def test_psnr_is_one_formula(scene):
+    blurry, sharp = scene.blurry, scene.sharp
+    assert psnr(blurry, sharp) == theory.signal_psnr(blurry.clip(0, 1), sharp.clip(0, 1))
+    assert psnr(sharp, sharp) == float("inf")
 
 
 class Traveller(torch.nn.Module):
@@ -104,7 +148,7 @@ def test_predictions_stay_in_range_and_shape():
 
 
 def test_errors_name_what_is_missing():
-    with pytest.raises(ValueError, match="no metric 'psnr'.*rgb-psnr"):
+    with pytest.raises(ValueError, match=r"no metric 'psnr'.*rgb-psnr"):
         evaluate(None, SceneDataset("test", 1, 48), ["psnr"])
     with pytest.raises(ValueError, match="photo has no sharp picture"):
         evaluate(None, [Sample(torch.rand(3, 16, 16), name="photo")])

@@ -190,6 +190,52 @@ def test_consistency_loss_by_hand_and_its_gradient():
     assert torch.allclose(found, expected, atol=1e-7)
 
 
+def tuning(weight):
+    """A fine-tuning step: the objective, a deblurring and a reblurring network, and a batch."""
+    torch.manual_seed(1)
+    model, network = Scale(0.9), Scale(0.7)
+    batch = Sample(torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8))
+    tuned = Experiment(reblur=Experiment(model="reblur"), consistency=weight)
+    return LossTerms(tuned, network), model, network, batch
+
+
+class Scale(torch.nn.Module):
+    """Mixes its inputs, and scales them."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.tensor(factor))
+
+    def forward(self, *pictures):
+        return self.factor * sum(pictures) / len(pictures)
+
+
+@pytest.mark.parametrize("weight", [0.1, 0.3, 1.0])
+def test_training_minimises_the_consistency_loss_to_the_last_bit(weight):
+    objective, model, network, batch = tuning(weight)
+    total, terms = objective(model, batch)
+    (by_training,) = torch.autograd.grad(total, [model.factor])
+    restored = model(batch.blurry)
+    again = network(batch.blurry, restored)
+    loss = losses.consistency_loss(restored, batch.sharp, again, batch.blurry, weight=weight)
+    (by_loss,) = torch.autograd.grad(loss, [model.factor])
+    assert torch.equal(8 * total, loss) and torch.equal(8 * by_training, by_loss)
+    assert terms["consistency"].item() == pytest.approx(
+        ((again - batch.blurry) ** 2).mean().item() / 2
+    )
+
+
+def test_training_and_the_consistency_loss_share_equations_6_and_7(monkeypatch):
+    objective, model, _, batch = tuning(0.5)
+    pictures = (batch.blurry, batch.sharp, batch.blurry, batch.blurry)
+    monkeypatch.setattr(losses, "reblurring_loss", lambda reblurred, blurry: torch.tensor(64.0))
+    assert objective(model, batch)[1]["consistency"] == 64
+    alone = losses.consistency_loss(*pictures, weight=0)
+    assert losses.consistency_loss(*pictures, weight=0.5) == alone + 64
+    monkeypatch.setattr(losses, "weighted_sum", lambda terms, weights: torch.tensor(3.0))
+    assert objective(model, batch)[0] == 3 and losses.consistency_loss(*pictures) == 6
+
+
 def test_imagenet_scale_of_the_consistency_loss():
     for channel, factor in ((0, 4.77), (1, 4.98), (2, 4.94), (slice(None), 4.90)):
         sharp, deblurred = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
@@ -199,20 +245,3 @@ def test_imagenet_scale_of_the_consistency_loss():
             for s in (False, True)
         )
         assert scaled.item() / plain.item() == pytest.approx(factor, abs=0.005)
-
-
-def test_the_consistency_term_of_a_training_is_an_eighth_of_the_consistency_loss():
-    """Half mean squares of pictures in [0, 1], against mean squares of pictures in [-1, 1]: exact, by powers of two."""
-    blurry, sharp, output = torch.rand(3, 2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
-
-    def reblur(b, d):
-        return (b + d.square()) / 2
-
-    reblurring = torch.nn.Module()
-    reblurring.forward = reblur
-    terms = LossTerms(Experiment(consistency=0.1), reblurring)
-    model = torch.nn.Module()
-    model.forward = lambda picture: output
-    total, named = terms(model, Sample(name="", blurry=blurry, sharp=sharp))
-    wanted = losses.consistency_loss(output, sharp, reblur(blurry, output), blurry, weight=0.1)
-    assert set(named) == {"pixel", "consistency"} and torch.equal(total, wanted / 8)

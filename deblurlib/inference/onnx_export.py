@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -18,26 +19,42 @@ OPSET = 16  # the first with GridSample
 
 
 def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 256)) -> Path:
-    """Write a network as an ONNX file with one input "blurry" and one output "sharp", (1, 3, height, width) RGB in [0, 1].
+    """Write a network as an ONNX file.
 
-    size: (height, width) of the pictures, which the file is made for; cut larger ones into tiles of it, pad smaller ones.
-    Deformable convolutions become GridSample and MatMul (opset 16), which ONNX Runtime, OpenCV and others have, and many lack
-    DeformConv (opset 19): equal to 1e-4. Source: see `ops.deform_conv2d`.
-    Raises ValueError for a network that has no counterpart in ONNX (SVRNN's recurrence, two inputs), ImportError without the
-    package onnx.
+    The file has one input "blurry" and one output "sharp", both (1, 3, height, width) RGB in
+    [0, 1]. Deformable convolutions become GridSample and MatMul (opset 16), which ONNX Runtime,
+    OpenCV and others support, whereas many lack DeformConv (opset 19). The output equals that of
+    PyTorch to 1e-4.
+
+    Args:
+        model: a network whose `spec_of(model).exportable` is true; not SVRNN, whose recurrence has
+            no counterpart in ONNX, nor Reblur, which has two inputs.
+        path: the file to write.
+        size: (height, width) in pixels of the pictures that the file accepts, each at least
+            `SMALLEST`; cut larger pictures into tiles of this size, and pad smaller ones.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: the network cannot be exported, or the size is wrong.
+        ImportError: the package onnx is not installed.
     """
     if not spec_of(model).exportable:
         known = ", ".join(name for name in list_models() if spec_of(name).exportable)
         raise ValueError(
-            f"{type(model).__name__} cannot be written as ONNX, which has no such operation: take one of {known}."
+            f"{type(model).__name__} cannot be written as ONNX, which lacks an operation that it "
+            f"needs: choose one of {known}."
         )
     if len(size) != 2 or any(int(n) != n or n < SMALLEST for n in size):
         raise ValueError(
-            f"size is {size!r}: give (height, width) of the pictures, each at least {SMALLEST} pixels."
+            f"size is {size!r}: give (height, width) of the pictures, each at least {SMALLEST} "
+            "pixels."
         )
-    require("onnx", "An ONNX file")
-    training, file = model.training, io.BytesIO()
+    require("onnx", "export", "An ONNX file")
+    file = io.BytesIO()
     example = torch.zeros(1, 3, *map(int, size), device=next(model.parameters()).device)
+    training = model.training
     try:
         with (
             substitute(deform_conv2d=deform_conv_by_grid_sample),
@@ -47,7 +64,7 @@ def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 25
             torch.onnx.export(
                 model.eval(),
                 (example,),
-                file,
+                file,  # type: ignore[arg-type]  # this exporter writes to buffers, too
                 input_names=["blurry"],
                 output_names=["sharp"],
                 opset_version=OPSET,
@@ -58,29 +75,55 @@ def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 25
     return write_atomically(Path(path), file.getvalue())
 
 
-def deform_conv_by_grid_sample(input, offset, weight, bias, mask, stride, padding, dilation):
-    """The same as `ops.deform_conv2d`, tap by tap: GridSample at the tap's points, times the mask, times the tap's weights."""
+def deform_conv_by_grid_sample(
+    input: torch.Tensor,
+    offset: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    mask: torch.Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> torch.Tensor:
+    """Compute `ops.deform_conv2d` from operations that ONNX has, one tap at a time.
+
+    For each tap, GridSample reads the input at the tap's points; the samples are multiplied by the
+    mask and by the tap's weights.
+
+    Args:
+        input: (B, C, H, W).
+        offset: (B, 2*K*K, h, w), (dy, dx) of each tap in input pixels.
+        weight: (O, C, K, K).
+        bias: (O,), or None.
+        mask: (B, K*K, h, w) factor of each tap, or None.
+        stride: (vertical, horizontal) in pixels.
+        padding: (vertical, horizontal) in pixels.
+        dilation: (vertical, horizontal) in pixels.
+
+    Returns:
+        (B, O, h, w).
+
+    Raises:
+        ValueError: the convolution has groups.
+    """
     batch, channels, height, width = input.shape
     outs, group_channels, kernel_height, kernel_width = weight.shape
     out_height, out_width = offset.shape[-2:]
     if offset.shape[1] != 2 * kernel_height * kernel_width or channels != group_channels:
-        raise ValueError("Deformable convolutions with groups are not written as ONNX.")
+        raise ValueError(
+            "Deformable convolutions with groups cannot be written as ONNX: use a single group."
+        )
     row = torch.arange(out_height, device=input.device) * stride[0] - padding[0]
     column = torch.arange(out_width, device=input.device) * stride[1] - padding[1]
-    total = 0
-    for tap in range(kernel_height * kernel_width):
-        y = offset[:, 2 * tap] + (row + tap // kernel_width * dilation[0])[:, None]  # (B, Ho, Wo)
-        x = offset[:, 2 * tap + 1] + (column + tap % kernel_width * dilation[1])
-        grid = torch.stack(
-            [(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1
-        )  # pixels to [-1, 1], edges of pixels at ±1
-        samples = F.grid_sample(
-            input, grid, padding_mode="zeros", align_corners=False
-        )  # (B, C, Ho, Wo)
+    total = input.new_zeros(())
+    for tap, (i, j) in enumerate(product(range(kernel_height), range(kernel_width))):
+        y = offset[:, 2 * tap] + (row + i * dilation[0])[:, None]  # (B, h, w)
+        x = offset[:, 2 * tap + 1] + (column + j * dilation[1])
+        # pixels to [-1, 1], where ±1 are the outer edges of the border pixels
+        grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1)
+        samples = F.grid_sample(input, grid, padding_mode="zeros", align_corners=False)
         if mask is not None:
             samples = samples * mask[:, tap : tap + 1]
-        total = total + weight[:, :, tap // kernel_width, tap % kernel_width] @ samples.flatten(
-            2
-        )  # (B, Co, Ho*Wo)
+        total = total + weight[:, :, i, j] @ samples.flatten(2)  # (B, O, h*w)
     out = total.reshape(batch, outs, out_height, out_width)
     return out if bias is None else out + bias[:, None, None]

@@ -3,6 +3,7 @@
 import tempfile
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from torch import nn
 
@@ -37,7 +38,9 @@ def from_pretrained(source: str | Path, revision: str | None = None) -> nn.Modul
     if Path(source).is_dir():
         folder = Path(source)
     else:
-        hub = require("huggingface_hub", f"{source} is no folder, and the Hugging Face Hub")
+        hub = require(
+            "huggingface_hub", "hub", f"{source} is not a folder, and the Hugging Face Hub"
+        )
         files = [
             hub.hf_hub_download(str(source), name, revision=revision) for name in (RECORD, WEIGHTS)
         ]
@@ -57,7 +60,7 @@ def push_to_hub(
 
     provenance: what the record says beside the recipe: data, steps, seconds … Raises ImportError without huggingface_hub.
     """
-    api = require("huggingface_hub", "The Hugging Face Hub").HfApi()
+    api = require("huggingface_hub", "hub", "The Hugging Face Hub").HfApi()
     with tempfile.TemporaryDirectory() as folder:
         save_model(model, Path(folder) / WEIGHTS, provenance)
         (Path(folder) / "README.md").write_text(CARD.format(repository=repository, **model.recipe))
@@ -66,11 +69,24 @@ def push_to_hub(
     return f"https://huggingface.co/{repository}"
 
 
-def require(package: str, what: str):
-    """The module of an optional package; ImportError, one sentence, where it is not installed."""
+def require(package: str, extra: str, purpose: str) -> ModuleType:
+    """Import an optional package.
+
+    Args:
+        package: Name of the package.
+        extra: The extra of deblurlib that installs it.
+        purpose: What needs it, as the subject of the error's sentence.
+
+    Returns:
+        The package's module.
+
+    Raises:
+        ImportError: The package is not installed.
+    """
     try:
         return import_module(package)
     except ImportError:
         raise ImportError(
-            f"{what} needs the package {package}: install it with `pip install {package}`."
+            f"{purpose} needs the package {package}: install it with "
+            f'`pip install "deblurlib[{extra}]"`.'
         ) from None

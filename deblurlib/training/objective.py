@@ -61,11 +61,14 @@ class LossTerms(nn.Module):
         if chosen.consistency:
             assert self.network is not None
             reblurred = self.network(batch.blurry, output)
-            terms["consistency"] = losses.pixel_loss(reblurred, batch.blurry)
-        total = terms["pixel"]
-        for name in ("perceptual", "position", "consistency"):
-            if name in terms:
-                total = total + getattr(chosen, name) * terms[name]
+            terms["consistency"] = losses.reblurring_loss(reblurred, batch.blurry)
+        weights = {
+            "pixel": 1.0,
+            "perceptual": chosen.perceptual,
+            "position": chosen.position,
+            "consistency": chosen.consistency,
+        }
+        total = losses.weighted_sum(terms, weights)
         return total, {name: term.detach() for name, term in terms.items()}
 
     def _position(self, offset: torch.Tensor, batch: Sample) -> torch.Tensor:

@@ -1,7 +1,9 @@
-"""Networks as ONNX files: equal to PyTorch in another runtime, and plain words where that cannot be."""
+"""Networks as ONNX files: equal to PyTorch in another runtime, and clear errors."""
 
 import sys
+import tomllib
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import cv2
@@ -19,7 +21,7 @@ from deblurlib.ops import deform_conv2d
 
 @pytest.fixture
 def onnx(monkeypatch):
-    """PyTorch only asks onnx to look for functions of onnxscript in the file, of which there are none here."""
+    """PyTorch only asks onnx to look for functions of onnxscript, of which the file has none."""
     if not _installed("onnx"):
         stand_in = ModuleType("onnx")
         stand_in.__spec__ = ModuleSpec("onnx", None)
@@ -108,7 +110,11 @@ def test_what_cannot_be_written_is_said(model, size, sentence, tmp_path):
 
 def test_a_missing_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(
-        ImportError, match="needs the package onnx: install it with `pip install onnx`"
-    ):
+    with pytest.raises(ImportError) as raised:
         onnx_export.to_onnx(create_model("svdn", size="small"), tmp_path / "network.onnx")
+    assert str(raised.value) == (
+        'An ONNX file needs the package onnx: install it with `pip install "deblurlib[export]"`.'
+    )
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    extras = tomllib.loads(project.read_text())["project"]["optional-dependencies"]
+    assert any(line.startswith("onnx>") for line in extras["export"])
