@@ -1,50 +1,32 @@
-"""Times whole networks on one picture against the same networks built of plain PyTorch: `deblurlib bench networks`.
+"""Times whole networks on one image against plain PyTorch: `deblurlib bench networks`.
 
-Each contestant lives in a process of its own, so that its memory is its own; their runs are interleaved, so that a busy machine
-slows all alike, and medians are compared.
+Each contestant runs in a process of its own, so that its memory is its own. Runs are interleaved,
+so that other load on the machine slows all contestants alike, and medians are compared.
 """
 
-import contextlib
 import multiprocessing
 import statistics
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
-from dataclasses import dataclass
-from importlib import import_module
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pandas as pd
 import torch
 
 from .. import papers
-from ..models import count_macs, create_model, list_models, load_model, spec_of
+from ..models import count_macs, create_model
 from ..results import save_table
-from .clock import extra_memory, gemm_rate
-from .peers import torchvision_deform, unbind_loop, unbind_loop_4way, unfold_einsum
+from .clock import gemm_rate
+from .contestants import Contestant, Entrant, Figures, forward, prepare, timed_networks
 
-SIZE = (720, 1280)  # what the papers time
-TOLERANCE = 1e-4  # by which two builds of a network may differ, relative to the largest value
+SIZE = (720, 1280)  # the image size of the papers' timings
+TOLERANCE = 1e-4  # largest difference of two builds, relative to the largest value
 ENOUGH = 60.0  # seconds after which a first run is the only one
-DEFAULT = "svdn"  # the network of `deblurlib.deblur`
 SLOW = 5.0  # seconds from which three runs are enough
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """One build of one network: ours, or with the operators that plain PyTorch has in their place."""
-
-    model: str
-    variant: str
-    width: str  # "full" or "small"
-    precision: str = "fp32"  # or "bf16", by autocast
-    plain: bool = False
-
-
-COLUMNS = [
+COLUMNS = (
     "network",
     "width",
     "precision",
@@ -56,8 +38,6 @@ COLUMNS = [
     "max_ms",
     "runs",
     "ratio",
-]
-COLUMNS += [
     "in_operator",
     "extra_mb",
     "gmac",
@@ -67,32 +47,71 @@ COLUMNS += [
     "printed_ms",
     "printed_on",
     "note",
-]
+)
 
 
-def timed_networks() -> list[tuple[str, str, str, str]]:
-    """What is timed, as (network, variant, width, precision): the default network first, then small widths before full ones."""
-    timed = [
-        (name, timing.variant, timing.width, timing.precision)
-        for name in list_models()
-        for timing in spec_of(name).benchmark
-    ]
-    return sorted(timed, key=lambda each: (each[0] != DEFAULT, each[2] == "full"))
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """How a column is printed: its smallest width, and the digits after the point."""
+
+    width: int = 0
+    digits: int = 0
 
 
-def run(results="results", size=SIZE, repeats=5, networks=None) -> pd.DataFrame:
-    """Measure every network, write `tables/inference.csv` under `results` after each, return the table.
+SHOWN = {
+    "network": Shown(width=18),
+    "contestant": Shown(),
+    "median_ms": Shown(),
+    "min_ms": Shown(width=8),
+    "max_ms": Shown(width=8),
+    "runs": Shown(),
+    "ratio": Shown(width=6, digits=2),
+    "in_operator": Shown(digits=2),
+    "extra_mb": Shown(),
+    "floor_ms": Shown(),
+    "printed_ms": Shown(),
+    "note": Shown(),
+}
 
-    One row a contestant: medians of interleaved runs in milliseconds with the smallest and the largest, how many runs, the
-    ratio to ours, the share of the time that is spent in the paper's operator (for SVRNN, its scans), the peak of memory beyond
-    the network and the picture; for ours also the largest relative difference between both results, the time that its
-    multiply-accumulates take at this machine's rate for large matrix products, and what the paper printed, on its card.
-    Raises RuntimeError where the two builds differ by more than TOLERANCE.
+
+@dataclass
+class Outcome:
+    """Runs of one contestant: the last output, the measurements, and why it failed, if it did."""
+
+    output: np.ndarray | None = None
+    runs: list[Figures] = field(default_factory=list)
+    note: str = ""
+
+
+def run(
+    results: str | Path,
+    size: tuple[int, int] = SIZE,
+    repeats: int = 5,
+    networks: Sequence[Contestant] | None = None,
+) -> pd.DataFrame:
+    """Measure networks; write `tables/inference.csv` after each.
+
+    Args:
+        results: Folder that the table is written to.
+        size: Height and width of the image.
+        repeats: Runs of each contestant after a first one that warms it up; slow ones get fewer.
+        networks: Our builds of the networks; None = those of `timed_networks`.
+
+    Returns:
+        The table, one row per contestant: median, smallest and largest time of interleaved runs,
+        their number, the ratio to ours, the share of the time spent in the paper's operators (for
+        SVRNN, its scans), and the peak of memory beyond the network and the image. Ours also have
+        the largest relative difference of the two outputs, the time of their multiply-accumulates
+        at this machine's rate for large matrix products, and the time and card that the paper
+        prints.
+
+    Raises:
+        RuntimeError: The outputs of two builds differ by more than `TOLERANCE`.
     """
-    rows = []
-    for number, network in enumerate(timed_networks() if networks is None else networks):
-        found = pd.DataFrame(_measure(network, tuple(size), repeats))
-        print(readable(found).to_string(index=False, header=number == 0), flush=True)
+    rows: list[pd.DataFrame] = []
+    for network in timed_networks() if networks is None else networks:
+        found = _measure(network, size, repeats)
+        print(readable(found).to_string(index=False, header=not rows), flush=True)
         rows.append(found)
         table = save_table(
             pd.concat(rows, ignore_index=True),
@@ -106,104 +125,94 @@ def run(results="results", size=SIZE, repeats=5, networks=None) -> pd.DataFrame:
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """The columns to look at, rounded, of equal width whatever the rows."""
-    shown = table.assign(network=table.network.str.cat([table.width, table.precision], sep=" "))
-    columns = {
-        "network": 18,
-        "contestant": 0,
-        "median_ms": 0,
-        "min_ms": 8,
-        "max_ms": 8,
-        "runs": 0,
-        "ratio": 6,
-        "in_operator": 0,
-    }
-    columns |= {
-        "extra_mb": 0,
-        "floor_ms": 0,
-        "printed_ms": 0,
-        "note": 0,
-    }  # their widths, the name's own at least
-    digits = {"ratio": 2, "in_operator": 2}
+    """Round the columns that matter and give them a constant width.
+
+    Args:
+        table: Rows of `run`.
+
+    Returns:
+        A table of text.
+    """
+    table = table.assign(network=table.network.str.cat([table.width, table.precision], sep=" "))
     return pd.DataFrame(
         {
             name: [
-                _word(value, digits.get(name, 0)).rjust(max(width, len(name)))
-                for value in shown[name]
+                _word(value, shown.digits).rjust(max(shown.width, len(name)))
+                for value in table[name]
             ]
-            for name, width in columns.items()
+            for name, shown in SHOWN.items()
         }
     )
 
 
-def _word(value, digits) -> str:
+def _word(value: object, digits: int) -> str:
     if isinstance(value, str):
         return value
-    return "" if value is None or np.isnan(value) else f"{value:.{digits}f}"
+    return "" if value is None or pd.isna(value) else f"{value:.{digits}f}"
 
 
-def _measure(network, size, repeats) -> list[dict]:
-    """Rows for ours and for the plain build of a network."""
-    ours, plain = contestants = [Contestant(*network, plain=plain) for plain in (False, True)]
-    outputs, runs, notes, rate = _race(contestants, size, repeats)
-    rows = [_row(each, runs[each], notes[each], size) for each in contestants]
-    if len(outputs) == 2:
-        apart = rows[0]["difference"] = float(
-            np.abs(outputs[ours] - outputs[plain]).max() / np.abs(outputs[plain]).max()
-        )
+def _measure(ours: Contestant, size: tuple[int, int], repeats: int) -> pd.DataFrame:
+    """One row for our build of a network and one for the plain build."""
+    plain = replace(ours, plain=True)
+    outcomes, rate = _race([ours, plain], size, repeats)
+    rows = [_row(contestant, outcomes[contestant], size) for contestant in (ours, plain)]
+    output, other = (outcomes[contestant].output for contestant in (ours, plain))
+    if output is not None and other is not None:
+        apart = float(np.abs(output - other).max() / np.abs(other).max())
+        rows[0]["difference"] = apart
         if ours.precision == "fp32" and not apart <= TOLERANCE:
             raise RuntimeError(
-                f"The plain build of {ours.model} gives another picture: the largest difference is {apart:.2g}."
+                f"The plain build of {ours.model} computes another image: "
+                f"the largest relative difference is {apart:.2g}."
             )
     macs = count_macs(create_model(ours.model, ours.variant, size=ours.width), size)
     rows[0] |= {"gmac": macs / 1e9, "gemm_gflops": rate / 1e9, "floor_ms": 1e3 * 2 * macs / rate}
     if ours.width == "full" and size == SIZE:
         rows[0] |= _printed(ours.model)
-    for row in rows:
-        row["ratio"] = row["median_ms"] / rows[0]["median_ms"]
-    return pd.DataFrame(rows).reindex(columns=COLUMNS).to_dict("records")
+    table = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+    return table.assign(ratio=table.median_ms / table.median_ms[0])
 
 
-def _race(contestants, size, repeats) -> tuple[dict, dict, dict, float]:
-    """By contestant: its output, its runs, taken in turns, and why it failed; and the best rate of matrix products meanwhile."""
-    outputs, runs, notes, rates = (
-        {},
-        {each: [] for each in contestants},
-        dict.fromkeys(contestants, ""),
-        [],
-    )
-    with contextlib.ExitStack() as stack:
+def _race(
+    contestants: Sequence[Contestant], size: tuple[int, int], repeats: int
+) -> tuple[dict[Contestant, Outcome], float]:
+    """Run contestants in turns; also the best rate of matrix products in the meantime."""
+    outcomes = {contestant: Outcome() for contestant in contestants}
+    rates = []
+    with ExitStack() as stack:
         spawn = multiprocessing.get_context("spawn")
         pools = {
-            each: stack.enter_context(ProcessPoolExecutor(1, spawn, _build, (each, size)))
+            each: stack.enter_context(ProcessPoolExecutor(1, spawn, _enter, (each, size)))
             for each in contestants
         }
         for started in [pool.submit(int) for pool in pools.values()]:
-            started.exception()  # both at once, and before any clock runs
+            started.exception()  # both start at once, before any clock runs
         for turn in range(1 + repeats):
             rates.append(gemm_rate(contestants[0].precision))
-            for each, pool in pools.items():
-                if notes[each] or turn and not _again(runs[each], turn, repeats):
+            for contestant, pool in pools.items():
+                outcome = outcomes[contestant]
+                if outcome.note or (turn and not _again(outcome.runs, turn, repeats)):
                     continue
                 try:
-                    outputs[each], figures = pool.submit(_forward, turn == 0).result()
-                    runs[each].append(figures)
+                    outcome.output, figures = pool.submit(_forward, turn == 0).result()
+                    outcome.runs.append(figures)
                 except (BrokenExecutor, RuntimeError, MemoryError) as error:
-                    notes[each] = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
-    return outputs, runs, notes, max(rates)
+                    sentence = " ".join(str(error).split())[:80]
+                    outcome.note = f"{type(error).__name__}: {sentence}"
+    return outcomes, max(rates)
 
 
-def _again(runs, turn, repeats) -> bool:
-    """Whether a contestant runs in this turn, by how long its first run took."""
+def _again(runs: Sequence[Figures], turn: int, repeats: int) -> bool:
+    """Whether a contestant runs in this turn, by the time of its first run."""
     first = runs[0]["seconds"]
     return first < ENOUGH and turn <= (repeats if first < SLOW else min(repeats, 3))
 
 
-def _row(contestant, runs, note, size) -> dict:
-    timed = (
-        runs[1:] or runs
-    )  # the first is to warm up, unless it was long enough to be the only one
+def _row(contestant: Contestant, outcome: Outcome, size: tuple[int, int]) -> dict[str, object]:
+    # the first run is a warm-up, unless it took so long that it is the only one
+    timed = outcome.runs[1:] or outcome.runs
     times = [1e3 * figures["seconds"] for figures in timed] or [np.nan]
+    shares = [figures["in_operator"] for figures in timed] or [np.nan]
     return {
         "network": contestant.model,
         "width": contestant.width,
@@ -215,102 +224,29 @@ def _row(contestant, runs, note, size) -> dict:
         "min_ms": min(times),
         "max_ms": max(times),
         "runs": len(timed),
-        "note": note,
-        "in_operator": statistics.median(figures["in_operator"] for figures in timed)
-        if timed
-        else np.nan,
-        "extra_mb": runs[0]["extra_mb"] if runs else np.nan,
+        "in_operator": statistics.median(shares),
+        "extra_mb": outcome.runs[0]["extra_mb"] if outcome.runs else np.nan,
+        "note": outcome.note,
     }
 
 
-def _printed(model) -> dict:
-    """The printed runtime of a network in milliseconds, and the card."""
+def _printed(model: str) -> dict[str, object]:
+    """The runtime that a paper prints, in milliseconds, and its card."""
     times = papers.runtimes().set_index("paper")
-    return (
-        {"printed_ms": times.ms[model], "printed_on": times.device[model]}
-        if model in times.index
-        else {}
-    )
+    if model not in times.index:
+        return {}
+    return {"printed_ms": times.ms[model], "printed_on": times.device[model]}
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# In the process of a contestant
+# the entrant of a contestant's process
+_entrant: Entrant | None = None
 
 
-def _build(contestant: Contestant, size: tuple[int, int]) -> None:
-    """Make the network, with shipped weights where there are any, and the picture; they live as long as the process."""
-    global _ready
-    if contestant.plain:
-        import_module(
-            "torchvision"
-        )  # here, since it takes seconds and memory that are not the network's
-    torch.manual_seed(0)
-    try:
-        network = load_model(contestant.model, size=contestant.width)
-    except FileNotFoundError:
-        network = create_model(contestant.model, contestant.variant, size=contestant.width).eval()
-    picture = torch.rand(1, 3, *size).contiguous(
-        memory_format=torch.channels_last
-    )  # as `deblur` gives it
-    _ready = contestant, network, [picture] * getattr(network, "pictures", 1)
+def _enter(contestant: Contestant, size: tuple[int, int]) -> None:
+    global _entrant
+    _entrant = prepare(contestant, size)
 
 
-def _forward(first: bool) -> tuple[np.ndarray, dict]:
-    """One run: the output, its seconds, the share of them spent in the paper's operators, and in the first the most memory."""
-    contestant, network, pictures = _ready
-    outputs, figures = [], {}
-
-    def call():
-        began = time.perf_counter()
-        outputs.append(network(*pictures))
-        figures["seconds"] = time.perf_counter() - began
-
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=contestant.precision == "bf16")
-    with operators(contestant.plain) as spent, torch.inference_mode(), autocast:
-        if first:
-            figures["extra_mb"] = extra_memory(call, "cpu")
-        else:
-            call()
-    return outputs[0].float().numpy(), figures | {"in_operator": sum(spent) / figures["seconds"]}
-
-
-@contextlib.contextmanager
-def operators(plain: bool) -> Iterator[list[float]]:
-    """Within it, the operators of the networks note their seconds in the list, and are plain PyTorch's if `plain`."""
-    spent = []
-
-    def timed(function):
-        def call(*arguments):
-            began = time.perf_counter()
-            output = function(*arguments)
-            spent.append(time.perf_counter() - began)
-            return output
-
-        return call
-
-    with contextlib.ExitStack() as stack:
-        for module, (name, other) in PLAIN.items():
-            home = sys.modules[
-                f"deblurlib.ops.{module}"
-            ]  # the package shows functions under the same names
-            stack.enter_context(
-                mock.patch.object(home, name, timed(other if plain else getattr(home, name)))
-            )
-        yield spent
-
-
-def _loop(x, p, direction):
-    return unbind_loop_4way(x, p) if direction == "all" else unbind_loop(x, p, direction)
-
-
-def _unfold(x, logits, kernel_size):
-    assert kernel_size == 3
-    return unfold_einsum(x, logits)
-
-
-# module of the operator -> its one entry, and what stands there in a network of plain PyTorch
-PLAIN = {
-    "deform_conv": ("_deform_conv2d", torchvision_deform),
-    "spatial_rnn": ("_spatial_rnn", _loop),
-    "dynamic_filter": ("_dynamic_filter", _unfold),
-}
+def _forward(first: bool) -> tuple[np.ndarray, Figures]:
+    assert _entrant is not None, "_enter starts each process"
+    return forward(_entrant, memory=first)

@@ -1,199 +1,240 @@
 """Times the operators against their peers: `deblurlib bench operators`."""
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
+from torch import Tensor
 from torch.nn import functional as F
 
 from .. import ops
-from ..figures.style import COLOURS
-from ..ops.deform_conv import output_size
 from ..results import save_table
-from .cases import PHASES, Case, measure, ours
+from .cases import PHASES, Case, Shape, measure, ours
+from .chart import draw
 from .clock import thread_count
 from .peers import column_loop, unbind_loop, unbind_loop_4way, unfold_einsum
-from .training import training_cases
+from .training import Crops, training_cases
 
 
-def deform(operator, padding):
-    return lambda x, offset, weight, bias, mask: operator(
-        x, offset, weight, bias, padding=padding, mask=mask
-    )
+@dataclass(frozen=True, kw_only=True)
+class KernelShape(Shape):
+    """Size of an input, and of the kernels that are applied to it.
+
+    Attributes:
+        kernel: Odd side of a kernel.
+    """
+
+    kernel: int = 3
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} k{self.kernel}"
 
 
-def deform_cases(shapes, backends, device):
-    import torchvision  # takes seconds, and nobody else here needs it
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """The shapes that a run measures.
 
-    for batch, channels, height, width, kernel in shapes:
-        size = output_size((height, width), *[(n, n) for n in (kernel, 1, kernel // 2, 1)])
-        x = torch.randn(batch, channels, height, width, device=device)
-        offset = torch.randn(batch, 2 * kernel**2, *size, device=device)
-        mask = torch.rand(batch, kernel**2, *size, device=device)
-        weight, bias = (
-            torch.randn(channels, channels, kernel, kernel, device=device),
-            torch.randn(channels, device=device),
-        )
+    Attributes:
+        convolutions: For `deform_conv2d`, with as many output as input channels.
+        scans: For `spatial_rnn` and `spatial_rnn_4way`.
+        filters: For `dynamic_filter`.
+        trainings: For whole training steps of SVDN.
+    """
 
-        last = {"memory_format": torch.channels_last}
-        plain = [x.to(**last), weight.to(**last), bias]
+    convolutions: tuple[KernelShape, ...]
+    scans: tuple[Shape, ...]
+    filters: tuple[KernelShape, ...]
+    trainings: tuple[Crops, ...]
+
+
+QUICK = Suite(
+    convolutions=(KernelShape(channels=32, height=48, width=48),),
+    scans=(Shape(channels=8, height=48, width=48),),
+    filters=(KernelShape(channels=4, height=64, width=64),),
+    trainings=(Crops(batch=1, side=24, width="small"),),
+)
+FULL = Suite(
+    convolutions=(
+        KernelShape(channels=32, height=360, width=640),
+        KernelShape(channels=32, height=180, width=320),
+        KernelShape(channels=64, height=360, width=640),
+        KernelShape(channels=64, height=180, width=320),
+        KernelShape(channels=128, height=360, width=640),
+        KernelShape(channels=128, height=180, width=320),
+        KernelShape(channels=32, height=360, width=640, kernel=5),
+        KernelShape(batch=4, channels=32, height=48, width=48, kernel=5),
+    ),
+    scans=(
+        Shape(channels=32, height=360, width=640),
+        Shape(batch=4, channels=32, height=64, width=64),
+        Shape(batch=20, channels=32, height=64, width=64),
+    ),
+    filters=(KernelShape(channels=16, height=720, width=1280),),
+    trainings=(
+        Crops(batch=4, side=96, width="full"),
+        Crops(batch=4, side=96, width="small"),
+    ),
+)
+
+
+def deform_cases(
+    shapes: Sequence[KernelShape], backends: Sequence[str], device: str
+) -> Iterator[Case]:
+    """Make the cases of `deform_conv2d`.
+
+    Args:
+        shapes: One case per shape and pass.
+        backends: Backends of our operators.
+        device: "cpu" or "cuda".
+
+    Yields:
+        Cases against torchvision's operator and a plain convolution.
+    """
+    import torchvision  # takes seconds, which only a run that compares with it should pay
+
+    for shape in shapes:
+        batch, channels, *size = shape.sizes
+        taps, padding = shape.kernel**2, shape.kernel // 2
+        x = torch.randn(shape.sizes, device=device)
+        offset = torch.randn(batch, 2 * taps, *size, device=device)
+        mask = torch.rand(batch, taps, *size, device=device)
+        weight = torch.randn(channels, channels, shape.kernel, shape.kernel, device=device)
+        bias = torch.randn(channels, device=device)
+        last_x = x.to(memory_format=torch.channels_last)
+        last_weight = weight.to(memory_format=torch.channels_last)
+        deform = _deform(ops.deform_conv2d, padding)
+        functions = {
+            **ours(deform, backends),
+            "torchvision": _deform(torchvision.ops.deform_conv2d, padding),
+        }
         for phase, wrap in PHASES.items():
-            functions = {
-                **ours(deform(ops.deform_conv2d, kernel // 2), backends),
-                "torchvision": deform(torchvision.ops.deform_conv2d, kernel // 2),
-            }
             contestants = {
-                name: wrap(f, x, offset, weight, bias, mask) for name, f in functions.items()
+                name: wrap(function, x, offset, weight, bias, mask)
+                for name, function in functions.items()
             }
-            like_conv2d = plain[0], offset, weight, bias, mask
             contestants["deblurlib, channels-last"] = wrap(
-                deform(ops.deform_conv2d, kernel // 2), *like_conv2d
+                deform, last_x, offset, last_weight, bias, mask
             )
             contestants["conv2d"] = wrap(
-                lambda x, w, b, padding=kernel // 2: F.conv2d(x, w, b, padding=padding), *plain
+                partial(F.conv2d, padding=padding), last_x, last_weight, bias
             )
-            yield Case(
-                "deform_conv2d",
-                f"{batch}x{channels}x{height}x{width} k{kernel}",
-                phase,
-                contestants,
-            )
+            yield Case("deform_conv2d", str(shape), phase, contestants)
 
 
-def rnn_cases(shapes, backends, device):
+def rnn_cases(shapes: Sequence[Shape], backends: Sequence[str], device: str) -> Iterator[Case]:
+    """Make the cases of `spatial_rnn` and `spatial_rnn_4way`.
+
+    Args:
+        shapes: One case per shape, operator and pass.
+        backends: Backends of our operators.
+        device: "cpu" or "cuda".
+
+    Yields:
+        Cases against loops of plain PyTorch and, forward, one addition of the same size.
+    """
+    operators: dict[str, tuple[int, Callable[..., Tensor], Callable[..., Tensor]]] = {
+        "spatial_rnn": (1, partial(ops.spatial_rnn, direction="right"), unbind_loop),
+        "spatial_rnn_4way": (4, ops.spatial_rnn_4way, unbind_loop_4way),
+    }
     for shape in shapes:
-        x, label = torch.randn(shape, device=device), "x".join(map(str, shape))
-        for scans, name in ((1, "spatial_rnn"), (4, "spatial_rnn_4way")):
-            p = torch.rand(shape[0], scans * shape[1], *shape[2:], device=device) * 2 - 1
-            fused = (
-                ops.spatial_rnn_4way if scans == 4 else lambda x, p: ops.spatial_rnn(x, p, "right")
-            )
+        batch, channels, height, width = shape.sizes
+        x = torch.randn(shape.sizes, device=device)
+        for name, (scans, fused, loop) in operators.items():
+            p = torch.rand(batch, scans * channels, height, width, device=device) * 2 - 1
             for phase, wrap in PHASES.items():
-                functions = {
-                    **ours(fused, backends),
-                    "unbind loop": unbind_loop_4way if scans == 4 else unbind_loop,
-                }
+                functions = {**ours(fused, backends), "unbind loop": loop}
                 if scans == 1 and phase == "forward":
                     functions["column loop"] = column_loop
-                contestants = {name: wrap(function, x, p) for name, function in functions.items()}
+                contestants = {key: wrap(function, x, p) for key, function in functions.items()}
                 if phase == "forward":
-                    out = torch.empty_like(p)
-                    repeated = x.repeat(1, scans, 1, 1)
-                    contestants["torch.add(out=)"] = lambda a=repeated, b=p, out=out: torch.add(
-                        a, b, out=out
+                    contestants["torch.add(out=)"] = partial(
+                        torch.add, x.repeat(1, scans, 1, 1), p, out=torch.empty_like(p)
                     )
-                yield Case(name, label, phase, contestants)
+                yield Case(name, str(shape), phase, contestants)
 
 
-def filter_cases(shapes, backends, device):
-    for batch, channels, height, width in shapes:
-        x = torch.randn(batch, channels, height, width, device=device)
-        logits = torch.randn(batch, 9, height, width, device=device)
-        target = torch.empty(2 * x.numel() + logits.numel(), device=device)
-        for phase, wrap in PHASES.items():
-            functions = {**ours(ops.dynamic_filter, backends), "unfold+einsum": unfold_einsum}
-            contestants = {name: wrap(function, x, logits) for name, function in functions.items()}
-            half = target.numel() // 2  # a copy reads and writes, so half the bytes each way
-            contestants["copy"] = lambda a=target[:half], b=target[half : 2 * half]: b.copy_(a)
-            yield Case(
-                "dynamic_filter", f"{batch}x{channels}x{height}x{width} k3", phase, contestants
-            )
+def filter_cases(
+    shapes: Sequence[KernelShape], backends: Sequence[str], device: str
+) -> Iterator[Case]:
+    """Make the cases of `dynamic_filter`.
 
+    Args:
+        shapes: One case per shape and pass.
+        backends: Backends of our operators.
+        device: "cpu" or "cuda".
 
-def cases(quick, backends, device):
-    """Every comparison; the tensors of a case are made when it is reached."""
-    if quick:
-        yield from deform_cases([(1, 32, 48, 48, 3)], backends, device)
-        yield from rnn_cases([(1, 8, 48, 48)], backends, device)
-        yield from filter_cases([(1, 4, 64, 64)], backends, device)
-        yield from training_cases([(1, 24, "small")], backends, device)
-        return
-    convolutions = [(1, c, h, w, 3) for c in (32, 64, 128) for h, w in ((360, 640), (180, 320))]
-    yield from deform_cases(
-        [*convolutions, (1, 32, 360, 640, 5), (4, 32, 48, 48, 5)], backends, device
-    )
-    yield from rnn_cases([(1, 32, 360, 640), (4, 32, 64, 64), (20, 32, 64, 64)], backends, device)
-    yield from filter_cases([(1, 16, 720, 1280)], backends, device)
-    yield from training_cases([(4, 96, "full"), (4, 96, "small")], backends, device)
-
-
-def draw(table, path):
-    """One line a shape and pass, one marker a peer: how many times our time goes into the peer's, on all threads."""
-    table = table[
-        (table.threads == table.threads.max()) & ~table.contestant.str.startswith("deblurlib")
-    ]
-    table = table.assign(line=table["shape"] + ", " + table["pass"])
-    lines = {
-        operator: list(dict.fromkeys(rows.line))
-        for operator, rows in table.groupby("operator", sort=False)
-    }
-    figure = Figure(
-        figsize=(8, 1.2 + 0.3 * sum(map(len, lines.values())) + 0.5 * len(lines)),
-        layout="constrained",
-    )
-    panels = figure.subplots(
-        len(lines),
-        1,
-        height_ratios=[len(names) + 1 for names in lines.values()],
-        squeeze=False,
-        sharex=True,
-    )
-    looks = list(
-        zip(
-            "osD^vP", (colour for name, colour in COLOURS.items() if name != "yellow"), strict=False
-        )
-    )
-    for axis, (operator, names) in zip(panels[:, 0], lines.items(), strict=True):
-        peers = table[table.operator == operator].groupby("contestant", sort=False)
-        for (marker, colour), (peer, rows) in zip(looks, peers, strict=False):
-            axis.plot(
-                rows.ratio,
-                [names.index(line) for line in rows.line],
-                marker,
-                color=colour,
-                label=peer,
-            )
-        axis.set(yticks=range(len(names)), xscale="log", ylim=(len(names) - 0.4, -0.6))
-        axis.set_yticklabels(names, fontsize=8)
-        axis.axvline(1, color="black", linewidth=0.8)
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.set_title(operator, fontsize=10, loc="left")
-        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
-    panels[-1, 0].xaxis.set_major_formatter("{x:g} x")
-    panels[-1, 0].set_xlabel(
-        "time of the peer / time of deblurlib (right of the line: deblurlib is faster)"
-    )
-    figure.savefig(path, dpi=100)
-
-
-def run(results="results", quick=False, repeats=7, device="cpu", backends=None):
-    """Measure every case, write `tables/operators.csv` and `figures/operators.png` under `results`, return the table.
-
-    quick: one small shape an operator. backends: ours to compare, the first is the base of the ratios; by default
-    ("auto",). On a CPU the cases of the largest shapes run with one thread too, in rows of their own.
+    Yields:
+        Cases against patches of plain PyTorch and one copy of as many bytes as the operator reads
+        and writes.
     """
-    results, rows = Path(results), []
+    for shape in shapes:
+        batch, _, height, width = shape.sizes
+        x = torch.randn(shape.sizes, device=device)
+        logits = torch.randn(batch, shape.kernel**2, height, width, device=device)
+        half = (2 * x.numel() + logits.numel()) // 2  # a copy reads one half and writes the other
+        source, target = torch.empty(2, half, device=device)
+        functions = {
+            **ours(partial(ops.dynamic_filter, kernel_size=shape.kernel), backends),
+            "unfold+einsum": partial(unfold_einsum, kernel_size=shape.kernel),
+        }
+        for phase, wrap in PHASES.items():
+            contestants = {name: wrap(function, x, logits) for name, function in functions.items()}
+            contestants["copy"] = partial(target.copy_, source)
+            yield Case("dynamic_filter", str(shape), phase, contestants)
+
+
+def cases(suite: Suite, backends: Sequence[str], device: str) -> Iterator[Case]:
+    """Make every comparison of a suite; the tensors of a case are made when it is reached.
+
+    Args:
+        suite: The shapes.
+        backends: Backends of our operators; the first one is the base of the ratios.
+        device: "cpu" or "cuda".
+
+    Yields:
+        The cases.
+    """
+    yield from deform_cases(suite.convolutions, backends, device)
+    yield from rnn_cases(suite.scans, backends, device)
+    yield from filter_cases(suite.filters, backends, device)
+    yield from training_cases(suite.trainings, backends, device)
+
+
+def run(
+    results: str | Path,
+    quick: bool = False,
+    repeats: int = 7,
+    device: str = "cpu",
+    backends: Sequence[str] = ("auto",),
+) -> pd.DataFrame:
+    """Measure every case; write `tables/operators.csv` and `figures/operators.png`.
+
+    Args:
+        results: Folder that both are written to.
+        quick: Measure one small shape per operator.
+        repeats: Timed calls per contestant; slow ones get three.
+        device: "cpu" or "cuda".
+        backends: Backends of our operators; the first one is the base of the ratios.
+
+    Returns:
+        The table, one row per case, contestant and number of threads. With one thread on the CPU,
+        only the first backend is measured, for the speed-up by threads.
+    """
+    results = Path(results)
+    rows: list[dict[str, object]] = []
     (results / "figures").mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    counts = sorted({1, torch.get_num_threads()}) if device == "cpu" else [torch.get_num_threads()]
-    for case in cases(quick, backends or ("auto",), device):
-        for threads in counts:
-            alone = (
-                threads < counts[-1]
-            )  # with one thread, only ours: the speed-up by threads is what matters
-            contestants = dict(list(case.contestants.items())[:1]) if alone else case.contestants
-            with thread_count(threads):
-                rows += measure(
-                    Case(case.operator, case.shape, case.phase, contestants), repeats, device
-                )
-        print(
-            pd.DataFrame(rows[-len(case.contestants) :]).to_string(
-                header=len(rows) < 9, index=False
-            ),
-            flush=True,
-        )
+    threads = torch.get_num_threads()
+    counts = sorted({1, threads}) if device == "cpu" else [threads]
+    for case in cases(QUICK if quick else FULL, backends, device):
+        for count in counts:
+            with thread_count(count):
+                rows += measure(case if count == threads else case.ours_alone(), repeats, device)
+        shown = pd.DataFrame(rows[-len(case.contestants) :])
+        print(shown.to_string(header=len(rows) < 9, index=False), flush=True)
         table = save_table(
             pd.DataFrame(rows),
             results / "tables" / "operators.csv",
@@ -202,3 +243,10 @@ def run(results="results", quick=False, repeats=7, device="cpu", backends=None):
         )
     draw(table, results / "figures" / "operators.png")
     return table
+
+
+def _deform(operator: Callable[..., Tensor], padding: int) -> Callable[..., Tensor]:
+    def call(x: Tensor, offset: Tensor, weight: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+        return operator(x, offset, weight, bias, padding=padding, mask=mask)
+
+    return call

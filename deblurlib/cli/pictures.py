@@ -10,9 +10,9 @@ import typer
 from .shared import AsJson, Device, ExitCode, given, print_json, records
 
 if TYPE_CHECKING:
-    from torch.utils.data import Dataset
+    from torch.utils.data import Subset
 
-    from ..data import Sample
+    from ..data import PairedFolder, Sample, SceneDataset
 
 commands = typer.Typer()
 Model = Annotated[str, typer.Option(help="Network; see `deblurlib models`.")]
@@ -137,10 +137,8 @@ def evaluate(
     from ..models import load_model
     from ..results import save_table
 
-    dataset = _dataset(preset, **given(data=data, split=split, variant=variant))
-    if given(frames=frames):
-        dataset = _subset(dataset, str(frames))
-    given(model=model)
+    images = _dataset(preset, **given(data=data, split=split, variant=variant))
+    dataset = images if frames is None else _subset(images, frames)
     network = None if blurry_only else load_model(model, weights).to(choose_device(device))
     table = evaluation.evaluate(network, dataset, metrics.split(","))
     if output:
@@ -207,7 +205,7 @@ def models(as_json: AsJson = False) -> None:
 
 def _dataset(
     preset: str, data: str | None = None, split: str | None = None, variant: str | None = None
-) -> "Dataset[Sample]":
+) -> "PairedFolder | SceneDataset":
     """A data set from disk, or rendered scenes."""
     from ..data import PairedFolder, SceneDataset
     from ..experiments import get_preset
@@ -218,7 +216,7 @@ def _dataset(
     return SceneDataset("test", chosen.test_scenes, chosen.scene_size, variant=variant or "blur")
 
 
-def _subset(dataset: "Dataset[Sample]", frames: str) -> "Dataset[Sample]":
+def _subset(dataset: "PairedFolder | SceneDataset", frames: str) -> "Subset[Sample]":
     """The images FIRST:END of a data set."""
     from torch.utils.data import Subset
 

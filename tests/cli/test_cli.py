@@ -9,10 +9,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from deblurlib import __version__, experiments
+from deblurlib import __version__
 from deblurlib.cli.app import EXTRAS, app, missing_module
 from deblurlib.results import ROOT
-
 
 WITHOUT = """
 import sys
@@ -36,7 +35,10 @@ def test_help_lists_the_commands_without_importing_torch():
     )
     for command in ("reproduce", "refresh", "check-data", "coverage"):
         assert command in shown.stdout
-    script = "import sys, deblurlib.__main__; print(sorted({'torch', 'pandas', 'cv2', 'papermill'} & set(sys.modules)))"
+    script = (
+        "import sys, deblurlib.__main__;"
+        "print(sorted({'torch', 'pandas', 'cv2', 'papermill'} & set(sys.modules)))"
+    )
     assert (
         subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=True
@@ -46,7 +48,10 @@ def test_help_lists_the_commands_without_importing_torch():
 
 
 def test_version_is_printed_without_importing_torch():
-    script = "import sys; from deblurlib.cli.app import app; app(['--version'], standalone_mode=False); print('torch' in sys.modules)"
+    script = (
+        "import sys; from deblurlib.cli.app import app;"
+        "app(['--version'], standalone_mode=False); print('torch' in sys.modules)"
+    )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert shown.stdout == f"deblurlib {__version__}\nFalse\n" and not shown.stderr
 
@@ -306,25 +311,6 @@ def test_sweep_and_train_print_json(monkeypatch, tmp_path):
         report["weights"] == str(tmp_path / "model.safetensors")
         and report["reused"]
         and len(report["hash"]) == 12
-    )
-
-
-@pytest.mark.parametrize(
-    "option, field, values",
-    [("--position", "position", (0.0, 0.25)), ("--ema", "ema", (0.0, 0.9))],
-)
-def test_a_weight_of_zero_is_a_value(option, field, values, monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        "deblurlib.training.fit",
-        lambda experiment, **_: seen.append(getattr(experiment, field)) or 1 / 0,
-    )
-    for value in values:
-        call("train", "svdn_table2:fd_og", option, value)
-    call("train", "svdn_table2:fd_og")
-    assert tuple(seen) == (
-        *values,
-        getattr(experiments.row("svdn_table2", "fd_og", "quick"), field),
     )
 
 
