@@ -1,5 +1,6 @@
 """Intervals that cover, Holm by hand and by brute force, and a verdict for every case of the rule."""
 
+import inspect
 from itertools import combinations
 
 import numpy as np
@@ -362,7 +363,7 @@ def test_unknown_rules_and_directions_are_named():
 
 
 def test_the_verdicts_of_the_docstring_are_all_there_are():
-    named = [line[4:19].strip() for line in verdict.__doc__.splitlines()]
+    named = [line[:15].strip() for line in inspect.getdoc(verdict).splitlines()]
     assert [name for name in named if name in significance.VERDICTS] == list(significance.VERDICTS)
 
 
