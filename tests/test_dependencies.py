@@ -15,15 +15,18 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DISTRIBUTION = {  # of a module, where the names differ
     "IPython": "ipython",
     "PIL": "pillow",
+    "bs4": "beautifulsoup4",
     "cv2": "opencv-contrib-python",
     "lightning_fabric": "lightning-fabric",
+    "matplotlib_inline": "ipykernel",  # comes with it
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "triton": "torch",  # comes with it on Linux
+    "yaml": "pyyaml",
 }
-STARTED = {"ipykernel", "jupyterlab", "papermill"}  # programs, never imported
+STARTED = {"ipykernel", "jupyterlab"}  # programs, never imported
 FOR_THE_USER = {"onnxruntime"}  # runs the files that deblurlib.inference writes
-LOADERS = {"import_module", "find_spec", "require"}
+LOADERS = {"import_module", "importorskip", "find_spec", "require"}
 
 
 def names(requirements):
@@ -70,7 +73,7 @@ def imported(source):
 
 def packages(groups):
     tops = {module.split(".")[0] for group in groups for module in group}
-    tops -= {*sys.stdlib_module_names, "deblurlib"}
+    tops -= {*sys.stdlib_module_names, "deblurlib", "tests"}
     return {DISTRIBUTION.get(top, top.lower().replace("_", "-")) for top in tops}
 
 
@@ -86,6 +89,13 @@ def test_every_import_is_declared(path):
         "a core dependency, or an import inside the function that needs it"
     )
     assert later <= CORE | OPTIONAL, "a dependency, or a package of an extra"
+
+
+def test_every_import_of_the_tests_is_declared():
+    used = set()
+    for path in ROOT.glob("tests/**/*.py"):
+        used |= set().union(*imported(path.read_text(encoding="utf-8")))
+    assert used - CORE - OPTIONAL - EXTRAS["dev"] == {"playwright"}  # CONTRIBUTING tells how
 
 
 def test_every_declared_package_is_used():

@@ -161,6 +161,28 @@ def test_a_wheel_works_without_the_repository(unpacked_wheel, tmp_path):
     assert Path(shown.stdout.strip().splitlines()[-1]) == tmp_path / "results"
 
 
+def test_type_checkers_see_functions_behind_the_lazy_names(tmp_path):
+    pytest.importorskip("mypy")
+    (tmp_path / "mypy.ini").write_text(
+        "[mypy]\nfollow_imports = skip\n[mypy-deblurlib.*]\nfollow_imports = silent\n"
+    )
+    names = ("deblur", "create_model", "load_model", "list_models", "list_variants")
+    snippet = ["import deblurlib", *(f"reveal_type(deblurlib.{name})" for name in names)]
+    (tmp_path / "snippet.py").write_text("\n".join(snippet))
+    command = [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "snippet.py"]
+    shown = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    ).stdout
+    revealed = re.findall(r'Revealed type is "(.*)"', shown)
+    assert len(revealed) == len(names), shown
+    assert all(re.match(r"(Overload\()?def \(", found) for found in revealed), shown
+
+
 def test_torch_hub_finds_the_networks():
     model = torch.hub.load(
         str(ROOT), "svdn", source="local", pretrained=False, size="small", variant="fd"
@@ -285,10 +307,49 @@ def test_make_site_replaces_the_old_site():
     assert "rm -rf build/site .venv/bin/python -m deblurlib site build/site" in dry_run("site")
 
 
-def test_ci_runs_the_test_command_and_is_executable():
+def workflow():
+    """The GitHub Actions workflow; YAML 1.1 reads its key `on` as True."""
+    return yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())
+
+
+def targets():
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_the_workflow_tests_every_python_that_the_metadata_name():
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert workflow()["jobs"]["linux"]["strategy"]["matrix"]["python"] == named
+
+
+def test_the_workflow_pins_actions_needs_no_secret_and_calls_what_exists():
+    text = (ROOT / ".github" / "workflows" / "tests.yml").read_text()
+    steps = [step for job in workflow()["jobs"].values() for step in job["steps"]]
+    assert all(
+        re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]) for step in steps if "uses" in step
+    )
+    assert "secrets" not in text and workflow()["permissions"] == {"contents": "read"}
+    assert set(re.findall(r"\bmake ([a-z-]+)", text)) <= targets() | {"sanitize"}
+
+
+def test_hooks_run_the_pinned_tools_on_files_that_exist():
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local"
+    for hook in repository["hooks"]:
+        tool = re.match(r"\.venv/bin/(python -m )?(\w+)", hook["entry"])[2]
+        assert tool in PINS
+        for name in re.findall(r"tests/\S+", hook["entry"]):
+            assert (ROOT / name).is_file()
+
+
+def test_ci_runs_the_linters_and_the_tests_and_is_executable():
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
-    assert (
-        script.read_text().splitlines()[0] == "#!/usr/bin/env bash"
-        and "make test" in script.read_text()
+    lines = script.read_text().splitlines()
+    assert lines[0] == "#!/usr/bin/env bash"
+    assert lines[-2:] == ["make lint", "make test"]
+
+
+def test_make_lint_checks_code_and_types():
+    assert dry_run("lint") == (
+        ".venv/bin/ruff check . .venv/bin/ruff format --check . .venv/bin/mypy"
     )
