@@ -13,6 +13,7 @@ import deblurlib
 
 SECTIONS = ("Args", "Attributes", "Raises", "Returns", "Yields")
 ASIDE = {  # importable only beside a GPU's compiler; runs the command line
+    "deblurlib.ops.backends.triton_backend",
     "deblurlib.ops.backends.triton_kernels",
     "deblurlib.__main__",
 }

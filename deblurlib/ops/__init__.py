@@ -1,7 +1,11 @@
-"""The operators that dominate the four papers' cost, each with a torch reference, a C and a Triton backend."""
+"""The operators that dominate the cost of the four papers' networks, each in three backends.
+
+The backends are a reference in plain torch, C kernels for CPUs and Triton kernels for CUDA.
+"""
 
 from .backends.dispatch import get_backend, set_backend
-from .deform_conv import DeformConv2d, ModulatedDeformConv2d, deform_conv2d
+from .deform_conv import deform_conv2d
+from .deform_layers import DeformConv2d, ModulatedDeformConv2d
 from .dynamic_filter import dynamic_filter
 from .sampling import sampling_points
 from .spatial_rnn import spatial_rnn, spatial_rnn_4way, spatial_rnn_associative

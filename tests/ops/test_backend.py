@@ -2,7 +2,9 @@
 
 import ctypes
 import importlib.util
+import logging
 import os
+import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -69,9 +71,7 @@ def test_set_backend_lasts_or_is_undone_by_a_with_block():
 
 
 def test_unknown_backends_are_named_with_the_choices():
-    with pytest.raises(
-        ValueError, match="'cuda', which is no backend; choose one of auto, torch, cpp, triton"
-    ):
+    with pytest.raises(ValueError, match="'cuda'; choose one of auto, torch, cpp, triton"):
         ops.set_backend("cuda")
 
 
@@ -87,6 +87,7 @@ def test_without_a_compiler_the_reference_runs_and_the_log_says_so_once(tmp_path
     said = python(CHECK, tmp_path, PATH=str(tmp_path), CC="")
     assert "equal" in said
     assert said.count("deform_conv: torch, not cpp: no C compiler was found") == 1
+    assert "WARNING:deblurlib.ops:deform_conv" in said
     assert not list(tmp_path.iterdir())
 
 
@@ -119,6 +120,101 @@ def test_a_cache_that_cannot_be_written_is_passed_over(tmp_path, monkeypatch):
     assert blocker not in built.parents and built.exists()
 
 
+@pytest.mark.parametrize("variable", ["DEBLURLIB_CACHE", "XDG_CACHE_HOME"])
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777], ids=oct)
+def test_a_cache_that_others_can_write_to_is_not_used(
+    tmp_path, monkeypatch, caplog, variable, mode
+):
+    folder = tmp_path / "deblurlib"
+    folder.mkdir()
+    folder.chmod(mode)
+    monkeypatch.delenv("DEBLURLIB_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if variable == "DEBLURLIB_CACHE":
+        monkeypatch.setenv("DEBLURLIB_CACHE", str(folder))
+    monkeypatch.setattr(compiler, "compile_source", lambda *arguments: arguments[3].touch(0o700))
+    planted = {folder / compiler.build("spatial_rnn", "float").name}
+    for path in planted:
+        path.write_text("of another user")
+    built = compiler.build("spatial_rnn", "float")
+    assert built.parent == compiler.temporary_folder() and built not in planted
+    assert f"not cached in {folder}" in caplog.text
+
+
+@pytest.mark.parametrize(("owner", "used"), [(0, True), (4711, False)])
+def test_a_cache_of_another_user_is_not_used(tmp_path, monkeypatch, owner, used):
+    """Root's is: root can change everything, and builds the kernels in images of containers."""
+    (tmp_path / "deblurlib").mkdir(0o755)
+    monkeypatch.delenv("DEBLURLIB_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(compiler, "compile_source", lambda *arguments: arguments[3].touch(0o700))
+    facts = os.stat_result((0o40755, 0, 0, 1, owner, owner, 0, 0, 0, 0))
+    ask = Path.stat
+    monkeypatch.setattr(
+        Path,
+        "stat",
+        lambda path, **how: facts if path.name == "deblurlib" else ask(path, **how),
+    )
+    monkeypatch.setattr(os, "getuid", lambda: 1000 if owner else 0)
+    assert (compiler.build("spatial_rnn", "float").parent == tmp_path / "deblurlib") is used
+
+
+@needs_compiler
+def test_compiled_files_are_private_whatever_the_umask(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEBLURLIB_CACHE", str(tmp_path / "cache"))
+    before = os.umask(0o000)
+    try:
+        built = compiler.build("spatial_rnn", "float")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(built.stat().st_mode) == 0o700
+    assert stat.S_IMODE(built.parent.stat().st_mode) == 0o700
+    built.chmod(0o777)
+    assert compiler.build("spatial_rnn", "float") == built  # compiled again
+    assert stat.S_IMODE(built.stat().st_mode) == 0o700
+
+
+def test_a_user_without_a_home_has_a_temporary_folder(monkeypatch):
+    """As an arbitrary user id in a container has none: neither $HOME nor an entry in passwd."""
+    for variable in ("HOME", "XDG_CACHE_HOME", "DEBLURLIB_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert list(compiler.cache_folders()) == [compiler.temporary_folder()]
+
+
+def test_a_backend_chosen_by_name_warns_when_it_cannot_run_and_auto_does_not(caplog, monkeypatch):
+    def unavailable(*_):
+        raise compiler.KernelUnavailable("no C compiler was found")
+
+    monkeypatch.setattr(compiler, "load", unavailable)
+    with caplog.at_level(logging.INFO, "deblurlib.ops"):
+        for name, level in (("auto", logging.INFO), ("cpp", logging.WARNING)):
+            monkeypatch.setattr(dispatch, "_said", set())
+            caplog.clear()
+            with ops.set_backend(name):
+                for _ in range(2):
+                    assert dispatch.resolve("deform_conv", torch.zeros(1, 1, 1, 1)) == "torch"
+            assert [record.levelno for record in caplog.records] == [level]
+
+
+@pytest.mark.parametrize(
+    ("backend", "size", "limit"),
+    [("cpp", (1, 2**31), "pixels a side"), ("triton", (20000, 20000), "at most 238609294 pixels")],
+)
+def test_images_that_are_too_large_for_a_kernel_are_left_to_torch(
+    caplog, monkeypatch, backend, size, limit
+):
+    monkeypatch.setattr(dispatch, "_said", set())
+    monkeypatch.setitem(dispatch.DEVICES, backend, "cpu")
+    monkeypatch.setattr(compiler, "load", lambda *_: None)
+    monkeypatch.setitem(dispatch._loaders, "triton", lambda: None)
+    with ops.set_backend(backend), caplog.at_level(logging.INFO, "deblurlib.ops"):
+        assert dispatch.resolve("deform_conv", torch.zeros(1, 1, 8, 8)) == backend
+        large = torch.zeros(1).expand(1, 1, *size)
+        assert dispatch.resolve("deform_conv", torch.zeros(1, 1, 8, 8), None, large) == "torch"
+    assert limit in caplog.text
+
+
 def test_a_compiler_that_fails_is_quoted(tmp_path, monkeypatch):
     failing = tmp_path / "cc"
     failing.write_text("#!/bin/sh\necho out of luck >&2\nexit 1\n")
@@ -126,7 +222,7 @@ def test_a_compiler_that_fails_is_quoted(tmp_path, monkeypatch):
     monkeypatch.setenv("CC", str(failing))
     monkeypatch.setenv("DEBLURLIB_CACHE", str(tmp_path / "cache"))
     with pytest.raises(
-        compiler.KernelUnavailable, match="could not compile deform_conv.c: out of luck"
+        compiler.KernelUnavailable, match=r"could not compile deform_conv\.c: out of luck"
     ):
         compiler.build("deform_conv", "float")
     assert not list((tmp_path / "cache").iterdir())

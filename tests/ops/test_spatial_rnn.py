@@ -1,4 +1,4 @@
-"""spatial_rnn against a loop over pixels written with autograd, in every direction and at awkward sizes."""
+"""spatial_rnn against a loop over pixels by autograd, in every direction and at awkward sizes."""
 
 import pytest
 import torch
@@ -190,5 +190,5 @@ def test_wrong_arguments_get_one_clear_sentence(call, words):
 
 
 def test_integers_are_refused():
-    with pytest.raises(TypeError, match="x is torch.int64"):
+    with pytest.raises(TypeError, match=r"x is torch\.int64"):
         spatial_rnn(torch.ones(1, 1, 2, 2, dtype=torch.int64), torch.ones(1, 1, 2, 2), "up")

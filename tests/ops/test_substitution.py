@@ -1,4 +1,4 @@
-"""substitute: other functions in the place of the operators, within a block and as networks call them."""
+"""substitute: other functions in the place of the operators, also within networks."""
 
 import io
 

@@ -1,10 +1,10 @@
 """The implementations that the operators choose from."""
 
-from . import dispatch
+from . import cpp, dispatch, reference  # noqa: F401  # register their implementations
 
 
 def _load_triton() -> None:
-    from . import triton_kernels  # noqa: F401  # registers its kernels
+    from . import triton_backend  # noqa: F401  # registers its implementations
 
 
 dispatch.register_lazily("triton", _load_triton)

@@ -1,104 +1,170 @@
-"""Compiles a C source of this folder once into a per-user cache and loads it with ctypes.
+"""Compiles the C kernels into a per-user cache and loads them with ctypes.
 
-Nothing of torch is included, so a source compiles in about a second and the result does not depend on torch's version.
+The sources do not include anything of torch, so each compiles in about a second and the result does
+not depend on the version of torch.
 """
 
 import atexit
 import ctypes
 import functools
 import hashlib
+import logging
 import os
 import platform
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 SOURCES = Path(__file__).parent / "csrc"
 MATH = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+log = logging.getLogger("deblurlib.ops")
 
 
 class KernelUnavailable(RuntimeError):
-    """No compiled kernel can be had here; the message says why."""
+    """A compiled kernel is not available; the message says why."""
 
 
-def find_compiler():
-    """The C compiler: $CC, else cc, gcc or clang on PATH; None if there is none."""
+def find_compiler() -> str | None:
+    """The C compiler that is used.
+
+    Returns:
+        Path of $CC, or else of cc, gcc or clang on PATH; None if there is none.
+    """
     names = shlex.split(os.environ.get("CC", ""))[:1] or ["cc", "gcc", "clang"]
     return next((path for path in map(shutil.which, names) if path), None)
 
 
-def describe_cpu():
-    """A text that differs between processors for which -march=native may mean different instructions."""
+def describe_cpu() -> str:
+    """The features of the processor.
+
+    Returns:
+        A text that differs where -march=native may stand for different instructions.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        features = {
-            line
-            for line in lines
-            if line.startswith(("model name", "flags", "Features", "CPU part"))
-        }
+        facts = ("model name", "flags", "Features", "CPU part")
+        features = {line for line in lines if line.startswith(facts)}
     except OSError:
         features = {platform.processor()}
     return "\n".join([platform.machine(), sys.platform, *sorted(features)])
 
 
-def cache_folders():
-    """Where compiled kernels may lie, best first: $DEBLURLIB_CACHE, the user's cache, a private temporary folder."""
+def cache_folders() -> Iterator[Path]:
+    """The folders that may hold compiled kernels, in order of preference.
+
+    Yields:
+        $DEBLURLIB_CACHE if set; the user's cache if the user has one; a private temporary folder.
+    """
     if chosen := os.environ.get("DEBLURLIB_CACHE"):
         yield Path(chosen)
-    yield Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "deblurlib"
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        yield Path(cache) / "deblurlib"
+    else:
+        try:
+            yield Path.home() / ".cache" / "deblurlib"
+        except RuntimeError:  # a user without a home, such as an arbitrary user id in a container
+            log.info(
+                "The user has no home directory; kernels are compiled into a temporary folder."
+            )
     yield temporary_folder()
 
 
 @functools.cache
-def temporary_folder():
-    """One private folder for this process, removed at its end."""
+def temporary_folder() -> Path:
+    """A private folder for compiled kernels, removed when the process ends.
+
+    Returns:
+        Its path, the same at every call.
+    """
     folder = tempfile.mkdtemp(prefix="deblurlib-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 
 
-def flag_sets():
-    """Compiler flags, best first; the first set that compiles is used."""
+def _is_private(path: Path) -> bool:
+    """Whether only this user, or root, can have written what lies at `path`."""
+    if not hasattr(os, "getuid"):
+        return True
+    facts = path.stat()
+    others = stat.S_IWGRP | stat.S_IWOTH
+    return facts.st_uid in (os.getuid(), 0) and not facts.st_mode & others
+
+
+def flag_sets() -> list[list[str]]:
+    """Compiler flags, in order of preference; the first set that compiles is used.
+
+    Returns:
+        Lists of flags: for this processor and threads, without threads, for any processor, plain.
+    """
     native = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
-    threads = ["-Xpreprocessor", "-fopenmp", "-lomp"] if sys.platform == "darwin" else ["-fopenmp"]
+    threads = ["-fopenmp"]
+    runtimes: list[str] = []
+    if sys.platform == "darwin":
+        threads = ["-Xpreprocessor", "-fopenmp", "-lomp"]
+        runtimes = [f"-L{Path(torch.__file__).parent / 'lib'}"]
     base = ["-O3", "-std=gnu11", "-fPIC", "-shared", *MATH, "-lm"]
     extra = shlex.split(os.environ.get("DEBLURLIB_CFLAGS", ""))
-    runtimes = [f"-L{Path(torch.__file__).parent / 'lib'}"] if sys.platform == "darwin" else []
-    return [
-        [*base, *flags, *extra] for flags in ([native, *threads, *runtimes], [native], threads, [])
-    ]
+    sets = [[native, *threads, *runtimes], [native], threads, []]
+    return [[*base, *flags, *extra] for flags in sets]
 
 
-def compile_source(compiler, flags, source, target):
-    """Compile `source` to `target` under a temporary name first, so that a second process never sees half a file."""
-    handle, partial = tempfile.mkstemp(suffix=".so", dir=target.parent)
+def compile_source(compiler: str, flags: list[str], source: Path, target: Path) -> None:
+    """Compile a C source; another process never sees an incomplete file under the final name.
+
+    Args:
+        compiler: path of the compiler.
+        flags: its flags.
+        source: the C source.
+        target: the shared library.
+
+    Raises:
+        KernelUnavailable: if the compiler fails.
+    """
+    handle, name = tempfile.mkstemp(suffix=".so", dir=target.parent)
     os.close(handle)
+    partial = Path(name)
     try:
-        command = [compiler, str(source), "-o", partial, *flags]
+        command = [compiler, str(source), "-o", name, *flags]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         if done.returncode:
             raise KernelUnavailable(
                 f"{compiler} could not compile {source.name}: {done.stderr.strip()[-300:]}"
             )
-        os.replace(partial, target)
+        partial.chmod(0o700)  # the linker follows the umask, which may let a group write
+        partial.replace(target)
     finally:
-        Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
-def build(name, real):
-    """Path of the compiled kernel `name` for numbers of C type `real`; compiles it unless the cache holds it."""
+def build(name: str, real: str) -> Path:
+    """Compile a kernel unless a cache holds it.
+
+    Args:
+        name: name of the source without its suffix.
+        real: C type of the numbers, "float" or "double".
+
+    Returns:
+        Path of the shared library.
+
+    Raises:
+        KernelUnavailable: if there is no compiler or no folder, or the compiler fails.
+    """
     compiler = find_compiler()
     if compiler is None:
         raise KernelUnavailable("no C compiler was found (cc, gcc or clang on PATH, or $CC)")
-    source, problem = SOURCES / f"{name}.c", None
+    source = SOURCES / f"{name}.c"
     text = source.read_bytes() + (SOURCES / "common.h").read_bytes()
     numbers = [f"-DREAL={real}", f"-DREAL_BYTES={ctypes.sizeof(getattr(ctypes, f'c_{real}'))}"]
-    stamp = os.stat(compiler)
+    stamp = Path(compiler).stat()
+    problem: Exception | None = None
     for flags in flag_sets():
         parts = [describe_cpu(), compiler, stamp.st_size, stamp.st_mtime_ns, *numbers, *flags]
         key = hashlib.sha256(text + repr(parts).encode()).hexdigest()[:20]
@@ -106,43 +172,81 @@ def build(name, real):
             target = folder / f"{name}-{real}-{key}.so"
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                if not target.exists():
+                if not _is_private(folder):
+                    log.warning(
+                        "Kernels are not cached in %s, which other users own or can write to; "
+                        "take ownership of it and run `chmod go-w` on it.",
+                        folder,
+                    )
+                    continue
+                if not (target.exists() and _is_private(target)):
                     compile_source(compiler, [*numbers, *flags], source, target)
                 return target
             except OSError as error:  # this folder cannot be written
                 problem = error
-            except (
-                KernelUnavailable,
-                subprocess.TimeoutExpired,
-            ) as error:  # these flags do not compile
-                problem = error
+            except (KernelUnavailable, subprocess.TimeoutExpired) as error:
+                problem = error  # these flags do not compile
                 break
     raise KernelUnavailable(str(problem))
 
 
 @functools.cache
-def _load(name, real):
+def _load(name: str, real: str) -> ctypes.CDLL | Exception:
     try:
         return ctypes.CDLL(str(build(name, real)))
     except (KernelUnavailable, OSError) as error:
         return error
 
 
-def load(name, dtype=torch.float32):
-    """The compiled kernel file `name` as a ctypes library for float32 or float64; raises `KernelUnavailable`."""
+def load(name: str, dtype: torch.dtype = torch.float32) -> ctypes.CDLL:
+    """Load a kernel, which is compiled first if necessary.
+
+    Args:
+        name: name of the source without its suffix.
+        dtype: float64 for the version in double precision; any other for single precision.
+
+    Returns:
+        The library.
+
+    Raises:
+        KernelUnavailable: if the kernel cannot be compiled or loaded here.
+    """
     library = _load(name, "double" if dtype == torch.float64 else "float")
     if isinstance(library, Exception):
         raise KernelUnavailable(str(library))
     return library
 
 
-def call(library, function, shape, *tensors):
-    """Call a kernel with the integers `shape` and the tensors' addresses; None is passed as a null pointer."""
-    numbers = (ctypes.c_int64 * len(shape))(*shape)
+def integers(names: str) -> list[tuple[str, type[ctypes.c_int64]]]:
+    """The fields of a C structure of 64-bit integers.
+
+    Args:
+        names: names of the fields, separated by spaces.
+
+    Returns:
+        A value for `ctypes.Structure._fields_`.
+    """
+    return [(name, ctypes.c_int64) for name in names.split()]
+
+
+def call(
+    library: ctypes.CDLL, function: str, shape: ctypes.Structure, *tensors: Tensor | None
+) -> None:
+    """Call a kernel.
+
+    Args:
+        library: the library, from `load`.
+        function: name of the C function.
+        shape: its first argument, passed by address.
+        tensors: its other arguments, passed as addresses of their memory; None as a null pointer.
+
+    Raises:
+        MemoryError: if the kernel could not allocate its scratch memory.
+    """
     pointers = [
         ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors
     ]
-    if getattr(library, function)(numbers, *pointers):
+    if getattr(library, function)(ctypes.byref(shape), *pointers):
         raise MemoryError(
             f"{function} could not allocate its scratch memory; use smaller images or batches."
         )

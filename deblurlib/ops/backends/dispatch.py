@@ -1,26 +1,38 @@
-"""Which implementation the operators run: torch (reference, any device), cpp (compiled C, CPU), triton (GPU)."""
+"""The choice of a backend: torch (the reference, on any device), cpp (CPU) or triton (CUDA)."""
 
 import logging
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from . import compiler
 
 BACKENDS = ("auto", "torch", "cpp", "triton")
+DEVICES = {"cpp": "cpu", "triton": "cuda"}  # where the kernels of a backend run
+LARGEST_SIDE = 2**31 - 4  # the C kernels count lines in 32 bits, borders included
+LARGEST_PLANE = (
+    2**31 // 9
+)  # the Triton kernels count pixels in 32 bits; a border can make nine of one
 log = logging.getLogger("deblurlib.ops")
-_said = set()
+_said: set[str] = set()
 
 
 @dataclass(frozen=True)
 class Implementation:
-    """The two steps of an operator in one backend."""
+    """An operator in one backend.
 
-    forward: Callable[..., Any]
-    backward: Callable[..., Any]
+    Attributes:
+        forward: computes the result.
+        backward: computes the gradients of the inputs from that of the result.
+    """
+
+    forward: Callable[..., Tensor]
+    backward: Callable[..., Any]  # a tuple of tensors, None for that of an absent input
 
 
 _table: dict[tuple[str, str], Implementation] = {}
@@ -28,7 +40,11 @@ _loaders: dict[str, Callable[[], None]] = {}
 
 
 def register(
-    operator: str, backend: str, *, forward: Callable[..., Any], backward: Callable[..., Any]
+    operator: str,
+    backend: str,
+    *,
+    forward: Callable[..., Tensor],
+    backward: Callable[..., Any],
 ) -> None:
     """Enter an implementation of an operator into the table that `implementation` reads.
 
@@ -51,107 +67,151 @@ def register_lazily(backend: str, load: Callable[[], None]) -> None:
     _loaders[backend] = load
 
 
-def _check(name, where):
+def _checked(name: str, where: str) -> str:
     if name not in BACKENDS:
-        raise ValueError(
-            f"{where} is {name!r}, which is no backend; choose one of {', '.join(BACKENDS)}."
-        )
+        raise ValueError(f"{where} is {name!r}; choose one of {', '.join(BACKENDS)}.")
     return name
 
 
-_chosen = _check(
+_chosen = _checked(
     os.environ.get("DEBLURLIB_BACKEND", "auto"), "The environment variable DEBLURLIB_BACKEND"
 )
 
 
 class set_backend:
-    """Choose the implementation of all operators, for good or within a `with` block.
+    """Choose the backend of all operators, permanently or within a `with` block.
 
-    name: "auto" (cpp on a CPU with a C compiler, triton on CUDA, else torch), "torch", "cpp" or "triton".
-    A backend that cannot run here gives way to torch, and the log says why once. The initial choice is the
-    environment variable DEBLURLIB_BACKEND, or "auto". The choice holds for all threads of the process.
+    The choice holds for all threads of the process. At first it is the environment variable
+    DEBLURLIB_BACKEND, or else "auto". Calls that a backend cannot run fall back to "torch"; if the
+    backend was chosen by name, a warning is logged once for each reason.
+
+    Args:
+        name: "torch", "cpp", "triton", or "auto": cpp on a CPU with a C compiler, triton on CUDA,
+            torch elsewhere.
+
+    Raises:
+        ValueError: if there is no backend of that name.
     """
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         global _chosen
-        self.previous, _chosen = _chosen, _check(name, "The argument of set_backend")
+        self.previous, _chosen = _chosen, _checked(name, "The argument of set_backend")
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         global _chosen
         _chosen = self.previous
 
 
-def get_backend():
-    """The name that was chosen, "auto" included."""
+def get_backend() -> str:
+    """The backend that was chosen.
+
+    Returns:
+        "auto", "torch", "cpp" or "triton".
+    """
     return _chosen
 
 
-def _say_once(text):
+def _log_once(level: int, text: str) -> None:
     if text not in _said:
         _said.add(text)
-        log.info(text)
+        log.log(level, text)
 
 
-def _load(backend: str) -> str | None:
-    """Import the kernels of a backend that are registered lazily; the reason where that is impossible."""
-    try:
-        _loaders[backend]()
-    except ImportError as error:
-        return f"{backend} cannot be imported ({error})"
+def _computation_dtype(tensors: Iterable[Tensor]) -> torch.dtype:
+    wide = any(tensor.dtype == torch.float64 for tensor in tensors)
+    return torch.float64 if wide else torch.float32
+
+
+def widen(*tensors: Tensor | None) -> list[Tensor | None]:
+    """Tensors in the dtype in which the kernels compute.
+
+    Args:
+        tensors: the tensors of an operator; None stands for an absent one and stays None.
+
+    Returns:
+        The tensors in float64 if any of them is float64, or else in float32.
+    """
+    dtype = _computation_dtype(tensor for tensor in tensors if tensor is not None)
+    return [None if tensor is None else tensor.to(dtype) for tensor in tensors]
+
+
+def _size_problem(backend: str, tensors: list[Tensor]) -> str | None:
+    sizes = [tensor.shape[-2:] for tensor in tensors]
+    if backend == "cpp" and max(map(max, sizes)) > LARGEST_SIDE:
+        return f"its kernels take images of at most {LARGEST_SIDE} pixels a side"
+    if backend == "triton" and max(map(math.prod, sizes)) > LARGEST_PLANE:
+        return f"its kernels take images of at most {LARGEST_PLANE} pixels"
     return None
 
 
-def resolve(kernel, tensor):
-    """The backend that runs `kernel` on `tensor`: "torch", "cpp" or "triton"."""
-    wanted, device, half = _chosen, tensor.device.type, tensor.dtype
+def _problem(operator: str, backend: str, tensors: list[Tensor]) -> str | None:
+    """Why a backend cannot run an operator on tensors, or None."""
+    device, dtype = tensors[0].device.type, _computation_dtype(tensors)
+    interpreted = backend == "triton" and os.environ.get("TRITON_INTERPRET") == "1"
+    if device != DEVICES[backend] and not interpreted:
+        return f"its kernels do not run on {device}"
+    if backend == "triton" and dtype == torch.float64:
+        return "its kernels take no float64"
+    try:
+        if backend == "cpp":
+            compiler.load(operator, dtype)
+        else:
+            _loaders[backend]()
+    except compiler.KernelUnavailable as error:
+        return str(error)
+    except ImportError as error:
+        return f"it cannot be imported ({error})"
+    return _size_problem(backend, tensors)
+
+
+def resolve(operator: str, *tensors: Tensor | None) -> str:
+    """The backend that runs an operator.
+
+    Args:
+        operator: name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
+        tensors: its tensors, all on one device; None stands for an absent one.
+
+    Returns:
+        "torch", "cpp" or "triton".
+    """
+    present = [tensor for tensor in tensors if tensor is not None]
+    device, wanted = present[0].device.type, _chosen
     if wanted == "auto":
-        wanted = {"cpu": "cpp", "cuda": "triton"}.get(device, "torch")
+        wanted = next((name for name, home in DEVICES.items() if home == device), "torch")
     if wanted == "torch":
         return wanted
-    home = {"cpp": "cpu", "triton": "cuda"}[wanted]
-    interpreted = wanted == "triton" and os.environ.get("TRITON_INTERPRET") == "1"
-    if device != home and not interpreted:
-        problem = f"its kernels do not run on {device}"
-    elif wanted == "triton":
-        problem = "its kernels take no float64" if half == torch.float64 else _load("triton")
-    else:
-        try:
-            compiler.load(kernel, half)
-            problem = None
-        except compiler.KernelUnavailable as error:
-            problem = str(error)
-    _say_once(
-        f"{kernel}: {wanted} on {device}"
-        if problem is None
-        else f"{kernel}: torch, not {wanted}: {problem}"
-    )
-    return wanted if problem is None else "torch"
+    problem = _problem(operator, wanted, present)
+    if problem is None:
+        _log_once(logging.INFO, f"{operator}: {wanted} on {device}")
+        return wanted
+    level = logging.INFO if _chosen == "auto" else logging.WARNING
+    _log_once(level, f"{operator}: torch, not {wanted}: {problem}")
+    return "torch"
 
 
-def implementation(operator: str, tensor: torch.Tensor) -> Implementation:
-    """The registered implementation of an operator that runs on `tensor` with the chosen backend."""
-    return _table[operator, resolve(operator, tensor)]
+def implementation(operator: str, *tensors: Tensor | None) -> Implementation:
+    """The implementation of an operator in the backend that runs it.
 
+    Args:
+        operator: name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
+        tensors: its tensors, all on one device; None stands for an absent one.
 
-def widen(*tensors):
-    """The tensors in the dtype the kernels compute in: float64 if any is float64, else float32; None stays None."""
-    present = [tensor for tensor in tensors if tensor is not None]
-    dtype = (
-        torch.float64 if any(tensor.dtype == torch.float64 for tensor in present) else torch.float32
-    )
-    return [None if tensor is None else tensor.detach().to(dtype) for tensor in tensors]
-
-
-def operator(function):
-    """Decorator: make `function`, called _name, the operator torch.ops.deblurlib.name, and return that operator.
-
-    Does what `torch.library.custom_op` does here, without its import of the compiler at the first call, which takes seconds.
+    Returns:
+        The two steps of the operator.
     """
-    name = function.__name__.removeprefix("_")
-    schema = torch.library.infer_schema(function, mutates_args=())
-    torch.library.define(f"deblurlib::{name}", schema, tags=torch.Tag.pt2_compliant_tag)
-    torch.library.impl(f"deblurlib::{name}", "default", function)
-    return getattr(torch.ops.deblurlib, name)
+    return _table[operator, resolve(operator, *tensors)]
+
+
+def reference(operator: str) -> Implementation:
+    """The implementation of an operator in plain torch, which autograd can differentiate.
+
+    Args:
+        operator: name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
+
+    Returns:
+        The two steps of the operator.
+    """
+    return _table[operator, "torch"]

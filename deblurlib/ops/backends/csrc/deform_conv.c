@@ -27,7 +27,7 @@ typedef struct {
 } Plan;
 
 typedef struct { /* the sampling points of one tap in one tile */
-    int32_t base[TILE], row[TILE];
+    int32_t row[TILE], column[TILE]; /* of the first neighbour in the bordered image */
     REAL fy[TILE], fx[TILE], mask[TILE], inside_y[TILE], inside_x[TILE];
 } Points;
 
@@ -127,7 +127,7 @@ INLINE void sample_points(const Shape *s, const Plan *p, const REAL *offset, con
     const REAL *m = mask ? mask + ((n * s->offset_groups + og) * p->taps + tap) * p->pixels + first : NULL;
     const REAL tap_y = tap / s->kernel_width * s->dilation_y, tap_x = tap % s->kernel_width * s->dilation_x;
     const REAL height = s->height, width = s->width;
-    const int32_t last_y = (int32_t)s->height - 1, last_x = (int32_t)s->width - 1, row = (int32_t)s->width + 2;
+    const int32_t last_y = (int32_t)s->height - 1, last_x = (int32_t)s->width - 1;
     const REAL not_a_number = __builtin_nanf("");
     REAL y[TILE], x[TILE];
     for (int i = 0; i < count; i++) {
@@ -152,8 +152,13 @@ INLINE void sample_points(const Shape *s, const Plan *p, const REAL *offset, con
         out->fy[i] = y[i] - (REAL)y0;
         out->fx[i] = x[i] - (REAL)x0;
         out->row[i] = y0 + 1;
-        out->base[i] = (y0 + 1) * row + x0 + 1;
+        out->column[i] = x0 + 1;
     }
+}
+
+/* Where the first neighbour of point i begins in a bordered image; in 64 bits, since an image may have more than 2^31 numbers. */
+INLINE i64 neighbour(const Plan *p, const Points *at, int i) {
+    return at->row[i] * p->row + at->column[i] * p->blocks * p->block_padded;
 }
 
 INLINE void tile_origins(const Shape *s, i64 first, i64 count, REAL *origin_y, REAL *origin_x) {
@@ -171,7 +176,7 @@ INLINE void sample(const Plan *p, const REAL *block, const Points *at, REAL *to,
     for (int i = 0; i < TILE; i++, to += to_row) {
         const REAL fy = at->fy[i], fx = at->fx[i], m = at->mask[i];
         const REAL w00 = m * (1 - fy) * (1 - fx), w01 = m * (1 - fy) * fx, w10 = m * fy * (1 - fx), w11 = m * fy * fx;
-        const REAL *v = block + at->base[i] * pixel, *below = v + p->row;
+        const REAL *v = block + neighbour(p, at, i), *below = v + p->row;
         for (i64 c = 0; c < p->block_padded; c += LANES)
             store(to + c,
                   w00 * load(v + c) + w01 * load(v + pixel + c) + w10 * load(below + c) + w11 * load(below + pixel + c));
@@ -184,14 +189,16 @@ int deform_conv_forward(const Shape *s, const REAL *input, const REAL *offset, c
     const i64 blocks_in_group = p->blocks / s->groups, blocks_in_offset = p->blocks / s->offset_groups;
     const i64 out_row = s->groups * p->outs_padded;
     REAL *image = scratch(s->batch * p->image), *packed = scratch(p->weights);
-    int failed = !image || !packed;
-    prefer_huge_pages(output, s->batch * s->out_channels * p->pixels);
-    if (!failed) {
-        pack_image(s, p, input, image);
-        pack_weight(s, p, weight, packed, 1);
+    if (!image || !packed) {
+        free(image), free(packed);
+        return 1;
     }
+    int failed = 0;
+    prefer_huge_pages(output, s->batch * s->out_channels * p->pixels);
+    pack_image(s, p, input, image);
+    pack_weight(s, p, weight, packed, 1);
 #pragma omp parallel num_threads(s->threads)
-    if (!failed) {
+    { /* every thread reaches the loop, also one without its scratch memory: the others wait at its end */
         REAL *column = scratch(s->groups * TILE * p->slice * p->tap_depth), *sum = scratch(TILE * out_row);
         const int usable = column && sum;
         if (!usable)
@@ -235,11 +242,9 @@ int deform_conv_forward(const Shape *s, const REAL *input, const REAL *offset, c
                               p->pixels, count, p->outs);
             }
         }
-        free(column);
-        free(sum);
+        free(column), free(sum);
     }
-    free(image);
-    free(packed);
+    free(image), free(packed);
     return failed;
 }
 
@@ -298,9 +303,10 @@ static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 
                     if (!home && !top && !bottom) continue;
                     const REAL fy = at.fy[i], fx = at.fx[i], m = at.mask[i];
                     const REAL w00 = m * (1 - fy) * (1 - fx), w01 = m * (1 - fy) * fx, w10 = m * fy * (1 - fx), w11 = m * fy * fx;
+                    const i64 first_neighbour = neighbour(p, &at, i);
                     vec dot = {0}, dot_y = {0}, dot_x = {0};
                     for (i64 b = og * blocks_in_offset; b < (og + 1) * blocks_in_offset; b++) {
-                        const i64 here = at.base[i] * pixel + b * p->block_padded;
+                        const i64 here = first_neighbour + b * p->block_padded;
                         const i64 column_at = b / blocks_in_group * TILE * depth + i * depth +
                                               (tap - start) * p->tap_depth + b % blocks_in_group * p->block_padded;
                         const REAL *g = w->grad_column + column_at, *v = k->image + n * p->image + here, *v_below = v + p->row;
@@ -414,17 +420,19 @@ int deform_conv_backward(const Shape *s, const REAL *input, const REAL *offset, 
     REAL *packed = scratch(p->weights), *sums = scratch(chunks * chunk_size);
     int32_t *reach = bands > 1 ? malloc(s->batch * p->tiles * 2 * sizeof(int32_t)) : NULL;
     const Backward k = {s, p, image, offset, mask, grad_output, packed, grad_image, grad_offset, grad_mask};
-    int failed = !image || !grad_image || !packed || !sums || (bands > 1 && !reach);
+    int failed = 0;
+    if (!image || !grad_image || !packed || !sums || (bands > 1 && !reach)) {
+        free(image), free(grad_image), free(packed), free(sums), free(reach);
+        return 1;
+    }
     return_pages(grad_input, s->batch * s->channels * s->height * s->width); /* needed last: until then others may have them */
     prefer_huge_pages(grad_input, s->batch * s->channels * s->height * s->width);
     prefer_huge_pages(grad_offset, 2 * s->batch * s->offset_groups * p->taps * p->pixels);
-    if (!failed) {
-        pack_image(s, p, input, image);
-        pack_weight(s, p, weight, packed, 0);
-        if (bands > 1) tile_reach(&k, reach);
-    }
+    pack_image(s, p, input, image);
+    pack_weight(s, p, weight, packed, 0);
+    if (bands > 1) tile_reach(&k, reach);
 #pragma omp parallel num_threads(s->threads)
-    if (!failed) {
+    { /* every thread reaches the loop, as in the forward pass */
         Workspace w = {scratch(column_size), scratch(column_size), scratch(s->groups * TILE * p->outs_padded),
                        scratch(3 * TILE * LANES), scratch(2 * p->blocks * p->block_padded)};
         int usable = w.column && w.grad_column && w.grad_out && w.dots && w.nowhere;

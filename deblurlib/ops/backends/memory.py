@@ -1,0 +1,97 @@
+"""The memory formats that the operators keep."""
+
+import torch
+from torch import Tensor
+
+
+def is_channels_last(tensor: Tensor) -> bool:
+    """Whether a tensor is dense in channels-last order, and not also in the usual one.
+
+    Args:
+        tensor: (B, C, H, W).
+
+    Returns:
+        True for channels-last memory.
+    """
+    return tensor.is_contiguous(memory_format=torch.channels_last) and not tensor.is_contiguous()
+
+
+def format_like(tensor: Tensor) -> torch.memory_format:
+    """The memory format of a tensor: channels-last, or else contiguous.
+
+    Args:
+        tensor: (B, C, H, W).
+
+    Returns:
+        `torch.channels_last` or `torch.contiguous_format`.
+    """
+    return torch.channels_last if is_channels_last(tensor) else torch.contiguous_format
+
+
+def dense(tensor: Tensor) -> Tensor:
+    """A tensor without gaps, in the memory format that it has.
+
+    Args:
+        tensor: (B, C, H, W).
+
+    Returns:
+        The tensor itself where it is dense in either format, or else a contiguous copy.
+    """
+    return tensor if is_channels_last(tensor) else tensor.contiguous()
+
+
+def is_by_pixels(tensor: Tensor) -> bool:
+    """Whether the channels of each pixel are adjacent and the pixels follow line after line.
+
+    Args:
+        tensor: (B, C, H, W); there may be gaps between pixels, as in half of the channels of a
+            larger tensor.
+
+    Returns:
+        True for channels-last memory, with or without gaps.
+    """
+    _, channels, height, width = tensor.shape
+    pixel = tensor.stride(3)
+    return channels > 1 and tensor.stride() == (height * width * pixel, 1, width * pixel, pixel)
+
+
+def empty_convolution(input: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
+    """An uninitialized result of `deform_conv2d`.
+
+    Args:
+        input: (B, C, H, W), whose dtype and memory format the result has.
+        offset: (B, 2*G*Kh*Kw, Ho, Wo).
+        weight: (Co, C/groups, Kh, Kw).
+
+    Returns:
+        (B, Co, Ho, Wo).
+    """
+    out = input.new_empty(input.shape[0], weight.shape[0], *offset.shape[-2:])
+    return torch.empty_like(out, memory_format=format_like(input))
+
+
+def scans_format(x: Tensor, p: Tensor) -> torch.memory_format:
+    """The memory format of a result of `spatial_rnn`: channels-last where both tensors are.
+
+    Args:
+        x: (B, C, H, W).
+        p: (B, C, H, W) or (B, 4C, H, W).
+
+    Returns:
+        `torch.channels_last` or `torch.contiguous_format`.
+    """
+    by_pixels = is_by_pixels(x) and is_by_pixels(p)
+    return torch.channels_last if by_pixels else torch.contiguous_format
+
+
+def empty_scans(x: Tensor, p: Tensor) -> Tensor:
+    """An uninitialized result of `spatial_rnn`.
+
+    Args:
+        x: (B, C, H, W), whose dtype the result has.
+        p: (B, C, H, W) or (B, 4C, H, W), whose shape the result has.
+
+    Returns:
+        A tensor of the shape of p.
+    """
+    return torch.empty(p.shape, dtype=x.dtype, device=x.device, memory_format=scans_format(x, p))

@@ -1,0 +1,122 @@
+"""Checks that the operators share: of their arguments, and of who computes the call."""
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import ParamSpec, TypeVar
+
+from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ArgumentError(ValueError, RuntimeError):
+    """An argument of an operator has a value or a shape that does not fit.
+
+    It is a ValueError, and also a RuntimeError because torchvision's operators raise that.
+    """
+
+
+class DtypeError(TypeError, RuntimeError):
+    """A tensor does not hold floating-point numbers; a TypeError that is also a RuntimeError."""
+
+
+def overridable(function: Callable[P, R]) -> Callable[P, R]:
+    """Let tensor-like arguments take over a call through `__torch_function__`, as in torch itself.
+
+    A `torch.fx` trace, for example, records the call of `function` as one node.
+
+    Args:
+        function: a function of tensors.
+
+    Returns:
+        The function with the same signature.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = (*args, *kwargs.values())
+        if has_torch_function(given):
+            result: R = handle_torch_function(call, given, *args, **kwargs)
+            return result
+        return function(*args, **kwargs)
+
+    return call
+
+
+def pair(value: int | Iterable[int]) -> tuple[int, int]:
+    """A (vertical, horizontal) pair from one number for both or from two numbers.
+
+    Args:
+        value: one integer, or two.
+
+    Returns:
+        The pair.
+    """
+    if isinstance(value, Iterable):
+        vertical, horizontal = value
+        return vertical, horizontal
+    return value, value
+
+
+def check_tensor(operator: str, name: str, tensor: Tensor, axes: Sequence[str]) -> None:
+    """Refuse a tensor that does not hold floating-point numbers or has the wrong number of axes.
+
+    Args:
+        operator: name of the operator, with which the message begins.
+        name: name of the argument.
+        tensor: its value.
+        axes: names of the axes that it must have.
+
+    Raises:
+        DtypeError: if the dtype is not a floating-point dtype.
+        ArgumentError: if the number of axes is not `len(axes)`.
+    """
+    if not tensor.is_floating_point():
+        raise DtypeError(
+            f"{operator}: {name} is {tensor.dtype}; convert it to a floating-point dtype."
+        )
+    if tensor.dim() != len(axes):
+        raise ArgumentError(
+            f"{operator}: {name} has shape {tuple(tensor.shape)}; "
+            f"it needs {len(axes)} dimensions ({', '.join(axes)})."
+        )
+
+
+def check_shape(operator: str, name: str, tensor: Tensor, expected: Sequence[int]) -> None:
+    """Refuse a tensor of another shape than expected.
+
+    Args:
+        operator: name of the operator, with which the message begins.
+        name: name of the argument.
+        tensor: its value.
+        expected: the only shape that fits the other arguments.
+
+    Raises:
+        ArgumentError: if the shape differs.
+    """
+    if tuple(tensor.shape) != tuple(expected):
+        raise ArgumentError(
+            f"{operator}: {name} has shape {tuple(tensor.shape)}; it must be {tuple(expected)}."
+        )
+
+
+def check_device(operator: str, name: str, tensor: Tensor, first_name: str, first: Tensor) -> None:
+    """Refuse a tensor on another device than the first argument.
+
+    Args:
+        operator: name of the operator, with which the message begins.
+        name: name of the argument.
+        tensor: its value.
+        first_name: name of the first argument.
+        first: its value.
+
+    Raises:
+        ArgumentError: if the devices differ.
+    """
+    if tensor.device != first.device:
+        raise ArgumentError(
+            f"{operator}: {name} is on {tensor.device} but {first_name} is on {first.device}; "
+            "move one of them."
+        )
