@@ -1,12 +1,16 @@
-"""Optical flow between two frames, the warp that it stands for, and the error against an exact one.
+"""Optical flow between two frames, the warp that it stands for, and its error.
 
-Flow is (u, v) = (right, down) in pixels: what is seen at (x, y) in the first frame is seen at (x + u, y + v) in the second.
-Pictures are (H, W, 3) or (3, H, W), uint8 or float in [0, 1], arrays or tensors; flows are (H, W, 2) or (2, H, W).
+Flow is (u, v) = (right, down) in pixels: what is seen at (x, y) in the first frame is seen at
+(x + u, y + v) in the second. Pictures are (H, W, 3) or (3, H, W), uint8, uint16 or float in
+[0, 1]; flows are (H, W, 2) or (2, H, W); both are arrays or tensors.
 """
+
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 
 from .samples import Sample, to_tensor
 
@@ -15,105 +19,192 @@ DIS_PRESETS = {
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
+SMALLEST = 16  # pixels per side
+PYRAMID_SCALE = 0.5  # between the levels of Farnebäck's flow
+
+Array = NDArray[Any]
+Values = NDArray[Any] | torch.Tensor
 
 
-def dis_flow(first, second, preset: str = "medium") -> np.ndarray:
-    """Flow by dense inverse search, (H, W, 2) float32 in pixels. Source: Kroeger et al., ECCV 2016, used by SVDN, section 3.3."""
+def dis_flow(first: Values, second: Values, preset: str = "medium") -> NDArray[np.float32]:
+    """Estimate flow by dense inverse search.
+
+    Source: Kroeger et al., ECCV 2016, used by SVDN, section 3.3.
+
+    Args:
+        first: The frame whose pixels the flow belongs to.
+        second: The frame that it leads to, of the same size.
+        preset: Speed and accuracy: "ultrafast", "fast" or "medium".
+
+    Returns:
+        (H, W, 2) in pixels.
+
+    Raises:
+        ValueError: If there is no such preset, or the frames differ in size or are below 16 x 16.
+    """
     if preset not in DIS_PRESETS:
         raise ValueError(
             f"There is no DIS preset {preset!r}: choose one of {', '.join(DIS_PRESETS)}."
         )
-    return cv2.DISOpticalFlow_create(DIS_PRESETS[preset]).calc(*_grey_pair(first, second), None)
+    search = cv2.DISOpticalFlow.create(DIS_PRESETS[preset])
+    pair = _grey_pair(first, second)
+    # OpenCV's stubs demand a flow to begin with
+    found = search.calc(*pair, None)  # type: ignore[call-overload]
+    return np.asarray(found, np.float32)
 
 
 def farneback_flow(
-    first, second, *, levels=3, window=15, iterations=3, poly_n=5, poly_sigma=1.2
-) -> np.ndarray:
-    """Flow by polynomial expansion, (H, W, 2) float32 in pixels. Source: Farnebäck, SCIA 2003; SVDN Fig. 4 compares with it."""
-    first, second = _grey_pair(first, second)
-    return cv2.calcOpticalFlowFarneback(
-        first, second, None, 0.5, levels, window, iterations, poly_n, poly_sigma, 0
+    first: Values,
+    second: Values,
+    *,
+    levels: int = 3,
+    window: int = 15,
+    iterations: int = 3,
+    poly_n: int = 5,
+    poly_sigma: float = 1.2,
+) -> NDArray[np.float32]:
+    """Estimate flow by polynomial expansion.
+
+    Source: Farnebäck, SCIA 2003; SVDN, Fig. 4, compares with it.
+
+    Args:
+        first: The frame whose pixels the flow belongs to.
+        second: The frame that it leads to, of the same size.
+        levels: Number of levels of the pyramid, each half as large as the last.
+        window: Side of the window that is averaged over, in pixels.
+        iterations: Iterations at each level.
+        poly_n: Side of the neighbourhood of the polynomial expansion, in pixels.
+        poly_sigma: Standard deviation of the Gaussian that weights it, in pixels.
+
+    Returns:
+        (H, W, 2) in pixels.
+
+    Raises:
+        ValueError: If the frames differ in size or are below 16 x 16.
+    """
+    begin, end = _grey_pair(first, second)
+    # OpenCV's stubs demand a flow to begin with
+    found = cv2.calcOpticalFlowFarneback(  # type: ignore[call-overload]
+        begin, end, None, PYRAMID_SCALE, levels, window, iterations, poly_n, poly_sigma, 0
     )
+    return np.asarray(found, np.float32)
 
 
 def neighbour_flows(sample: Sample, preset: str = "medium") -> tuple[torch.Tensor, torch.Tensor]:
-    """DIS flows from the sharp frame to the previous and to the following one, each (2, H, W).
+    """Estimate the flows from the sharp frame to its neighbours by dense inverse search.
 
-    Where a neighbour is missing (first or last frame of a sequence), its flow is minus the other one.
+    Where a neighbour is missing (at the first or last frame of a sequence), its flow is minus the
+    other one.
+
+    Args:
+        sample: A sample with a sharp frame and at least one neighbour.
+        preset: As for `dis_flow`.
+
+    Returns:
+        The flows to the previous and to the following frame, each (2, H, W) in pixels.
+
+    Raises:
+        ValueError: If the sample has no sharp neighbours.
     """
-    if sample.sharp is None or (sample.previous is None and sample.following is None):
-        raise ValueError(
-            f"{sample.name!r} has no sharp neighbouring frame, so there is no motion to measure."
-        )
-    flows = [
-        None if f is None else to_tensor(dis_flow(sample.sharp, f, preset))
-        for f in (sample.previous, sample.following)
-    ]
-    previous, following = flows
-    return (-following if previous is None else previous), (
-        -previous if following is None else following
+    previous, following = (
+        None
+        if sample.sharp is None or frame is None
+        else to_tensor(dis_flow(sample.sharp, frame, preset))
+        for frame in (sample.previous, sample.following)
+    )
+    if previous is not None and following is not None:
+        return previous, following
+    if previous is not None:
+        return previous, -previous
+    if following is not None:
+        return -following, following
+    raise ValueError(
+        f"{sample.name!r} has no sharp neighbouring frame, so its motion cannot be measured: "
+        "choose frames from the middle of a sequence."
     )
 
 
-def warp(picture, flow) -> np.ndarray:
-    """Backward warp, out(x, y) = picture(x + u, y + v), bilinear, the edge repeated: fetches the second frame into the first.
+def warp(picture: Values, flow: Values) -> Array:
+    """Fetch the second frame into the first: out(x, y) = picture(x + u, y + v).
 
-    Returns an array with channels last, of the picture's dtype.
+    Values between pixels are bilinear; outside, the edge is repeated.
+
+    Args:
+        picture: The second frame.
+        flow: The flow from the first to the second, of the same size.
+
+    Returns:
+        (H, W, C) or (H, W), of the picture's dtype.
+
+    Raises:
+        ValueError: If picture and flow differ in size.
     """
-    picture, flow = _channels_last(picture), _channels_last(flow, (2,)).astype(np.float32)
-    if picture.shape[:2] != flow.shape[:2]:
+    pixels, vectors = _channels_last(picture), _channels_last(flow, (2,)).astype(np.float32)
+    if pixels.shape[:2] != vectors.shape[:2]:
         raise ValueError(
-            f"The picture is {_size(picture)} and the flow {_size(flow)}: they must be of equal size."
+            f"The picture is {_size(pixels)} and the flow {_size(vectors)}: they must be of equal "
+            "size."
         )
-    rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
-    x, y = columns + flow[..., 0], rows + flow[..., 1]
+    rows, columns = np.indices(vectors.shape[:2], dtype=np.float32)
     return cv2.remap(
-        np.ascontiguousarray(picture), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        np.ascontiguousarray(pixels),
+        columns + vectors[..., 0],
+        rows + vectors[..., 1],
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
 
 
-def end_point_error(flow, exact, mask=None) -> float:
-    """Mean distance between two flows' end points in pixels, over `mask` (H, W) where given; nan over an empty mask."""
+def end_point_error(flow: Values, exact: Values, mask: ArrayLike | None = None) -> float:
+    """Measure the mean distance between the end points of two flows.
+
+    Args:
+        flow: The estimated flow.
+        exact: The exact flow, of the same size.
+        mask: (H, W), true at the pixels that count; None for all.
+
+    Returns:
+        The distance in pixels, nan if no pixel counts.
+    """
     difference = _channels_last(flow, (2,)).astype(np.float64) - _channels_last(exact, (2,))
     distance = np.hypot(difference[..., 0], difference[..., 1])
     chosen = distance if mask is None else distance[np.asarray(mask, bool)]
     return float(chosen.mean()) if chosen.size else float("nan")
 
 
-def _grey_pair(first, second) -> list[np.ndarray]:
-    pair = [_grey(first), _grey(second)]
-    if pair[0].shape != pair[1].shape:
+def _grey_pair(first: Values, second: Values) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    begin, end = _grey(first), _grey(second)
+    if begin.shape != end.shape:
         raise ValueError(
-            f"The two frames are {_size(pair[0])} and {_size(pair[1])}: flow needs frames of equal size."
+            f"The two frames are {_size(begin)} and {_size(end)}: flow needs frames of equal size."
         )
-    if min(pair[0].shape) < 16:
-        raise ValueError(f"The frames are {_size(pair[0])}: flow needs at least 16 x 16 pixels.")
-    return pair
+    if min(begin.shape) < SMALLEST:
+        raise ValueError(
+            f"The frames are {_size(begin)}: flow needs at least {SMALLEST} x {SMALLEST} pixels."
+        )
+    return begin, end
 
 
-def _grey(picture) -> np.ndarray:
+def _grey(picture: Values) -> NDArray[np.uint8]:
     array = _channels_last(picture)
     if array.dtype == np.uint16:
         array = array / 65535
     if array.dtype != np.uint8:
         array = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
-    return (
-        array if array.ndim == 2 else cv2.cvtColor(np.ascontiguousarray(array), cv2.COLOR_RGB2GRAY)
-    )
+    if array.ndim == 3:
+        array = cv2.cvtColor(np.ascontiguousarray(array), cv2.COLOR_RGB2GRAY)
+    return np.asarray(array, np.uint8)
 
 
-def _channels_last(values, channels=(1, 3)) -> np.ndarray:
+def _channels_last(values: Values, channels: tuple[int, ...] = (1, 3)) -> Array:
+    tensor = isinstance(values, torch.Tensor)
     array = (
         values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
     )
-    if (
-        array.ndim == 3
-        and array.shape[0] in channels
-        and (isinstance(values, torch.Tensor) or array.shape[-1] not in channels)
-    ):
-        array = np.moveaxis(array, 0, -1)
-    return array
+    if array.ndim != 3 or array.shape[0] not in channels:
+        return array
+    return np.moveaxis(array, 0, -1) if tensor or array.shape[-1] not in channels else array
 
 
-def _size(array) -> str:
+def _size(array: Array) -> str:
     return f"{array.shape[1]} x {array.shape[0]}"

@@ -1,6 +1,7 @@
 """Folders of real pictures as a data set: GoPro, HIDE, REDS, RWBI, `input`/`target`, any two."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from torch.utils.data import Dataset
@@ -109,6 +110,9 @@ class PairedFolder(Dataset[Sample]):
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int) -> Sample:
         group, key = self.items[index]

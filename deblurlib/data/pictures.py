@@ -160,7 +160,7 @@ def to_8_bits(pixels: Pixels) -> NDArray[np.uint8]:
         The same shape, uint8: 16-bit levels are divided by 257, 8-bit ones returned as they are.
     """
     if pixels.dtype == np.uint8:
-        return pixels.view(np.uint8)
+        return np.asarray(pixels, np.uint8)
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
@@ -252,7 +252,7 @@ def _deep_pixels(image: Image.Image, data: bytes, orientation: int) -> NDArray[n
         raise OSError("broken data")
     if pixels.dtype != np.uint16:
         raise Unsupported("holds 16-bit numbers in an unsupported layout: convert it.")
-    deep: NDArray[np.uint16] = (_swapped(pixels) if pixels.ndim == 3 else pixels).view(np.uint16)
+    deep = np.asarray(_swapped(pixels) if pixels.ndim == 3 else pixels, np.uint16)
     if tags.get(meta.PHOTOMETRIC) == WHITE_IS_ZERO:
         deep = np.subtract(65535, deep)
     if image.format == "PNG":  # OpenCV turns TIFF itself

@@ -1,17 +1,29 @@
-"""What every data set here gives: one Sample an image, and how samples become batches."""
+"""What every data set here returns: one Sample per image; and how samples become batches."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 
 @dataclass
 class Sample:
-    """One blurry picture and what is known about it; what is unknown is None. Batched samples gain a first dimension B.
+    """One blurry picture and what is known about it; what is not known is None.
 
-    blurry, sharp, previous, following: (3, H, W) float32 RGB in [0, 1]. flow_previous, flow_next: (2, H, W), (u, v) =
-    (right, down) in pixels, from the sharp frame to its neighbours. blur_extent: (1, H, W) in pixels.
+    Batched samples gain a first dimension B.
+
+    Attributes:
+        blurry: (3, H, W) float32 RGB in [0, 1].
+        sharp: (3, H, W), the ground truth.
+        previous: (3, H, W), the sharp frame before it.
+        following: (3, H, W), the sharp frame after it.
+        name: Name of the picture; of a batch, the list of names.
+        flow_previous: (2, H, W), (u, v) = (right, down) in pixels, from `sharp` to `previous`.
+        flow_next: (2, H, W), the same from `sharp` to `following`.
+        blur_extent: (1, H, W), path length during the exposure in pixels.
     """
 
     blurry: torch.Tensor
@@ -24,35 +36,62 @@ class Sample:
     blur_extent: torch.Tensor | None = None
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """The fields that hold a tensor, by name."""
-        return {
-            f.name: v for f in fields(self) if isinstance(v := getattr(self, f.name), torch.Tensor)
-        }
+        """Collect what is known.
 
-    def to(self, device) -> "Sample":
-        """The same sample on another device."""
-        return Sample(
-            name=self.name,
-            **{k: v.to(device, non_blocking=True) for k, v in self.tensors().items()},
-        )
+        Returns:
+            The fields that hold a tensor, by name.
+        """
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: v for name, v in values.items() if isinstance(v, torch.Tensor)}
+
+    def to(self, device: str | torch.device) -> "Sample":
+        """Copy the sample to a device.
+
+        Args:
+            device: The device.
+
+        Returns:
+            The same sample with its tensors on that device.
+        """
+        moved = {k: v.to(device, non_blocking=True) for k, v in self.tensors().items()}
+        return Sample(name=self.name, **moved)
 
 
-def to_tensor(array: np.ndarray) -> torch.Tensor:
-    """(H, W, C) float array -> (C, H, W) float32 tensor; uint8 is divided by 255, uint16 by 65535."""
+def to_tensor(array: NDArray[Any]) -> torch.Tensor:
+    """Convert a picture or a flow to a tensor.
+
+    Args:
+        array: (H, W, C), float, or uint8 or uint16, which are divided by 255 or 65535.
+
+    Returns:
+        (C, H, W) float32.
+    """
     if array.dtype in (np.uint8, np.uint16):
         array = array / np.float32(np.iinfo(array.dtype).max)
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(array, -1, 0), dtype=np.float32))
 
 
-def to_array(tensor: torch.Tensor) -> np.ndarray:
-    """(C, H, W) tensor -> (H, W, C) float32 array."""
+def to_array(tensor: torch.Tensor) -> NDArray[np.float32]:
+    """Convert a tensor to a picture or a flow.
+
+    Args:
+        tensor: (C, H, W), on any device.
+
+    Returns:
+        (H, W, C) float32.
+    """
     return np.moveaxis(tensor.detach().cpu().float().numpy(), 0, -1)
 
 
-def collate(samples: list[Sample]) -> Sample:
-    """Stack samples of equal size into a batch; a field that one of them lacks is None."""
-    shared = set.intersection(*(set(s.tensors()) for s in samples))
-    return Sample(
-        name=[s.name for s in samples],
-        **{k: torch.stack([getattr(s, k) for s in samples]) for k in shared},
-    )
+def collate(samples: Sequence[Sample]) -> Sample:
+    """Stack samples into a batch.
+
+    Args:
+        samples: Samples of equal size.
+
+    Returns:
+        A sample whose tensors have a first dimension B; a field that any of them lacks is None.
+    """
+    shared = set.intersection(*(set(sample.tensors()) for sample in samples))
+    stacked = {name: torch.stack([getattr(s, name) for s in samples]) for name in shared}
+    return Sample(name=[str(sample.name) for sample in samples], **stacked)

@@ -13,12 +13,14 @@ from numpy.testing import assert_allclose
 
 from deblurlib.data import (
     SceneDataset,
+    layers,
     list_photographs,
     load_photograph,
     render_scene,
     scenes,
     warp,
 )
+from deblurlib.data.compositing import compose, to_picture
 from deblurlib.evaluation import psnr
 
 PICTURES = ("blurry", "sharp", "previous", "next")
@@ -58,7 +60,7 @@ def translation(monkeypatch):
             [np.array([[1, 0, 8 * t], [0, 1, 6 * t], [0, 0, 1.0]]) for t in times]
         )
 
-    monkeypatch.setattr(scenes, "_random_path", path)
+    monkeypatch.setattr(layers, "random_path", path)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -203,17 +205,14 @@ def test_without_motion_nothing_is_blurred(photo, variant):
 def test_the_sharp_frame_is_the_middle_of_the_exposure(photo):
     scene = render_scene(photo, 9, 96, exposure=1e-6, noise=0, objects=2, severity=1e-6)
     assert np.abs(scene.blurry - scene.sharp).max() <= 1 / 255 + 1e-6
-    layers = scenes._draw_layers(
-        np.random.default_rng(9), photo, [photo], (96, 96), 2, 1.0, 1.0, 2.2
-    )
-    times = scenes._subframe_times(layers, (96, 96), 1.0, 17)
+    recipe = layers.Recipe(size=(96, 96), objects=2, severity=1.0, exposure=1.0, gamma=2.2)
+    drawn = layers.draw_layers(np.random.default_rng(9), photo, [photo], recipe)
+    times = layers.subframe_times(drawn, recipe, 17)
     assert len(times) % 2 == 1 and times[len(times) // 2] == 0
     assert_allclose(times, -times[::-1])
-    composed = [
-        canvas.copy() for canvas in scenes._compose(layers, times, (96, 96), [None] * len(times))
-    ]
+    composed = [canvas.copy() for canvas in compose(drawn, times, (96, 96), [None] * len(times))]
     assert np.array_equal(
-        scenes._encode(composed[len(times) // 2], 2.2), render_scene(photo, 9, 96, objects=2).sharp
+        to_picture(composed[len(times) // 2], 2.2), render_scene(photo, 9, 96, objects=2).sharp
     )
 
 
