@@ -110,7 +110,7 @@ def test_samples_hold_the_scene():
     assert np.array_equal(sample.following.permute(1, 2, 0).numpy(), scene.next)
     assert np.array_equal(sample.flow_previous.permute(1, 2, 0).numpy(), scene.flow_previous)
     assert sample.blur_extent.shape == (1, 64, 80)
-    with pytest.raises(IndexError, match="scene 2 of 2"):
+    with pytest.raises(IndexError, match="no scene 2: the data set has 2"):
         dataset[2]
 
 
@@ -164,7 +164,7 @@ def test_a_pure_translation_has_its_length_as_blur_extent(photo, translation, ex
 
 
 def test_a_translation_blurs_like_a_line_kernel(photo, translation, monkeypatch):
-    monkeypatch.setattr(scenes, "_half_plane", lambda rng, shape: np.zeros(shape, np.float32))
+    monkeypatch.setattr(layers, "half_plane", lambda rng, shape: np.zeros(shape, np.float32))
     scene = render_scene(photo, 3, (120, 140), objects=0, variant="blur", noise=0)
     times = np.linspace(-0.5, 0.5, scene.subframes)
     shift = np.float32([8, 6])
