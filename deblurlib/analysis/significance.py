@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-LEVEL = 0.95  # of every interval; a p value is significant below 1 - LEVEL
+ALPHA = 0.05  # a p value below it is significant
+LEVEL = 1 - ALPHA  # of every interval
 RULES = ("exact", "difference", "correlation", "needs GoPro")
 VERDICTS = (
     "reproduced",
@@ -247,7 +248,7 @@ def verdict(
 
 def _judge_interval(low: float, high: float, p: float, margin: float | None) -> str:
     """Judge an interval whose claimed side is above 0."""
-    if p >= 1 - LEVEL or low <= 0 <= high:
+    if p >= ALPHA or low <= 0 <= high:
         return "inconclusive"
     if high < 0:
         return "contradicted"

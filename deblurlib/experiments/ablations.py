@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from .. import papers
-from ..analysis.significance import LEVEL, holm, paired_bootstrap
+from ..analysis.significance import ALPHA, holm, paired_bootstrap
 from ..data import SceneDataset
 from ..evaluation import DEFAULT_METRICS, evaluate
 from ..models import count_parameters, create_model, save_model
@@ -103,7 +103,7 @@ def summary(measurements: pd.DataFrame, against: str, metric: str = "rgb-psnr") 
     made = pd.DataFrame(lines)
     made["p"] = made.row.map(adjusted)
     made["could be noise"] = [
-        "" if pd.isna(p) else "yes" if p >= 1 - LEVEL else "no" for p in made.p
+        "" if pd.isna(p) else "yes" if p >= ALPHA else "no" for p in made.p
     ]
     return made
 

@@ -376,3 +376,80 @@ def test_auc_counts_pairs():
     assert np.isnan(auc(score, np.ones((2, 2), bool))) and np.isnan(
         auc(score, np.zeros((2, 2), bool))
     )
+
+
+def by_hand(d, level, resamples, seed):
+    """The crossed bootstrap of `paired_bootstrap`, replicate by replicate."""
+    d = np.asarray(d, float)
+    rng, mean = np.random.default_rng(seed), d.mean()
+    tail = (1 + level) / 2
+    k_s, k_i = (
+        np.sqrt(n / (n - 1)) * stats.t.ppf(tail, n - 1) / stats.norm.ppf(tail)
+        for n in d.shape
+    )
+    seeds, images = (rng.multinomial(n, np.full(n, 1 / n), resamples) for n in d.shape)
+    found = []
+    for s, i in zip(seeds, images, strict=True):
+        picked = np.ix_(np.repeat(range(d.shape[0]), s), np.repeat(range(d.shape[1]), i))
+        row = (d.mean(1) - mean)[picked[0].ravel()].mean()
+        column = (d.mean(0) - mean)[picked[1].ravel()].mean()
+        rest = (d - d.mean(1, keepdims=True) - d.mean(0) + mean)[picked].mean()
+        found.append(mean + k_s * row + k_i * column + rest)
+    return np.array(found)
+
+
+@pytest.mark.parametrize("level", [0.95, 0.8])
+def test_the_bootstrap_is_the_one_that_its_docstring_writes_down(level):
+    d = np.random.default_rng(1).normal(0.3, 1, (3, 5)) + np.array([[-1.0], [0.1], [1.5]])
+    replicates = by_hand(d, level, 400, seed=7)
+    estimate = paired_bootstrap(d, level=level, resamples=400, seed=7)
+    low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2])
+    assert estimate.interval == pytest.approx((low, high), abs=1e-12)
+    beyond = min((replicates <= 0).sum(), (replicates >= 0).sum())
+    assert beyond > 10 and estimate.p == pytest.approx(2 * (beyond + 1) / 401)
+
+
+def test_no_replicate_beyond_zero_counts_as_one():
+    assert paired_bootstrap([0.5, 0.6, 0.7], resamples=99).p == 2 / 100
+
+
+def test_the_correlation_within_groups_passes_its_options_on():
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(2, 6, 9))
+    within = [stats.spearmanr(a, b).statistic for a, b in zip(x, y, strict=True)]
+    options = {"level": 0.7, "resamples": 50, "seed": 3}
+    assert spearman_interval(x, y, **options) == paired_bootstrap(within, **options)
+
+
+def test_a_perfect_correlation_is_taken_half_a_step_back():
+    r = 1 - 6 / (5 * 24)  # five pairs: the largest correlation but one is 0.9
+    error = np.sqrt((1 + 1 / 2) / 2)
+    for sign in (1, -1):
+        estimate = spearman_interval([1, 2, 3, 4, 5], sign * np.array([1, 2, 3, 4, 5.0]))
+        ends = np.tanh(np.arctanh(r) + np.array([-1, 1]) * 1.959964 * error)
+        inner, outer = sign * ends[0], sign * max(ends[1], 1)
+        assert sorted(estimate.interval) == pytest.approx(sorted((inner, outer)), abs=1e-6)
+
+
+def test_the_area_under_the_curve_counts_pairs():
+    assert auc([3, 1, 2, 0, 5], [True, False, False, False, True]) == 1
+    assert auc([1, 2, 3, 4], [False, True, False, False]) == pytest.approx(1 / 3)
+    assert np.isnan(auc([1, 2], [True, True])) and np.isnan(auc([1, 2], [False, False]))
+
+
+def test_p_values_of_zero_and_one_are_adjusted_like_others():
+    assert holm([1.0, 0.0, 0.02]).tolist() == [1.0, 0.0, 0.04]
+
+
+@pytest.mark.parametrize(
+    "p, interval, wanted",
+    [
+        (0.05, (0.1, 0.3), "inconclusive"),
+        (0.01, (-0.3, 0.0), "inconclusive"),
+        (0.01, (0.0, 0.3), "inconclusive"),
+        (0.049, (0.1, 0.3), "reproduced"),
+        (0.01, (-0.3, -0.1), "contradicted"),
+    ],
+)
+def test_the_bounds_of_a_verdict_belong_to_doubt(p, interval, wanted):
+    assert verdict("difference", value=0.1, interval=interval, p=p) == wanted
