@@ -1,13 +1,33 @@
+"""The public face of the package: its names, and what importing it costs."""
+
+import ast
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import deblurlib
+
+ROOMS = [
+    "data",
+    "evaluation",
+    "experiments",
+    "losses",
+    "models",
+    "ops",
+    "papers",
+    "teaching",
+    "theory",
+    "training",
+]
 
 
 def test_names_that_other_code_relies_on():
     assert "svdn" in deblurlib.list_models() and "fd_og" in deblurlib.list_variants("svdn")
     assert deblurlib.create_model("svdn", size="small").recipe["size"] == "small"
     for path in (
+        "deblur",
         "load_model",
         "ops.deform_conv2d",
         "ops.spatial_rnn",
@@ -25,7 +45,32 @@ def test_names_that_other_code_relies_on():
         for name in path.split("."):
             part = getattr(part, name)
         assert callable(part), path
-    assert set(deblurlib.__all__) <= set(dir(deblurlib))
+
+
+@pytest.mark.parametrize("name", sorted(set(deblurlib.__all__) - {"__version__"}))
+def test_every_public_name_is_there_on_first_use(name):
+    assert name in dir(deblurlib)
+    assert deblurlib.__getattr__(name) is getattr(deblurlib, name)
+
+
+def test_a_wrong_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'deblurlib' has no attribute 'debluur'"):
+        deblurlib.debluur  # noqa: B018 - the access is the test
+
+
+def test_type_checkers_see_the_names_that_are_there_on_first_use():
+    tree = ast.parse(Path(deblurlib.__file__).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = [alias.asname or alias.name for line in block.body for alias in line.names]
+    assert sorted([*seen, "__version__"]) == sorted(deblurlib.__all__)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_has_what_it_offers(room):
+    module = getattr(deblurlib, room)
+    assert room in deblurlib.__all__
+    for name in getattr(module, "__all__", ()):
+        assert getattr(module, name) is not None, name
 
 
 def imported_by(statement, names):
@@ -36,14 +81,10 @@ def imported_by(statement, names):
 
 
 def test_importing_the_package_imports_nothing_heavy():
-    assert (
-        imported_by("import deblurlib", ("torch", "cv2", "IPython", "papermill", "matplotlib"))
-        == "[]"
-    )
+    heavy = ("torch", "cv2", "IPython", "papermill", "matplotlib")
+    assert imported_by("import deblurlib", heavy) == "[]"
 
 
 def test_training_needs_no_jupyter():
-    assert (
-        imported_by("import deblurlib.training", ("IPython", "papermill", "nbformat", "jupyterlab"))
-        == "[]"
-    )
+    jupyter = ("IPython", "papermill", "nbformat", "jupyterlab")
+    assert imported_by("import deblurlib.training", jupyter) == "[]"

@@ -103,7 +103,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             outcome = "Interrupted: finished work is kept.", ExitCode.INTERRUPTED
-        except typer.Exit:
+        except (typer.Exit, BrokenPipeError):  # a closed pipe, as of `| head`, is not worth a word
             raise
         except Exception as error:
             explained = explain(error)

@@ -26,14 +26,16 @@ Notebooks = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, help="Notebooks to run at the same time; default: by the cores."),
+    typer.Option(
+        min=1, help="Notebooks to run at the same time; default: chosen from the number of cores."
+    ),
 ]
 
 
 @commands.command(epilog='Example: deblurlib reproduce --preset smoke --notebooks "01 04"')
 def reproduce(
     preset: Annotated[
-        str, typer.Option(help="Amount of work: smoke, quick, gpu or paper.")
+        str, typer.Option(help="Amount of work: smoke, quick, reference, gpu or paper.")
     ] = "quick",
     data: Annotated[
         str | None, typer.Option(help="Root of a data set; default: the bundled scenes.")
@@ -122,7 +124,7 @@ def bench(
         str, typer.Option(help="Image that whole networks are timed on, HEIGHTxWIDTH.")
     ] = "720x1280",
     repeats: Annotated[
-        int, typer.Option(min=1, help="Runs per median; slow contestants run less often.")
+        int, typer.Option(min=1, help="Runs per contestant; slow contestants run less often.")
     ] = 7,
     quick: Annotated[
         bool, typer.Option("--quick", help="Small shapes only, to check that it works.")

@@ -35,7 +35,7 @@ def deblur(
     tile: Annotated[
         str,
         typer.Option(
-            help="Tile side in pixels; 0 = the whole image at once, auto = by the free memory."
+            help="Tile side in pixels; 0 = one tile for the whole image, auto = by the free memory."
         ),
     ] = "auto",
     compare: Annotated[
@@ -44,7 +44,7 @@ def deblur(
     ] = False,
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG/WebP quality.")] = 95,
     force: Annotated[
-        bool, typer.Option("--force", help="Overwrite output files that exist.")
+        bool, typer.Option("--force", help="Overwrite existing output files.")
     ] = False,
     device: Device = "auto",
     as_json: AsJson = False,
@@ -106,7 +106,7 @@ def evaluate(
     weights: Weights = "default",
     blurry_only: Annotated[
         bool,
-        typer.Option("--blurry-only", help="Measure the blurry images themselves, no network."),
+        typer.Option("--blurry-only", help="Measure the blurry images alone, without a network."),
     ] = False,
     split: Annotated[
         str | None, typer.Option(help="train or test, if the data set has both.")

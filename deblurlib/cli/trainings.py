@@ -39,7 +39,10 @@ def train(
         str, typer.Option(help="Variant of the network; see `deblurlib models`.")
     ] = "paper",
     preset: Annotated[
-        str, typer.Option(help="Preset for every setting below that is not given.")
+        str,
+        typer.Option(
+            help="Preset for settings that are not given: smoke, quick, reference, gpu or paper."
+        ),
     ] = "quick",
     size: Annotated[
         str | None, typer.Option(help="Network width, full or small; default: the preset's.")
@@ -76,7 +79,9 @@ def train(
     ema: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Decay of the moving average of the weights; 0 = no average."
+            min=0,
+            max=1,
+            help="Decay of the moving average of the weights; 0 = none; default: the preset's.",
         ),
     ] = None,
     precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
@@ -151,7 +156,8 @@ def sweep(
         typer.Argument(help="Tables such as svdn_table2 radn_table1; default: all."),
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="Preset for the size, length and number of seeds.")
+        str,
+        typer.Option(help="Preset for the size and length of trainings, and the number of seeds."),
     ] = "reference",
     scheduler: Annotated[
         str | None,
