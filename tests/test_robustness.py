@@ -1,4 +1,4 @@
-"""A thousand seeded bad inputs: each gives one sentence, nothing half-written, nothing changed, nothing executed."""
+"""A thousand seeded bad inputs: each gives one sentence, and nothing is damaged or executed."""
 
 import contextlib
 import errno
@@ -28,8 +28,8 @@ from deblurlib.book import reproduce
 from deblurlib.book.lesson import open_lesson
 from deblurlib.cli.app import app
 from deblurlib.data import PairedFolder, check_data
-from deblurlib.experiments.presets import get_preset
 from deblurlib.data.pictures import FORMATS, read
+from deblurlib.experiments.presets import get_preset
 from deblurlib.inference import deblur
 from deblurlib.inference.files import deblur_files
 from deblurlib.models import create_model, load_model
@@ -54,7 +54,7 @@ def check_text(text, *names):
 
 
 def call(*arguments):
-    """The command line in this process: an exit code, one sentence a line on stderr, and no exception that gets through."""
+    """The command line in this process: an exit code, and no exception that gets through."""
     result = CliRunner().invoke(app, list(map(str, arguments)))
     assert result.exception is None or isinstance(result.exception, SystemExit), repr(
         result.exception
@@ -66,7 +66,7 @@ def call(*arguments):
 def snapshot(folder):
     """Contents and times of all files, and what links point to."""
     return {
-        path: os.readlink(path)
+        path: path.readlink()
         if path.is_symlink()
         else (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).digest())
         for path in sorted(folder.rglob("*"))
@@ -74,7 +74,7 @@ def snapshot(folder):
     }
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Picture files
 
 
@@ -211,7 +211,7 @@ def test_things_that_are_no_files(tmp_path):
     assert sorted(report.splits[0].unreadable) == ["dangling.png", "folder.png", "pipe.png"]
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Arrays
 
 
@@ -278,7 +278,7 @@ def test_arrays():
     assert 10 < pictures < ARRAYS / 2
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Folders
 
 NAMES = [
@@ -302,7 +302,7 @@ NAMES = [
 
 
 def random_tree(rng, root):
-    """A folder of nonsense: empty and nested folders, files under folders' names, links in circles, bad pictures."""
+    """A folder of nonsense: nested folders, files under folders' names, circles of links."""
     root.mkdir()
     places = [root]
     for _ in range(rng.randrange(12)):
@@ -317,10 +317,8 @@ def random_tree(rng, root):
             elif kind == 4:
                 path.symlink_to(rng.choice([root, place, "nowhere", path.name]))
             else:
-                picture = (
-                    place
-                    / f"{rng.choice(['000001', '1', 'é', 'a b'])}.{rng.choice(['png', 'jpg', 'PNG'])}"
-                )
+                stem, suffix = rng.choice(["000001", "1", "é", "a b"]), ["png", "jpg", "PNG"]
+                picture = place / f"{stem}.{rng.choice(suffix)}"
                 if rng.random() < 0.5:
                     picture.write_bytes(rng.randbytes(30))
                 else:
@@ -365,7 +363,7 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
         assert result.exit_code == 1 and "Permission denied" in result.output
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Weights
 
 
@@ -537,7 +535,7 @@ def break_record(rng):
                 "\ud83d".encode("utf-16", "surrogatepass").decode("latin-1"),
                 "{}",
             ]
-        )  # noqa: E501
+        )
     return json.dumps({"recipe": recipe})
 
 
@@ -555,7 +553,7 @@ def test_records_beside_weights(tmp_path, weights):
             raise AssertionError(f"seed {seed}: {path.with_suffix('.json').read_text()}") from error
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Parameters of notebooks, options of commands
 
 WRONG = {
@@ -655,7 +653,7 @@ def test_calls(tmp_path, monkeypatch):
     assert not [path for path in left if path.suffix != ".lock"], left
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Faults
 
 
@@ -725,11 +723,13 @@ def test_too_little_memory_is_one_sentence_and_auto_does_with_what_there_is(tmp_
         from pathlib import Path
         from deblurlib.inference.files import deblur_files
         torch.set_num_threads(1)
-        network = torch.nn.Sequential(torch.nn.Conv2d(3, 256, 1), torch.nn.ReLU(), torch.nn.Conv2d(256, 3, 1))
+        from torch import nn
+        network = nn.Sequential(nn.Conv2d(3, 256, 1), nn.ReLU(), nn.Conv2d(256, 3, 1))
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + 900 * 2**20,) * 2)
         for tile in (0, "auto"):
-            (row,) = deblur_files("{tmp_path}/in.png", f"{tmp_path}/{{tile}}.png", network, tile=tile)
+            output = f"{tmp_path}/{{tile}}.png"
+            (row,) = deblur_files("{tmp_path}/in.png", output, network, tile=tile)
             print(row["state"], row["error"])
     """
     shown = subprocess.run(

@@ -21,7 +21,7 @@ def sample():
 
 
 def warp_error(sample):
-    """How far the neighbours, fetched along the flows, are from the sharp frame, away from the border."""
+    """Distance of the neighbours, fetched along the flows, from the sharp frame, inside borders."""
     sharp = sample.sharp.numpy()
     errors = [
         np.abs(np.moveaxis(warp(frame, flow), -1, 0) - sharp)[:, 24:-24, 24:-24].mean()
@@ -34,7 +34,10 @@ def warp_error(sample):
 
 
 def moving_point(u, v):
-    """A sample whose one bright pixel, at row 2 and column 5 of 8 x 9, moves by (u, v); its blur extent marks it too."""
+    """A sample of 8 x 9 whose one bright pixel, at row 2 and column 5, moves by (u, v).
+
+    Its blur extent marks that pixel, too.
+    """
     sharp, following = torch.zeros(3, 8, 9), torch.zeros(3, 8, 9)
     sharp[:, 2, 5], following[:, 2 + v, 5 + u] = 1, 1
     flow = torch.tensor([u, v], dtype=torch.float32).reshape(2, 1, 1).expand(2, 8, 9).clone()

@@ -22,7 +22,7 @@ INSIDE = np.s_[32:-32, 32:-32]
 
 @pytest.fixture(scope="module")
 def noise():
-    """Detail of every size, as photographs have it: fine detail alone gives a coarse-to-fine search nothing to start from."""
+    """Detail of every size, as in photographs: a coarse-to-fine search begins with the coarse."""
     white = np.random.default_rng(0).standard_normal((224, 288, 3), dtype=np.float32)
     values = sum(
         sigma * gaussian_filter(white, (sigma, sigma, 0), mode="wrap")
@@ -98,7 +98,7 @@ def test_warp_interpolates_between_pixels():
 
 def test_end_point_error():
     exact = np.zeros((4, 5, 2))
-    flow = exact + [3.0, 4.0]
+    flow = exact + np.array([3.0, 4.0])
     mask = np.zeros((4, 5), bool)
     assert end_point_error(flow, exact) == 5
     assert np.isnan(end_point_error(flow, exact, mask))

@@ -1,4 +1,4 @@
-"""Every layout of real data, built small in a temporary folder, and every way in which one can be broken."""
+"""Every layout of real data, built small in a temporary folder, and every way to break one."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def value(tensor):
     return None if tensor is None else round(tensor.mean().item() * 255)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Layouts
 
 
@@ -58,7 +58,7 @@ def test_gopro_with_both_variants(tmp_path):
     assert [value(s.blurry) for s in pairs] == [200] * 4
     assert [value(s.sharp) for s in pairs] == [47, 48, 50, 1]
     assert value(PairedFolder(tmp_path, "train", "blur")[0].blurry) == 100
-    with pytest.raises(ValueError, match="holds both `blur` and `blur_gamma`.*variant="):
+    with pytest.raises(ValueError, match=r"holds both `blur` and `blur_gamma`.*variant="):
         PairedFolder(tmp_path, "train")
     with pytest.raises(ValueError, match="holds the splits train, test: name one"):
         PairedFolder(tmp_path, variant="blur")
@@ -184,7 +184,7 @@ def test_any_two_folders(tmp_path):
         PairedFolder.from_folders(tmp_path / "soft/below", tmp_path / "crisp/below/..")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Pictures
 
 
@@ -255,7 +255,7 @@ def test_truncated_16_bit_pictures_are_named(tmp_path):
         np.random.default_rng(0).integers(0, 65536, (20, 24, 3), dtype=np.uint16),
     )
     (tmp_path / "deep.png").write_bytes((tmp_path / "deep.png").read_bytes()[:-400])
-    with pytest.raises(ValueError, match="deep.png cannot be read"):
+    with pytest.raises(ValueError, match=r"deep\.png cannot be read"):
         read_picture(tmp_path / "deep.png")
 
 
@@ -294,7 +294,7 @@ def test_two_files_of_one_name_are_not_mixed_up(tmp_path):
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Folders that are no data set, and the report
 
 
@@ -341,7 +341,7 @@ def test_report_of_a_part_of_gopro(tmp_path):
     }
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Real pairs
 
 

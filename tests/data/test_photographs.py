@@ -63,7 +63,9 @@ def test_a_folder_of_pictures_takes_their_place(tmp_path):
         Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i:02d}.png")
     sides = {split: [p.stem for p in list_photographs(split, tmp_path)] for split in SPLITS}
     assert sides["validation"] == ["00", "10", "20"] and sides["test"] == ["01", "11", "21"]
-    assert sorted(sum(sides.values(), [])) == [f"{i:02d}" for i in range(23)]
+    assert sorted(name for side in sides.values() for name in side) == [
+        f"{i:02d}" for i in range(23)
+    ]
 
 
 def test_wrong_splits_and_small_folders_are_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Picture files: formats, depths, and what stands beside the pixels, through the one reader and the one writer."""
+"""Picture files through the one reader and the one writer: formats, depths and metadata."""
 
 import struct
 
@@ -53,7 +53,7 @@ def copied(source, target):
     return read(target)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Formats
 
 
@@ -206,7 +206,7 @@ def test_what_a_format_cannot_hold_is_said(pixels, suffix, sentence):
         encode(Picture(pixels, "PNG"), suffix)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # What stands beside the pixels
 
 
@@ -279,7 +279,7 @@ def test_metadata_of_a_16_bit_tiff_survives_twice(tmp_path):
             assert found.get_ifd(EXIF)[0x829A] == pytest.approx(0.05)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # What data sets and the renderer make of it
 
 GREY = np.array([[0, 1000, 20000], [30000, 60000, 65535]], np.uint16)
@@ -359,7 +359,7 @@ def test_pictures_are_known_by_their_names(tmp_path, name, wanted):
     assert is_picture(tmp_path / name) == wanted
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Errors
 
 

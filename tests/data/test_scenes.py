@@ -1,4 +1,4 @@
-"""The renderer: what it says about the motion is what it drew, and the same seed always draws the same."""
+"""The renderer: the motion that it reports is the one that it drew, and seeds always draw alike."""
 
 import hashlib
 import json
@@ -63,7 +63,7 @@ def translation(monkeypatch):
     monkeypatch.setattr(layers, "random_path", path)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Determinism
 
 
@@ -72,7 +72,8 @@ def test_the_same_to_the_bit_in_another_process_and_any_order():
     forwards = [fingerprint(dataset.scene(i)) for i in range(6)]
     backwards = [fingerprint(dataset.scene(i)) for i in reversed(range(6))][::-1]
     program = (
-        "import sys; sys.path.insert(0, 'tests/data'); from test_scenes import SceneDataset, fingerprint; "
+        "import sys; sys.path.insert(0, 'tests/data'); "
+        "from test_scenes import SceneDataset, fingerprint; "
         "print(fingerprint(SceneDataset('train', 100, (72, 96), seed=11).scene(4)))"
     )
     root = scenes.__file__.rsplit("/deblurlib/", 1)[0]
@@ -86,7 +87,10 @@ def test_the_same_to_the_bit_in_another_process_and_any_order():
 
 @pytest.mark.parametrize("variant", ["blur", "blur_gamma"])
 def test_this_version_of_the_renderer_still_draws_what_trainings_were_made_with(variant):
-    """Thumbnails, since another processor may round otherwise; to renew them: python -m tests.data.test_scenes."""
+    """Thumbnails, since processors round differently.
+
+    To renew them: python -m tests.data.test_scenes.
+    """
     kept = json.loads(THUMBNAILS.read_text())
     assert kept["version"] == scenes.RENDERER_VERSION
     for name, thumbnail in thumbnails(variant).items():
@@ -114,7 +118,7 @@ def test_samples_hold_the_scene():
         dataset[2]
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Motion
 
 
@@ -186,7 +190,7 @@ def test_longer_motion_has_longer_blur_and_more_subframes(photo):
     assert calm.subframes == 17 and wild.subframes >= wild.blur_extent.max()
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Light
 
 
@@ -260,7 +264,7 @@ def test_pictures_are_8_bit_and_in_range(photo):
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Sizes and severity
 
 

@@ -40,7 +40,7 @@ def save(path, pixels=PHOTO, **options):
     return path
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # One picture
 
 
@@ -74,7 +74,7 @@ def test_the_output_stands_upright_with_the_metadata_of_the_input(tmp_path, suff
         assert np.abs(difference).mean() < 25  # WebP halves the colours' resolution
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Where files go
 
 
@@ -164,7 +164,7 @@ def test_a_wrong_call_is_one_sentence_before_any_work(
     assert "\n" not in str(raised.value) and not (tmp_path / "out").exists()
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The command
 
 
@@ -181,7 +181,7 @@ def test_a_bad_picture_is_named_and_the_rest_done(tmp_path):
     (tmp_path / "in/b.png").write_bytes((tmp_path / "in/a.png").read_bytes()[:60])
     before = snapshot(tmp_path / "in")
     result = call(tmp_path / "in", "-o", tmp_path / "out")
-    assert result.exit_code == 1 and "2 of 3 pictures deblurred" in result.stdout
+    assert result.exit_code == 1 and "2 of 3 images deblurred" in result.stdout
     assert len(result.stderr.strip().splitlines()) == 1 and "b.png cannot be read" in result.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.jpg"]
     assert snapshot(tmp_path / "in") == before
