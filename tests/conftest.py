@@ -1,4 +1,4 @@
-"""What the tests share: small notebooks made on the spot."""
+"""Small notebooks, made on the spot, for all tests."""
 
 import nbformat
 import pytest
@@ -11,7 +11,7 @@ PARAMETERS = 'preset = "smoke"\ndata = ""\nvariant = ""\nresults = ""\nseed = 0\
 
 @pytest.fixture
 def write_notebook(tmp_path):
-    """write_notebook(name, *code): a notebook in tmp_path/notebooks with a heading, the parameters and those code cells."""
+    """write_notebook(name, *code): a notebook below tmp_path with a heading and parameters."""
 
     def write(name, *code):
         path = tmp_path / "notebooks" / f"{name}.ipynb"

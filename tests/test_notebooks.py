@@ -1,11 +1,13 @@
-"""The rules of the book, checked on the stored notebooks without running them; each rule is shown to fail on a broken one.
+"""The rules of the book, checked on the stored notebooks without running them.
 
-nbval runs the notebooks, but passes one that was never executed: the rules here are what it does not see.
+Each rule is shown to fail on a broken notebook. nbval runs the notebooks, but passes one that was
+never executed: these rules cover what it does not see.
 """
 
 import ast
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -120,7 +122,8 @@ def is_small(path, notebook):
 def has_short_cells(path, notebook):
     for cell in code_cells(notebook):
         if count_lines(cell) > MOST_CELL_LINES:
-            yield f"{count_lines(cell)} lines in the cell {cell.source[:40]!r}, {MOST_CELL_LINES} at most"
+            start = cell.source[:40]
+            yield f"{count_lines(cell)} lines in the cell {start!r}, {MOST_CELL_LINES} at most"
 
 
 def has_little_code(path, notebook):
@@ -131,7 +134,10 @@ def has_little_code(path, notebook):
 
 def has_prose(path, notebook):
     if words_per_line(notebook) <= FEWEST_WORDS:
-        yield f"{words_per_line(notebook):.1f} words of prose per line of code, more than {FEWEST_WORDS} wanted"
+        yield (
+            f"{words_per_line(notebook):.1f} words of prose per line of code, "
+            f"more than {FEWEST_WORDS} wanted"
+        )
 
 
 def tags_items_that_exist(path, notebook):
@@ -152,7 +158,8 @@ def names_no_machine(path, notebook):
             ]
         for text in (cell.source, *shown):
             if match := MACHINE_PATH.search(text):
-                yield f"a path of this machine: {text[max(match.start() - 20, 0) : match.end() + 20]!r}"
+                around = text[max(match.start() - 20, 0) : match.end() + 20]
+                yield f"a path of this machine: {around!r}"
 
 
 def trains_through_the_lesson(path, notebook):
@@ -171,18 +178,19 @@ def has_one_title_on_top(path, notebook):
 
 
 def checks_and_solves_each_exercise(path, notebook):
-    """Between one skeleton and the next: a check that fails it, the solution, and a check that passes it, in this order."""
+    """After each skeleton: a check that fails, the solution, and a check that passes."""
     cells = notebook.cells
-    starts = [i for i, cell in enumerate(cells) if "exercise" in cell.metadata.get("tags", [])] + [
-        len(cells)
-    ]
-    for start, end in zip(starts, starts[1:], strict=False):
+    starts = [i for i, cell in enumerate(cells) if "exercise" in cell.metadata.get("tags", [])]
+    for start, end in pairwise([*starts, len(cells)]):
         kinds = ""
         for cell in cells[start:end]:
             kinds += "s" * ("solution" in cell.metadata.get("tags", []))
             kinds += verdict(cell)
         if not re.search("✗.*s✓", kinds):
-            yield f"the exercise {cells[start].source[:40]!r} wants a check that says ✗, a solution, a check that says ✓: {kinds}"
+            yield (
+                f"the exercise {cells[start].source[:40]!r} needs a check that says ✗, a solution, "
+                f"a check that says ✓: {kinds}"
+            )
 
 
 def verdict(cell):
@@ -248,7 +256,7 @@ def test_there_is_a_book_and_no_number_twice():
     assert numbers and len(numbers) == len(set(numbers))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # The rules themselves
 
 

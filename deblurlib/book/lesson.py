@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, SupportsFloat, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -199,9 +199,9 @@ class Lesson:
     def claim(
         self,
         id: str,
-        value: float,
-        interval: tuple[float, float] | None = None,
-        p: float | None = None,
+        value: SupportsFloat,
+        interval: tuple[SupportsFloat, SupportsFloat] | None = None,
+        p: SupportsFloat | None = None,
         **details: Any,
     ) -> pd.DataFrame:
         """Record what was measured for a claim of papers/claims.csv.

@@ -1,9 +1,8 @@
-"""The student edition: nothing of a solution in it, every exercise answerable by its own check, links that lead somewhere."""
+"""The student edition without solutions, the glossary and the teacher's page, and the site."""
 
 import ast
 import base64
 import io
-import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -40,6 +39,10 @@ def edition(tmp_path_factory):
     result = CliRunner().invoke(app, ["student-edition", str(folder)])
     assert result.exit_code == 0 and f"{len(BOOK)} notebooks without solutions" in result.output
     return folder
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
 def lines(cells):
@@ -89,7 +92,7 @@ def test_one_check_stays_behind_each_exercise_and_all_else_as_it_was(path, editi
 
 @by_notebook
 def test_details_answer_questions_and_never_an_exercise(path):
-    """An answer to unfold has a question between itself and the last exercise, so that the edition may keep it."""
+    """A question stands between a folded answer and the last exercise: the edition may keep it."""
     asked = False
     for cell in read(path).cells:
         asked = asked and "exercise" not in cell.metadata.get("tags", [])
@@ -101,7 +104,7 @@ def test_details_answer_questions_and_never_an_exercise(path):
 
 
 def names_of(notebook):
-    """What a student has at hand, without the experiments: imports, functions, plain names and the parameters."""
+    """The names a student can use without the experiments: imports, functions, parameters."""
     namespace = {}
     for cell in notebook.cells:
         if cell.cell_type == "code" and not {"exercise", "solution"} & set(
@@ -187,7 +190,7 @@ def test_what_is_linked_comes_along_and_nothing_else(tmp_path):
     write("d.md", "nobody links here")
     assert {file.name for file in editions.linked_files([path])} == {"b.md", "c.png"}
     editions.student_edition(tmp_path / "out", tmp_path)
-    assert sorted(os.listdir(tmp_path / "out")) == ["01_a.ipynb", "b.md", "c.png"]
+    assert names_in(tmp_path / "out") == ["01_a.ipynb", "b.md", "c.png"]
 
 
 def test_a_folder_that_holds_something_is_left_alone_in_one_sentence(tmp_path):
@@ -203,19 +206,18 @@ def test_a_folder_that_holds_something_is_left_alone_in_one_sentence(tmp_path):
             and "name a new one" in result.stderr
         )
     assert CliRunner().invoke(app, ["student-edition", str(tmp_path / "empty")]).exit_code == 0
-    assert sorted(os.listdir(tmp_path)) == ["empty", "file", "full"] and os.listdir(
-        tmp_path / "full"
-    ) == ["mine.txt"]
+    assert names_in(tmp_path) == ["empty", "file", "full"]
+    assert names_in(tmp_path / "full") == ["mine.txt"]
 
 
 def test_an_edition_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(editions, "linked_files", lambda paths: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         editions.student_edition(tmp_path / "out")
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # The glossary and the teacher's page
 
 PAGES = BOOK[0].parent
@@ -233,7 +235,7 @@ TEACHING = (PAGES / "TEACHING.md").read_text()
 
 
 def rows_of(head):
-    """The rows, as lists of cells, of all tables of the teacher's page that begin with that column."""
+    """The rows of all tables of the teacher's page whose first column has that title."""
     tables = re.findall(r"((?:^\|.*\n)+)", TEACHING, re.MULTILINE)
     found = [
         [[cell.strip() for cell in row.strip("| ").split(" | ")] for row in table.splitlines()]
@@ -282,7 +284,7 @@ def test_the_six_lessons_fill_ninety_minutes_with_sections_tables_and_figures_th
             assert number == link[:2] and f'\\"{name}\\"' in source, (shown, name)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # The site
 
 
@@ -335,7 +337,7 @@ def test_no_picture_of_the_site_is_broken(site):
 
 
 def test_the_links_of_the_site_lead_to_pages_and_places_in_them(site):
-    folder, pages = site
+    _, pages = site
     found = [
         (name, urlsplit(link["href"]))
         for name, page in pages.items()

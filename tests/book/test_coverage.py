@@ -1,4 +1,4 @@
-"""Which items of the papers the book shows: found by tags on executed code cells, gaps named, exit code 1."""
+"""Which items of the papers the book shows, by tags on executed cells; gaps are named."""
 
 import json
 
@@ -124,7 +124,7 @@ def test_a_folder_without_a_book_and_a_broken_notebook_are_named(tmp_path):
     result = call(tmp_path)
     assert result.exit_code == 2 and "There is no notebook in" in result.stderr
     (tmp_path / "01_broken.ipynb").write_text("{")
-    with pytest.raises(ValueError, match="01_broken.ipynb is not a valid notebook: restore it"):
+    with pytest.raises(ValueError, match=r"01_broken\.ipynb is not a valid notebook: restore it"):
         coverage(tmp_path)
 
 

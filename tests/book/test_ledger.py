@@ -210,7 +210,7 @@ def test_a_broken_record_is_named(lesson, tmp_path):
         path.write_text(text)
         with pytest.raises(
             ValueError,
-            match="08_S1.json is not a valid record of a claim: delete it and run notebook 08 again",
+            match=r"08_S1\.json is not a valid record of a claim: delete it and run notebook 08",
         ):
             ledger(tmp_path)
 

@@ -77,7 +77,7 @@ def test_data_and_variant_are_resolved(tmp_path, monkeypatch):
 
 
 def test_wrong_parameters_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="data folder .*nowhere does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"data folder .*nowhere does not exist"):
         open_lesson("01", data=tmp_path / "nowhere")
     with pytest.raises(ValueError, match="no preset 'big': choose one of smoke, quick"):
         open_lesson("01", preset="big", results=tmp_path)

@@ -18,7 +18,7 @@ PARAMETERS = {"preset": "smoke", "data": "", "variant": "", "seed": 0, "device":
 
 @pytest.fixture
 def key_after(tmp_path, monkeypatch, write_notebook):
-    """key_after(file, text): the key of a notebook after `text` was appended to a file of a copied package."""
+    """key_after(file, text): a notebook's key after `text` was appended to a file of a package."""
     for name in ("cli/app.py", "bench/operators.py", "book/report.html", "models/svdn.py"):
         (tmp_path / "deblurlib" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "deblurlib" / name).write_text("x = 1\n")

@@ -1,4 +1,4 @@
-"""The report as a browser reads it: everything is there, sorts rightly, and needs nothing beside it."""
+"""The report as a browser reads it: complete, sortable, and self-contained."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ def lesson(tmp_path):
 
 @pytest.fixture
 def full(tmp_path, write_notebook, lesson):
-    """A folder with a little of everything that notebooks and benchmarks write, and its notebooks."""
+    """A folder with a bit of everything that notebooks and benchmarks write, and its notebooks."""
     notebooks = [write_notebook("07_first"), write_notebook("08_second")]
     first, second = lesson("07"), lesson("08")
     table = pd.DataFrame(
@@ -138,7 +138,7 @@ def test_each_claim_has_its_verdict_and_the_counts_agree(full, tmp_path):
 
 def test_a_claim_shows_numbers_interval_origin_and_the_notebook_that_measured_it(full, tmp_path):
     page = read(tmp_path, full)
-    _, claim, where, printed, ours, verdict, measured = page.select_one("#claim-S1")("td")
+    _, _, where, printed, ours, verdict, measured = page.select_one("#claim-S1")("td")
     assert where.text == "SVDN, Table 2" and (printed.text, printed["data-key"]) == (
         "0.67 dB",
         "0.67",

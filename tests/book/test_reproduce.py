@@ -13,7 +13,7 @@ import pytest
 from deblurlib.book import manifest, notebooks, reproduce
 from deblurlib.results import results_folder
 
-# what lesson.table, lesson.figure and lesson.claim write, without the seconds that importing torch and pandas takes
+# What lesson.table, lesson.figure and lesson.claim write, without importing torch and pandas
 WRITE_TABLE = """
 import json, random
 from pathlib import Path
@@ -21,7 +21,7 @@ random.seed(seed)
 path = Path(results) / "tables" / "01_numbers.csv"
 path.parent.mkdir(parents=True, exist_ok=True)
 path.write_text(f"method,rgb-psnr\\n<b>,{random.random()}\\n")
-origin = {"preset": preset, "seed": seed, "device": "cpu", "data": "bundled scenes", "git_commit": "abc"}
+origin = {"preset": preset, "seed": seed, "device": "cpu", "data": "scenes", "git_commit": "abc"}
 path.with_suffix(".json").write_text(json.dumps(origin));
 """
 WRITE_FIGURE = """
@@ -126,7 +126,10 @@ def test_unchanged_is_kept_changed_is_run_again_and_equal_seeds_give_equal_bytes
 
 
 def test_parameters_reach_the_notebook_as_absolute_paths(tmp_path, write_notebook, monkeypatch):
-    source = "import os, json, pathlib\nseen = [preset, data, variant, seed, os.getcwd(), os.environ['OMP_NUM_THREADS'], results]"
+    source = (
+        "import os, json, pathlib\nthreads = os.environ['OMP_NUM_THREADS']\n"
+        "seen = [preset, data, variant, seed, os.getcwd(), threads, results]"
+    )
     write_notebook(
         "01_parameters", source, "pathlib.Path(results, 'seen.json').write_text(json.dumps(seen));"
     )
@@ -156,7 +159,10 @@ def test_readers_wait_for_what_they_read(tmp_path, write_notebook, monkeypatch):
 
 def test_interrupt_ends_the_kernels_and_leaves_whole_files(tmp_path, write_notebook):
     write_notebook("01_good", WRITE_TABLE)
-    slow = "try: time.sleep(300)\nexcept KeyboardInterrupt: open(f'{results}/checkpoint', 'w').write('saved'); raise"
+    slow = (
+        "try: time.sleep(300)\n"
+        "except KeyboardInterrupt: open(f'{results}/checkpoint', 'w').write('saved'); raise"
+    )
     write_notebook(
         "02_slow", "import os, time\nopen(f'{results}/pid', 'w').write(str(os.getpid()))", slow
     )
@@ -177,9 +183,7 @@ def test_interrupt_ends_the_kernels_and_leaves_whole_files(tmp_path, write_noteb
     _, shown = process.communicate(timeout=30)
 
     assert (
-        process.returncode == 130
-        and "finished work is kept" in shown
-        and "Traceback" not in shown
+        process.returncode == 130 and "finished work is kept" in shown and "Traceback" not in shown
     )
     assert (tmp_path / "results" / "checkpoint").read_text() == "saved"
     with pytest.raises(ProcessLookupError):
@@ -260,7 +264,12 @@ def test_refresh_executes_in_place_and_keeps_only_tags(tmp_path, write_notebook,
     assert broken.read_bytes() == before
 
 
-SLIDER = "from ipywidgets import IntSlider\nfrom IPython.display import display\ndisplay('figure')\nIntSlider()"
+SLIDER = """
+from ipywidgets import IntSlider
+from IPython.display import display
+display('figure')
+IntSlider()
+"""
 
 
 def test_sliders_work_without_a_front_end_and_are_not_stored(tmp_path, write_notebook):

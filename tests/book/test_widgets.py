@@ -1,4 +1,4 @@
-"""Sliders: moving one changes the figure below it, and the figure that stands still is the same one."""
+"""Sliders: moving one changes the figure, and the figure that is stored is the same one."""
 
 import io
 import threading
