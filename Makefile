@@ -1,7 +1,7 @@
 # `make reproduce` and `make test` are the two commands to know; `make` alone lists the others.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test test-slow lab site lint bench notebooks pins clean distclean opencv
+.PHONY: help install reproduce test test-slow sanitize lab site lint bench notebooks pins clean distclean opencv
 
 PYTHON ?= python3     # 3.11 or newer, with pip
 PRESET ?= quick       # smoke, quick, gpu or paper
@@ -41,6 +41,9 @@ test: $(INSTALLED)  ## run pytest, then every notebook through nbval; results/ s
 test-slow: export OMP_NUM_THREADS := 1
 test-slow: $(INSTALLED)  ## run the tests that take minutes
 	$(BIN)/python -m pytest tests -n 2 -m slow
+
+sanitize: $(INSTALLED)  ## run the C kernels under the sanitizers for addresses and undefined behaviour
+	$(BIN)/python -m pytest tests/ops/test_sanitizers.py -m slow
 
 lab: $(INSTALLED)  ## open the book in JupyterLab
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks

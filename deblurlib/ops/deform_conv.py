@@ -271,28 +271,19 @@ differentiate_by_autograd("deform_conv2d_backward", _reference_backward)
 
 
 @register_flop_formula(torch.ops.deblurlib.deform_conv2d)
-def deform_conv2d_flops(
+def _deform_conv2d_flops(
     input_shape: Sequence[int],
     offset_shape: Sequence[int],
     weight_shape: Sequence[int],
     *_: object,
     **__: object,
 ) -> int:
-    """Operations of a deformable convolution; the interpolation is not counted.
-
-    Args:
-        input_shape: (B, C, H, W).
-        offset_shape: (B, 2*G*Kh*Kw, Ho, Wo).
-        weight_shape: (Co, C/groups, Kh, Kw).
-
-    Returns:
-        Two operations for each product with the weight, as for a convolution.
-    """
+    """Two operations for each product with the weight; the interpolation is not counted."""
     return 2 * input_shape[0] * math.prod(offset_shape[-2:]) * math.prod(weight_shape)
 
 
 @register_flop_formula(torch.ops.deblurlib.deform_conv2d_backward)
-def deform_conv2d_backward_flops(
+def _deform_conv2d_backward_flops(
     grad_shape: Sequence[int],
     input_shape: Sequence[int],
     offset_shape: Sequence[int],
@@ -300,16 +291,5 @@ def deform_conv2d_backward_flops(
     *_: object,
     **__: object,
 ) -> int:
-    """Operations of the backward pass of a deformable convolution.
-
-    Args:
-        grad_shape: (B, Co, Ho, Wo).
-        input_shape: (B, C, H, W).
-        offset_shape: (B, 2*G*Kh*Kw, Ho, Wo).
-        weight_shape: (Co, C/groups, Kh, Kw).
-
-    Returns:
-        Two products of the forward pass's size: one for the gradients of input, offset and mask,
-        one for that of the weight.
-    """
-    return 2 * deform_conv2d_flops(input_shape, offset_shape, weight_shape)
+    """Two products of the forward size: for input, offset and mask, and for the weight."""
+    return 2 * _deform_conv2d_flops(input_shape, offset_shape, weight_shape)

@@ -93,7 +93,11 @@ class DeformConv2d(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """The arguments of the layer, for `print`."""
+        """The arguments of the layer, for `print`.
+
+        Returns:
+            Names and values, separated by commas.
+        """
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
             f"stride={self.stride}, padding={self.padding}, dilation={self.dilation}, "

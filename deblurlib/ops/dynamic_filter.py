@@ -120,24 +120,15 @@ differentiate_by_autograd("dynamic_filter_backward", _reference_backward)
 
 
 @register_flop_formula(torch.ops.deblurlib.dynamic_filter)
-def dynamic_filter_flops(
+def _dynamic_filter_flops(
     x_shape: Sequence[int], logits_shape: Sequence[int], kernel_size: int, *_: object, **__: object
 ) -> int:
-    """Operations of the filter; the softmax is not counted.
-
-    Args:
-        x_shape: (B, C, H, W).
-        logits_shape: (B, K*K, H, W).
-        kernel_size: K.
-
-    Returns:
-        A product and a sum for each tap and each number of the result.
-    """
+    """A product and a sum for each tap and number of the result, without the softmax."""
     return 2 * kernel_size**2 * math.prod(x_shape)
 
 
 @register_flop_formula(torch.ops.deblurlib.dynamic_filter_backward)
-def dynamic_filter_backward_flops(
+def _dynamic_filter_backward_flops(
     grad_shape: Sequence[int],
     x_shape: Sequence[int],
     logits_shape: Sequence[int],
@@ -145,15 +136,5 @@ def dynamic_filter_backward_flops(
     *_: object,
     **__: object,
 ) -> int:
-    """Operations of the backward pass of the filter.
-
-    Args:
-        grad_shape: (B, C, H, W).
-        x_shape: (B, C, H, W).
-        logits_shape: (B, K*K, H, W).
-        kernel_size: K.
-
-    Returns:
-        The operations of the forward pass twice: once for x, once for the logits.
-    """
-    return 2 * dynamic_filter_flops(x_shape, logits_shape, kernel_size)
+    """The operations of the forward pass twice: once for x, once for the logits."""
+    return 2 * _dynamic_filter_flops(x_shape, logits_shape, kernel_size)

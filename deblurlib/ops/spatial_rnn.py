@@ -186,38 +186,24 @@ differentiate_by_autograd("spatial_rnn_backward", _reference_backward)
 
 
 @register_flop_formula(torch.ops.deblurlib.spatial_rnn)
-def spatial_rnn_flops(
+def _spatial_rnn_flops(
     x_shape: Sequence[int], p_shape: Sequence[int], *_: object, **__: object
 ) -> int:
-    """Operations of the scans.
-
-    Args:
-        x_shape: (B, C, H, W).
-        p_shape: (B, C, H, W) or (B, 4C, H, W).
-
-    Returns:
-        A subtraction, a product and a sum for each number of the result.
-    """
+    """A subtraction, a product and a sum for each number of the result."""
     return 3 * math.prod(p_shape)
 
 
 @register_flop_formula(torch.ops.deblurlib.spatial_rnn_backward)
-def spatial_rnn_backward_flops(
+def _spatial_rnn_backward_flops(
     grad_shape: Sequence[int],
     x_shape: Sequence[int],
     p_shape: Sequence[int],
     *_: object,
     **__: object,
 ) -> int:
-    """Operations of the backward pass of the scans.
+    """Six operations for each number of the result.
 
-    Args:
-        grad_shape: that of p.
-        x_shape: (B, C, H, W).
-        p_shape: (B, C, H, W) or (B, 4C, H, W).
-
-    Returns:
-        Six for each number of the result: a sum for g, a product to carry it, a subtraction for the
-        gradient of x, a subtraction and a product for that of p, and the sum over the scans.
+    They are a sum for g, a product to carry it, a subtraction for the gradient of x, a subtraction
+    and a product for that of p, and the sum over the scans.
     """
     return 6 * math.prod(p_shape)
