@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from deblurlib.cli import app as command_line
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "deblurlib"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -102,6 +104,12 @@ def test_every_declared_package_is_used():
     used = set().union(*(at_once | later for at_once, later in IMPORTED.values()))
     assert CORE - used <= {"tifffile"}
     assert OPTIONAL - used == STARTED | FOR_THE_USER
+
+
+def test_the_command_line_knows_which_extra_installs_a_package():
+    used = set().union(*(at_once | later for at_once, later in IMPORTED.values()))
+    for extra in ("notebooks", "sweep", "export", "hub"):
+        assert packages([command_line.EXTRAS[extra]]) >= EXTRAS[extra] & used, extra
 
 
 def test_no_package_is_declared_twice():

@@ -32,6 +32,7 @@ EXTRAS = {
         "nbconvert",
         "nbformat",
         "papermill",
+        "pdoc",
     ),
     "sweep": ("distributed",),
     "export": ("onnx", "onnxruntime"),
