@@ -25,7 +25,7 @@ open them in JupyterLab.
 |---|---|
 {lessons}
 
-{others}
+{others} · [API reference](api/index.html)
 
 The pages are self-contained: copy the folder anywhere and read it without a network.
 """

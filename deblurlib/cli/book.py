@@ -109,10 +109,12 @@ def student_edition(out: Annotated[Path, typer.Argument(help="A new folder.")]) 
 
 @commands.command(epilog="Example: deblurlib site build/site")
 def site(out: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
-    """Write the book as web pages from the stored outputs, without executing anything."""
+    """Write the book and an API reference as web pages, without executing any notebook."""
+    from ..book.api import write_api
     from ..book.editions import site as write
 
-    typer.echo(f"{len(write(out))} pages: {out / 'index.html'}")
+    pages = [*write(out), *write_api(out / "api")]
+    typer.echo(f"{len(pages)} pages: {out / 'index.html'}")
 
 
 @commands.command(epilog="Example: deblurlib bench networks --size 360x640")
