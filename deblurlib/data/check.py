@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from .layouts import LAYOUTS, VARIANTS, Group, name_dataset, scan, splits_of
+from .layouts import LAYOUTS, VARIANTS, Group, name_dataset, scan, splits_of, without_pairs
 from .pictures import measure
 
 
@@ -177,10 +177,7 @@ def check_data(root: str | Path) -> DataReport:
         name: complete.pairs for name, complete in official.items() if name not in here
     }
     if not any(sum(split.pairs.values()) for split in report.splits):
-        report.error = (
-            f"{root} holds no pair: no picture has a partner of the same name "
-            f"({LAYOUTS[report.layout]})."
-        )
+        report.error = without_pairs(Path(root), report.layout)
     return report
 
 

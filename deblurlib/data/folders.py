@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from .layouts import LAYOUTS, Group, choose_split, choose_variant, pictures_below, scan
+from .layouts import Group, choose_split, choose_variant, pictures_below, scan, without_pairs
 from .pictures import read_picture
 from .samples import Sample, to_tensor
 
@@ -94,10 +94,7 @@ class PairedFolder(Dataset[Sample]):
         self.items = [(group, key) for group in groups for key in group.keys]
         self.unmatched = [path for group in groups for path in group.unmatched]
         if not self.items:
-            raise ValueError(
-                f"{self.root} holds no pair: no picture has a partner of the same name "
-                f"({LAYOUTS[self.layout]})."
-            )
+            raise ValueError(without_pairs(self.root, self.layout))
         if self.unmatched:
             logger.warning(
                 "%s: %d files have no partner and are left out.", self.root, len(self.unmatched)

@@ -141,6 +141,22 @@ def splits_of(groups: Iterable[Group]) -> list[str]:
     return sorted({group.split for group in groups}, key=("", *SPLITS).index)
 
 
+def without_pairs(root: Path, layout: str) -> str:
+    """Word the error for a data set in which nothing forms a pair.
+
+    Args:
+        root: The root of the data set.
+        layout: A key of `LAYOUTS`.
+
+    Returns:
+        One sentence.
+    """
+    return (
+        f"{root} holds no pair, since no picture has a partner of the same name: lay it out as "
+        f"{LAYOUTS[layout]}."
+    )
+
+
 def choose_split(root: Path, groups: list[Group], split: str | None) -> tuple[list[Group], str]:
     """Keep the groups of one split.
 

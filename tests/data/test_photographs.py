@@ -61,6 +61,7 @@ def test_pictures_are_rgb_and_large_enough_to_cut_from():
 def test_a_folder_of_pictures_takes_their_place(tmp_path):
     for i in range(23):
         Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i:02d}.png")
+    (tmp_path / "._05.png").write_bytes(b"left behind by macOS")
     sides = {split: [p.stem for p in list_photographs(split, tmp_path)] for split in SPLITS}
     assert sides["validation"] == ["00", "10", "20"] and sides["test"] == ["01", "11", "21"]
     assert sorted(name for side in sides.values() for name in side) == [

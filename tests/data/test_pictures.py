@@ -318,6 +318,21 @@ def test_every_level_of_16_bits_is_rounded_to_the_nearest_of_8_bits():
     assert np.array_equal(to_8_bits(np.arange(256, dtype=np.uint8)), np.arange(256))
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_16_bit_png_files_stand_upright_in_data_sets(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    pixels = np.ascontiguousarray(DEEP[..., :3])
+    _, encoded = cv2.imencodeWithMetadata(
+        ".png",
+        pixels[..., ::-1].copy(),
+        [cv2.IMAGE_METADATA_EXIF],
+        [np.frombuffer(exif.tobytes().removeprefix(b"Exif\0\0"), np.uint8)],
+    )
+    (tmp_path / "in.png").write_bytes(encoded.tobytes())
+    assert np.array_equal(read_picture(tmp_path / "in.png"), turn(pixels, orientation))
+
+
 def test_8_bit_tiffs_keep_the_colours_under_their_alpha(tmp_path):
     pixels = DEEP.astype(np.uint8)
     save(tmp_path / "alpha.tif", pixels)
