@@ -5,6 +5,7 @@ import base64
 import io
 import re
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from deblurlib import teaching
 from deblurlib.book import editions
+from deblurlib.book.api import public_modules
 from deblurlib.cli.app import app
 
 BOOK = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
@@ -388,3 +390,41 @@ def test_every_formula_is_drawn(site):
         )
         for cell in page.select(".jp-RenderedMarkdown"):
             assert not formula.search(cell.get_text()), formula.search(cell.get_text())[0]
+
+
+@pytest.fixture(scope="module")
+def reference(site):
+    """The API reference that comes with the site: module name -> parsed page."""
+    folder = site[0] / "api"
+    return {
+        ".".join(path.relative_to(folder).with_suffix("").parts): BeautifulSoup(
+            path.read_text(), "html.parser"
+        )
+        for path in folder.rglob("*.html")
+    }
+
+
+def test_every_public_name_has_an_entry(reference):
+    def has(module, name):
+        return reference[module].find(id=re.compile(rf"^{re.escape(name)}$")) is not None
+
+    for package in ("data", "experiments", "figures", "inference", "models", "ops", "training"):
+        module = import_module(f"deblurlib.{package}")
+        for name in getattr(module, "__all__", ()):
+            assert has(f"deblurlib.{package}", name), f"{package}.{name}"
+    for name in ("deblur", "create_model", "load_model", "list_models", "list_variants"):
+        assert has("deblurlib", name), name
+    assert set(public_modules()) <= set(reference)
+
+
+def test_arguments_and_results_are_sections(reference):
+    entry = reference["deblurlib.analysis.significance"].find(id="paired_bootstrap")
+    assert {"Arguments:", "Returns:", "Raises:"} <= {h.text for h in entry.find_all("h6")}
+
+
+def test_the_pages_load_nothing_from_elsewhere(reference):
+    for name, page in reference.items():
+        loaded = [
+            tag.get("src") or tag.get("href") for tag in page.find_all(["script", "link", "img"])
+        ]
+        assert not [link for link in loaded if link and link.startswith(("http", "//"))], name
