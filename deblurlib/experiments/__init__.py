@@ -1,4 +1,4 @@
-"""Every trained row of every ablation table, the presets that scale them, and what their measurements say.
+"""Every trained row of every ablation table, the presets that scale them, and their measurements.
 
 The tables, which need torch, are imported on first use; the presets are light.
 """

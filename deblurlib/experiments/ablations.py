@@ -1,8 +1,10 @@
-"""Ablation tables: what the trained rows of a printed table measure, image by image, and the runs that ship with the library."""
+"""Ablation tables: what the trained rows of a printed table measure, per image, seed and row."""
 
 import json
 import shutil
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,59 +14,94 @@ from torch import nn
 from .. import papers
 from ..analysis.significance import ALPHA, holm, paired_bootstrap
 from ..data import SceneDataset
+from ..data.samples import Sample
 from ..evaluation import DEFAULT_METRICS, evaluate
 from ..models import count_parameters, create_model, save_model
 from ..results import save_table
 from ..training import SHIPPED_RUNS, Run, fit
+from ..training.runs import is_finished
 from .presets import Preset, get_preset
 from .tables import TABLES, rows
 
-MEASURED = (
-    SHIPPED_RUNS / "measured.csv"
-)  # table, row, seed, image and metrics of every shipped training, all seeds
+# Table, row, seed, image and metrics of every shipped training, all seeds.
+MEASURED = SHIPPED_RUNS / "measured.csv"
+_KEYS = ["table", "row", "seed"]
 
 
 def measured(
     table: str,
     preset: str | Preset,
-    dataset,
+    dataset: Sequence[Sample] | SceneDataset,
     *,
     folder: str | Path,
     seed: int = 0,
     seeds: int | None = None,
-    **options,
+    **options: Any,
 ) -> pd.DataFrame:
-    """Train (or reuse) the rows of a table and measure them: one row for each row of the table, seed and image.
+    """Train (or load) the rows of a table and measure them.
 
-    Columns: table, row, seed, image, the metrics of the restored picture and of the blurry one, parameters. dataset: see
-    `evaluate`. folder: of all runs, as in `fit`. seeds: how many, from `seed` on; None = the preset's number. options: as of `fit`.
+    Args:
+        table: A key of TABLES.
+        preset: Sets the size of the trainings and the number of seeds.
+        dataset: The pictures to measure on, see `evaluate`.
+        folder: Folder of all runs, as in `fit`.
+        seed: The first seed.
+        seeds: Number of seeds; None is the preset's.
+        **options: Further options of `fit`.
+
+    Returns:
+        One row per row of the table, seed and image: table, row, seed, image, the metrics of the
+        restored and of the blurry picture, and the number of parameters.
+
+    Raises:
+        ValueError: If there is no such table or preset.
     """
     preset = get_preset(preset)
     found = []
     for s in range(seed, seed + (preset.seeds if seeds is None else seeds)):
         for name, experiment in rows(table, preset, s).items():
             run = fit(experiment, folder=folder, **options)
-            found.append(_measure(run, table, name, dataset).assign(table=table, row=name, seed=s))
-    return pd.concat(found, ignore_index=True)[
-        ["table", "row", "seed", *found[0].columns.drop(["table", "row", "seed"])]
-    ]
+            found.append(_measure(run, table, name, dataset))
+    return pd.concat(found, ignore_index=True)
 
 
 def shipped(table: str) -> pd.DataFrame:
-    """The same, as measured when the shipped trainings of the preset "reference" were made; see `provenance`."""
+    """Read the measurements of the shipped trainings of the preset "reference".
+
+    Args:
+        table: A key of TABLES.
+
+    Returns:
+        A table like that of `measured`; see `provenance` for its origin.
+    """
     found = pd.read_csv(MEASURED)
     return found[found.table == table].reset_index(drop=True)
 
 
-def provenance() -> dict:
-    """Where the shipped measurements come from: data, versions, git commit, seconds of training."""
-    return json.loads(MEASURED.with_suffix(".json").read_text())
+def provenance() -> dict[str, Any]:
+    """Read where the shipped measurements come from.
+
+    Returns:
+        Data, library versions, git commit and seconds of training.
+    """
+    record: dict[str, Any] = json.loads(MEASURED.with_suffix(".json").read_text())
+    return record
 
 
 def differences(
     measurements: pd.DataFrame, name: str, against: str, metric: str = "rgb-psnr"
 ) -> np.ndarray:
-    """Row `name` minus row `against`, paired: (seeds, images)."""
+    """Subtract the measurements of one row from those of another, paired by seed and image.
+
+    Args:
+        measurements: A table like that of `measured`.
+        name: The row to subtract from.
+        against: The row that is subtracted.
+        metric: The metric.
+
+    Returns:
+        Row `name` minus row `against`, (seeds, images).
+    """
     grids = [
         measurements[measurements.row == row].pivot(index="seed", columns="image", values=metric)
         for row in (name, against)
@@ -73,10 +110,18 @@ def differences(
 
 
 def summary(measurements: pd.DataFrame, against: str, metric: str = "rgb-psnr") -> pd.DataFrame:
-    """One line a row of the table: parameters, means over seeds and images, and the paired difference to the row `against`.
+    """Summarise the measurements of a table.
 
-    low and high bound the difference at 95 %, p is Holm's over the table; "could be noise" where p >= 0.05. With one seed the
-    interval speaks of other images only, not of other trainings.
+    Args:
+        measurements: A table like that of `measured`.
+        against: The row that the others are compared with.
+        metric: The metric.
+
+    Returns:
+        One line per row: parameters, means over seeds and images, and the paired difference to
+        the row `against` with its 95 % interval, low and high. p is Holm's over the table; "could
+        be noise" is "yes" where p >= 0.05. With one seed the interval speaks of other images only,
+        not of other trainings.
     """
     lines, estimates = [], {}
     for name, of_row in measurements.groupby("row", sort=False):
@@ -85,45 +130,53 @@ def summary(measurements: pd.DataFrame, against: str, metric: str = "rgb-psnr") 
             "parameters": of_row.parameters.iloc[0],
             "seeds": of_row.seed.nunique(),
             metric: of_row[metric].mean(),
+            "gain over blurry": (of_row[metric] - of_row[f"blurry {metric}"]).mean(),
         }
-        line["gain over blurry"] = (of_row[metric] - of_row[f"blurry {metric}"]).mean()
         if name != against:
-            estimate = estimates[name] = paired_bootstrap(
-                differences(measurements, name, against, metric)
-            )
-            line |= {
-                f"minus {against}": estimate.value,
-                "low": estimate.interval[0],
-                "high": estimate.interval[1],
-            }
+            estimate = paired_bootstrap(differences(measurements, name, against, metric))
+            line[f"minus {against}"] = estimate.value
+            line["low"], line["high"] = estimate.interval
+            estimates[name] = estimate
         lines.append(line)
-    adjusted = dict(
-        zip(estimates, holm([estimate.p for estimate in estimates.values()]), strict=True)
-    )
+    adjusted = holm([estimate.p for estimate in estimates.values()])
     made = pd.DataFrame(lines)
-    made["p"] = made.row.map(adjusted)
-    made["could be noise"] = [
-        "" if pd.isna(p) else "yes" if p >= ALPHA else "no" for p in made.p
-    ]
+    made["p"] = made.row.map(dict(zip(estimates, adjusted, strict=True)))
+    made["could be noise"] = ["" if pd.isna(p) else "yes" if p >= ALPHA else "no" for p in made.p]
     return made
 
 
 def measured_network(table: str, name: str, run: Run) -> nn.Module:
-    """The network that a row is measured with: the trained one, or its weights in another variant (self-ensemble, p = 0)."""
+    """Return the network that a row is measured with.
+
+    Args:
+        table: A key of TABLES.
+        name: A row of the table.
+        run: The training of the row.
+
+    Returns:
+        The trained network, or its weights in the variant that the row names (self-ensemble,
+        p = 0).
+    """
     variant = TABLES[table][name].measured
-    if not variant:
+    if variant is None:
         return run.model
-    recipe = run.model.recipe
+    recipe: dict[str, Any] = vars(run.model)["recipe"]
     other = create_model(recipe["name"], variant, size=recipe["size"], **recipe["overrides"])
-    trained = run.model.state_dict()
-    other.load_state_dict(
-        {name: trained[name] for name in other.state_dict()}
-    )  # p = 0 needs no network that predicts p
+    trained = run.model.state_dict()  # with p = 0, parts of it are not needed
+    other.load_state_dict({key: trained[key] for key in other.state_dict()})
     return other.eval().to(next(run.model.parameters()).device)
 
 
 def beside_printed(table: str, summary: pd.DataFrame) -> pd.DataFrame:
-    """A summary with a column "row", and the printed values of each row in columns that begin with "printed "."""
+    """Add the printed values of each row to a summary.
+
+    Args:
+        table: A key of TABLES.
+        summary: A table with a column "row", such as that of `summary`.
+
+    Returns:
+        The summary with further columns that begin with "printed ".
+    """
     lines = papers.table(table)
     printed = [
         {} if (line := TABLES[table][name].printed) is None else lines.iloc[line].to_dict()
@@ -136,56 +189,69 @@ def beside_printed(table: str, summary: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([summary, columns], axis=1)
 
 
-def _measure(run: Run, table: str, name: str, dataset) -> pd.DataFrame:
-    network = measured_network(table, name, run)
-    return evaluate(network, dataset, DEFAULT_METRICS).assign(parameters=count_parameters(network))
-
-
 def ship(
-    preset: str = "reference", tables=(), *, folder: str | Path, seeds_with_weights: int = 1
+    preset: str | Preset = "reference",
+    tables: Collection[str] | None = None,
+    *,
+    folder: str | Path,
+    seeds_with_weights: int = 1,
 ) -> pd.DataFrame:
-    """For maintainers: put the finished trainings of a preset into the library, and measure all of them on its test scenes.
+    """Put the finished trainings of a preset into the library, for maintainers.
 
-    Weights go as fp16 for the first seeds, measurements of every seed that is finished for the whole table.
+    The measurements cover every seed that is finished for the whole table, on the test scenes of
+    the preset.
+
+    Args:
+        preset: The preset of the trainings.
+        tables: Keys of TABLES; None, or none given, is all of them.
+        folder: Folder of all runs, as in `fit`.
+        seeds_with_weights: Number of seeds whose weights are included, in half precision.
+
+    Returns:
+        The measurements, a table like that of `measured`.
     """
     preset, folder = get_preset(preset), Path(folder)
-    scenes = list(
-        SceneDataset("test", preset.test_scenes, preset.scene_size, variant="blur")
-    )  # rendered once for all rows
+    dataset = SceneDataset("test", preset.test_scenes, preset.scene_size, variant="blur")
+    scenes = [dataset[i] for i in range(len(dataset))]  # rendered once for all rows
     found, seconds = [], 0.0
     for table in tables or TABLES:
         for seed in range(preset.seeds):
             made = rows(table, preset, seed)
-            if not all(
-                (folder / experiment.hash / "model.safetensors").is_file()
-                for experiment in made.values()
-            ):
+            if not all(is_finished(folder / experiment.hash) for experiment in made.values()):
                 continue
             for name, experiment in made.items():
                 run = fit(experiment, folder=folder)
-                found.append(
-                    _measure(run, table, name, scenes).assign(table=table, row=name, seed=seed)
-                )
+                found.append(_measure(run, table, name, scenes))
                 seconds += run.seconds
                 if seed < seeds_with_weights:
                     _ship_weights(run)
-    everything = pd.concat(found, ignore_index=True)[
-        ["table", "row", "seed", *found[0].columns.drop(["table", "row", "seed"])]
-    ]
-    save_table(
-        everything,
+    return save_table(
+        pd.concat(found, ignore_index=True),
         MEASURED,
         preset=preset.name,
         data="rendered test scenes",
         training_seconds=round(seconds),
     )
-    return everything
+
+
+def _measure(
+    run: Run, table: str, name: str, dataset: Sequence[Sample] | SceneDataset
+) -> pd.DataFrame:
+    network = measured_network(table, name, run)
+    found = evaluate(network, dataset, DEFAULT_METRICS)
+    found["parameters"] = count_parameters(network)
+    for position, (key, value) in enumerate(
+        zip(_KEYS, (table, name, run.experiment.seed), strict=True)
+    ):
+        found.insert(position, key, value)
+    return found
 
 
 def _ship_weights(run: Run) -> None:
-    folder = SHIPPED_RUNS / run.experiment.hash
+    experiment = run.experiment
+    folder = SHIPPED_RUNS / experiment.hash
     save_model(
-        run.model, folder / "model.safetensors", {"hash": run.experiment.hash}, dtype=torch.float16
+        run.model, folder / "model.safetensors", {"hash": experiment.hash}, dtype=torch.float16
     )
     for name in ("experiment.json", "log.jsonl"):
         shutil.copyfile(run.folder / name, folder / name)

@@ -1,87 +1,122 @@
-"""How much work a run does: the one place where the four presets are defined."""
+"""Presets set how much work a run does; this is the one place that defines them."""
 
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Preset:
-    """Sizes of everything that a notebook measures or trains. Times are for two CPU cores unless said otherwise."""
+    """Sizes of everything that a notebook measures or trains.
+
+    Attributes:
+        name: The preset's name.
+        test_scenes: Number of rendered scenes that a mean is taken over.
+        scene_size: Side of a scene in pixels.
+        train_scenes: Number of rendered scenes that training crops come from.
+        train_steps: Steps of a training.
+        tuning_steps: Steps of a second training that starts from a first.
+        batch: Crops per step.
+        patch: Side of a training crop in pixels.
+        seeds: Repetitions of a training.
+        size: Width of the networks that are trained, "small" or "full".
+    """
 
     name: str
-    test_scenes: int  # rendered scenes that a mean is taken over
-    scene_size: int  # their side in pixels
-    train_scenes: int  # rendered scenes that training crops come from
+    test_scenes: int
+    scene_size: int
+    train_scenes: int
     train_steps: int
-    tuning_steps: int  # of a second training that starts from a first
+    tuning_steps: int
     batch: int
-    patch: int  # side of a training crop in pixels
-    seeds: int  # repetitions of a training
-    size: str  # width of the networks trained here: "small" or "full"
+    patch: int
+    seeds: int
+    size: str
 
 
-# columns: test_scenes, scene_size, train_scenes, train_steps, tuning_steps, batch, patch, seeds, size
-_ROWS = {
-    "smoke": (
-        8,
-        128,
-        32,
-        40,
-        10,
-        4,
-        64,
-        1,
-        "small",
-    ),  # every notebook under a minute: the tests, and the committed outputs
-    "quick": (
-        24,
-        192,
-        160,
-        300,
-        80,
-        4,
-        64,
-        2,
-        "small",
-    ),  # the default: the whole book in twenty minutes
-    "reference": (
-        60,
-        192,
-        240,
-        300,
-        100,
-        4,
-        64,
-        3,
-        "small",
-    ),  # the shipped rows of every ablation: a night on two CPU cores
-    "gpu": (
-        100,
-        256,
-        4000,
-        20_000,
-        5000,
-        16,
-        128,
-        3,
-        "full",
-    ),  # one GPU, pieces of under ten minutes
-    "paper": (
-        100,
-        256,
-        4000,
-        131_438,
-        280_800,
-        32,
-        256,
-        1,
-        "full",
-    ),  # the printed schedules, see experiments.PAPER
+# Times are for two CPU cores unless stated otherwise.
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        # every notebook in under a minute: the tests and the committed outputs
+        Preset(
+            name="smoke",
+            test_scenes=8,
+            scene_size=128,
+            train_scenes=32,
+            train_steps=40,
+            tuning_steps=10,
+            batch=4,
+            patch=64,
+            seeds=1,
+            size="small",
+        ),
+        # the default: the whole book in twenty minutes
+        Preset(
+            name="quick",
+            test_scenes=24,
+            scene_size=192,
+            train_scenes=160,
+            train_steps=300,
+            tuning_steps=80,
+            batch=4,
+            patch=64,
+            seeds=2,
+            size="small",
+        ),
+        # the shipped rows of every ablation: one night
+        Preset(
+            name="reference",
+            test_scenes=60,
+            scene_size=192,
+            train_scenes=240,
+            train_steps=300,
+            tuning_steps=100,
+            batch=4,
+            patch=64,
+            seeds=3,
+            size="small",
+        ),
+        # one GPU, in pieces of under ten minutes
+        Preset(
+            name="gpu",
+            test_scenes=100,
+            scene_size=256,
+            train_scenes=4000,
+            train_steps=20_000,
+            tuning_steps=5000,
+            batch=16,
+            patch=128,
+            seeds=3,
+            size="full",
+        ),
+        # the printed schedules, see `experiments.PAPER`
+        Preset(
+            name="paper",
+            test_scenes=100,
+            scene_size=256,
+            train_scenes=4000,
+            train_steps=131_438,
+            tuning_steps=280_800,
+            batch=32,
+            patch=256,
+            seeds=1,
+            size="full",
+        ),
+    )
 }
-PRESETS = {name: Preset(name, *row) for name, row in _ROWS.items()}
 
 
-def get_preset(name: "str | Preset") -> Preset:
-    """The preset of that name; one that is a Preset already stays as it is."""
+def get_preset(name: str | Preset) -> Preset:
+    """Find a preset.
+
+    Args:
+        name: Its name; a Preset is returned as it is.
+
+    Returns:
+        The preset.
+
+    Raises:
+        ValueError: If there is no preset of that name.
+    """
     if isinstance(name, Preset):
         return name
     if not isinstance(name, str) or name not in PRESETS:

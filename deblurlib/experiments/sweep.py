@@ -1,25 +1,30 @@
-"""The grid: every training of some tables, on the cores of this machine or on a Dask cluster.
+"""The grid: every training of some tables, on this machine's cores or on a Dask cluster.
 
-Each training is one task and one folder, idempotent by its hash: a finished one is reused, an interrupted one taken up at
-its last checkpoint, so that a lost worker costs minutes and a second sweep nothing.
+Each training is one task and one folder, identified by its hash: a finished one is reused and an
+interrupted one resumes at its last checkpoint. A lost worker costs minutes, a second sweep nothing.
 """
 
 import contextlib
 import os
+from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from tqdm.auto import tqdm
 
 from ..training import Experiment, fit
-from .presets import get_preset
+from .presets import Preset, get_preset
 from .tables import TABLES, everything
 from .tables import rows as rows_of
 
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
 
 def sweep(
-    tables=(),
-    preset: str = "reference",
+    tables: Collection[str] | None = None,
+    preset: str | Preset = "reference",
     *,
     folder: str | Path,
     scheduler: str | None = None,
@@ -27,14 +32,31 @@ def sweep(
     device: str = "auto",
     seed: int = 0,
     progress: bool | None = None,
-    **changes,
+    **changes: Any,
 ) -> pd.DataFrame:
-    """Train all rows of the tables (default: of every table) for all seeds of a preset: one row a training, with its state.
+    """Train all rows of some tables for all seeds of a preset.
 
-    scheduler: address of a running Dask scheduler, such as "tcp://host:8786", whose workers see the same `folder` of runs;
-    None starts `jobs` local processes (default: one a core). changes: fields of Experiment, such as real="…", real_share=1.0.
-    Column "row" names it as TABLE:ROW, and is empty for what rows only start from. State is "trained", "reused" or "failed: …";
-    nothing is raised for a training that fails.
+    A training that fails raises nothing: its state says why.
+
+    Args:
+        tables: Keys of TABLES; None, or none given, is all of them.
+        preset: Sets the size of the trainings and the number of seeds.
+        folder: Folder of all runs, as in `fit`.
+        scheduler: Address of a running Dask scheduler, such as "tcp://host:8786", whose workers
+            see the same folder; None starts local processes.
+        jobs: Number of local processes; None is one per core.
+        device: "auto", or a device such as "cpu" or "cuda".
+        seed: The first seed.
+        progress: Whether to show a progress bar; None shows it in a terminal.
+        **changes: Further fields of Experiment, such as real="…", real_share=1.0.
+
+    Returns:
+        One row per training. Column "row" is TABLE:ROW, and empty for trainings that rows only
+        start from; "state" is "trained", "reused" or "failed: …".
+
+    Raises:
+        ImportError: If Dask is not installed.
+        ValueError: If there is no such table or preset.
     """
     try:
         from distributed import Client, LocalCluster, as_completed
@@ -61,7 +83,7 @@ def sweep(
         else contextlib.nullcontext(scheduler) as cluster,
         Client(cluster) as client,
     ):
-        tasks: dict[str, tuple] = {}
+        tasks: dict[str, tuple[Experiment, Future]] = {}
         for experiment in everything(preset, tables, seed, **changes):
             _submit(client, tasks, experiment, folder, device)
         rows, names = [], {future.key: experiment for experiment, future in tasks.values()}
@@ -86,24 +108,47 @@ def sweep(
     return pd.DataFrame(rows).sort_values(["model", "variant", "seed", "hash"], ignore_index=True)
 
 
-def train(experiment: Experiment, folder: Path, device: str, *earlier) -> dict:
-    """One task: `earlier` are the outcomes of trainings that it starts from."""
+def train(
+    experiment: Experiment, folder: Path, device: str, *earlier: dict[str, Any]
+) -> dict[str, Any]:
+    """Carry out one task of the grid.
+
+    Args:
+        experiment: The training.
+        folder: Folder of all runs.
+        device: "auto", or a device such as "cpu" or "cuda".
+        *earlier: Outcomes of the trainings that it starts from; they make Dask wait for them.
+
+    Returns:
+        The state, "trained" or "reused", and the seconds of the training.
+    """
     run = fit(experiment, device=device, folder=folder, progress=False)
     return {"state": "reused" if run.cached else "trained", "seconds": run.seconds}
 
 
-def _submit(client, tasks: dict, experiment: Experiment, folder: Path, device: str):
-    """Hand in a training after those that it starts from; once."""
+def _submit(
+    client: "Client",
+    tasks: dict[str, tuple[Experiment, "Future"]],
+    experiment: Experiment,
+    folder: Path,
+    device: str,
+) -> "Future":
+    """Submit a training after those that it starts from, once."""
     if experiment.hash not in tasks:
         earlier = [
             _submit(client, tasks, run, folder, device)
             for run in (experiment.start, experiment.reblur)
-            if run
+            if run is not None
         ]
-        key = f"{experiment.model}-{experiment.variant}-{experiment.seed}-{experiment.hash}"
-        priority = -experiment.seed  # all rows of the first seed come first
         future = client.submit(
-            train, experiment, folder, device, *earlier, key=key, retries=2, priority=priority
+            train,
+            experiment,
+            folder,
+            device,
+            *earlier,
+            key=f"{experiment.model}-{experiment.variant}-{experiment.seed}-{experiment.hash}",
+            retries=2,
+            priority=-experiment.seed,  # all rows of the first seed come first
         )
         tasks[experiment.hash] = experiment, future
     return tasks[experiment.hash][1]

@@ -1,9 +1,13 @@
-"""Training: an Experiment says what, `fit` does it; resumable at any step, and cached by the hash of the experiment."""
+"""Training: an Experiment describes a training, `fit` carries it out.
+
+Runs can be interrupted at any step and are cached by the hash of their experiment.
+"""
 
 from .crops import TrainingCrops
 from .experiment import Experiment
-from .loop import fit, initial_model, learning_rate
+from .loop import fit, initial_model
 from .objective import LossTerms
+from .optimiser import learning_rate
 from .runs import SHIPPED_RUNS, Run
 
 __all__ = [

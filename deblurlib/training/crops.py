@@ -1,8 +1,11 @@
-"""What a training sees: augmented crops of rendered scenes and of real pairs; item i depends on (seed, i) alone."""
+"""Training crops: augmented crops of rendered scenes and of real pairs.
+
+Item i depends on (seed, i) alone.
+"""
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,103 +13,161 @@ from torch.utils.data import Dataset
 
 from ..data import PairedFolder, SceneDataset, augment, neighbour_flows, random_crop
 from ..data.samples import Sample
-
-if TYPE_CHECKING:
-    from .experiment import Experiment
+from .experiment import Experiment
 
 
-class TrainingCrops(Dataset):
-    """Augmented crops, endless: item i draws its picture, window, flips, quarter turns and channel order from (seed, i)."""
+class Samples(Protocol):
+    """A data set with a length."""
 
-    def __init__(self, experiment: "Experiment"):
-        self.experiment = chosen = experiment
-        options = {
-            "seed": chosen.seed,
-            "variant": chosen.blur,
-            "photos": chosen.photos,
-            "severity": chosen.severity,
-        }
-        self.scenes = remembered_scenes("train", chosen.scenes, chosen.scene_size, **options)
-        self.real = None
-        if chosen.real_share:
-            pairs = PairedFolder(chosen.real, chosen.real_split, chosen.real_variant)
-            self.real = Remembered(
-                WithFlow(
-                    pairs,
-                    len(pairs) if chosen.real_frames is None else chosen.real_frames,
-                    wanted=bool(chosen.position),
-                )
-            )
+    def __len__(self) -> int: ...
 
-    def __len__(self):
+    def __getitem__(self, index: int, /) -> Sample: ...
+
+
+class TrainingCrops(Dataset[Sample]):
+    """The training crops of an experiment, as many as its steps need.
+
+    Item i draws its picture, window, flips, quarter turns and channel order from (seed, i).
+
+    Args:
+        experiment: Gives the seed, the data and the size of the crops.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.scenes = remembered_scenes(
+            "train",
+            experiment.scenes,
+            experiment.scene_size,
+            seed=experiment.seed,
+            variant=experiment.blur,
+            photos=experiment.photos,
+            severity=experiment.severity,
+        )
+        self.real: Remembered | None = None
+        if experiment.real_share and experiment.real is not None:
+            pairs = PairedFolder(experiment.real, experiment.real_split, experiment.real_variant)
+            count = len(pairs) if experiment.real_frames is None else experiment.real_frames
+            self.real = Remembered(WithFlow(pairs, count, wanted=bool(experiment.position)))
+
+    def __len__(self) -> int:
         return self.experiment.steps * self.experiment.batch
 
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng((self.experiment.seed, index, 2))
-        source = self.real if rng.random() < self.experiment.real_share else self.scenes
+        real = rng.random() < self.experiment.real_share
+        source = self.real if real and self.real is not None else self.scenes
         sample = source[int(rng.integers(len(source)))]
         return augment(random_crop(sample, self.experiment.patch, rng), rng)
 
     def blurry_loss(self, step: int) -> float:
-        """Half the mean squared error of the blurred crops of a step, counted from 1: the pixel loss of returning the input."""
+        """Compute the pixel loss of returning the blurry crops of a step unchanged.
+
+        Args:
+            step: The step, counted from 1.
+
+        Returns:
+            Half the mean squared error of the step's blurry crops.
+        """
         batch = self.experiment.batch
-        crops = [self[i] for i in range((step - 1) * batch, step * batch)]
-        return float(np.mean([(crop.blurry - crop.sharp).square().mean() for crop in crops]) / 2)
+        errors = []
+        for i in range((step - 1) * batch, step * batch):
+            crop = self[i]
+            assert crop.sharp is not None
+            errors.append((crop.blurry - crop.sharp).square().mean())
+        return float(np.mean(errors) / 2)
 
 
-class WithFlow(Dataset):
-    """The first `count` samples of a data set, with DIS flow to their neighbours where it is wanted."""
+class WithFlow(Dataset[Sample]):
+    """The first samples of a data set, with DIS flow to their neighbours if it is wanted.
 
-    def __init__(self, dataset: Dataset, count: int, wanted: bool):
+    Args:
+        dataset: The data set.
+        count: Number of samples.
+        wanted: Whether to compute the flow.
+    """
+
+    def __init__(self, dataset: Samples, count: int, wanted: bool) -> None:
         self.dataset, self.count, self.wanted = dataset, count, wanted
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.dataset[index]
         if not self.wanted:
             return sample
-        return replace(
-            sample,
-            **dict(zip(("flow_previous", "flow_next"), neighbour_flows(sample), strict=True)),
-        )
+        previous, following = neighbour_flows(sample)
+        return replace(sample, flow_previous=previous, flow_next=following)
 
 
-class Remembered(Dataset):
-    """A data set whose items are made once and kept in memory: pictures in 8 bits, flows in half precision.
+class Remembered(Dataset[Sample]):
+    """A data set whose items are made once and kept in memory.
 
-    The neighbouring frames are dropped: training needs their flow, not their pixels.
+    Pictures are kept in 8 bits, flows in half precision. Neighbouring frames are dropped: training
+    needs their flow, not their pixels.
+
+    Args:
+        dataset: The data set.
     """
 
-    def __init__(self, dataset: Dataset):
-        self.dataset, self.kept = dataset, {}
+    def __init__(self, dataset: Samples) -> None:
+        self.dataset = dataset
+        self.kept: dict[int, Sample] = {}
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample:
         if index not in self.kept:
-            sample = self.dataset[index]
-            pictures = {
-                name: (getattr(sample, name) * 255).round().to(torch.uint8)
-                for name in ("blurry", "sharp")
-            }
-            flows = {name: getattr(sample, name) for name in ("flow_previous", "flow_next")}
-            self.kept[index] = (
-                sample.name,
-                pictures,
-                {k: v.half() for k, v in flows.items() if v is not None},
-            )
-        name, pictures, flows = self.kept[index]
-        return Sample(
-            name=name,
-            **{k: v.float() / 255 for k, v in pictures.items()},
-            **{k: v.float() for k, v in flows.items()},
-        )
+            self.kept[index] = _packed(self.dataset[index])
+        return _unpacked(self.kept[index])
+
+
+PICTURES, FLOWS = ("blurry", "sharp"), ("flow_previous", "flow_next")
+
+
+def _packed(sample: Sample) -> Sample:
+    tensors = sample.tensors()
+    pictures = {name: (tensors[name] * 255).round().to(torch.uint8) for name in PICTURES}
+    flows = {name: tensors[name].half() for name in FLOWS if name in tensors}
+    return Sample(name=sample.name, **pictures, **flows)
+
+
+def _unpacked(sample: Sample) -> Sample:
+    tensors = sample.tensors()
+    pictures = {name: tensors[name].float() / 255 for name in PICTURES}
+    flows = {name: tensors[name].float() for name in FLOWS if name in tensors}
+    return Sample(name=sample.name, **pictures, **flows)
 
 
 @lru_cache(maxsize=2)
-def remembered_scenes(split, count, size, **options) -> Remembered:
-    """Rendered scenes that all trainings of one process share, so that the rows of a table render them once."""
-    return Remembered(SceneDataset(split, count, size, **options))
+def remembered_scenes(
+    split: str,
+    count: int,
+    size: int,
+    *,
+    seed: int,
+    variant: str,
+    severity: float,
+    photos: str | None = None,
+) -> Remembered:
+    """Return rendered scenes that all trainings of a process share.
+
+    Args:
+        split: Split of the photographs, such as "train".
+        count: Number of scenes.
+        size: Side of a scene in pixels.
+        seed: Determines the scenes.
+        variant: "blur" or "blur_gamma".
+        severity: Factor on every motion.
+        photos: Folder of sharp photographs; None uses the bundled ones.
+
+    Returns:
+        The scenes; each is rendered when it is first used.
+    """
+    return Remembered(
+        SceneDataset(
+            split, count, size, seed=seed, variant=variant, photos=photos, severity=severity
+        )
+    )

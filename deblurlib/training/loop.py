@@ -8,10 +8,10 @@ take their share of the same global batches.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -96,7 +96,9 @@ def fit(
 
     network = initial_model(experiment)
     start, reblurring = (
-        run and fit(run, device=device, folder=runs, workers=workers, progress=progress).model
+        fit(run, device=device, folder=runs, workers=workers, progress=progress).model
+        if run is not None
+        else None
         for run in (experiment.start, experiment.reblur)
     )
     if start is not None:
@@ -340,7 +342,8 @@ def _batches(
         num_workers=workers,
         persistent_workers=workers > 0,
     )
-    return iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))
+    ours = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+    return iter(cast(Iterable[Sample], ours))
 
 
 def _fabric(device: str | torch.device, experiment: Experiment) -> "Fabric":

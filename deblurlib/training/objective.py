@@ -73,8 +73,9 @@ class LossTerms(nn.Module):
 
     def _position(self, offset: torch.Tensor, batch: Sample) -> torch.Tensor:
         assert batch.flow_previous is not None and batch.flow_next is not None
+        height, width = offset.shape[-2:]
         previous, following = (
-            losses.flow_to_features(self.experiment.exposure_scale * flow, offset.shape[-2:])
+            losses.flow_to_features(self.experiment.exposure_scale * flow, (height, width))
             for flow in (batch.flow_previous, batch.flow_next)
         )
         return losses.position_loss(offset, previous, following, margin=self.experiment.margin)

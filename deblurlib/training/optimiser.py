@@ -40,7 +40,8 @@ def adam(model: nn.Module, experiment: Experiment) -> torch.optim.Adam:
         Adam with one group of parameters, or with a second one for the biases if `bias_lr` is not
         1. The entry "factor" of a group is the factor on its learning rate.
     """
-    biases, others = [], []
+    biases: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         own_rate = experiment.bias_lr != 1 and name.endswith("bias")
         (biases if own_rate else others).append(parameter)
@@ -75,6 +76,7 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel:
     Returns:
         A copy of the network; call its `update_parameters` after each step.
     """
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch lacks the type
+    average = AveragedModel(model, multi_avg_fn=update)
     average.update_parameters(model)  # the first update copies
     return average

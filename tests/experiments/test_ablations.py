@@ -8,7 +8,18 @@ from deblurlib.experiments import Row, ablations, rows
 from deblurlib.experiments.presets import Preset
 from deblurlib.training import loop
 
-TINY = Preset("tiny", 3, 48, 2, 2, 1, 1, 32, 2, "small")
+TINY = Preset(
+    name="tiny",
+    test_scenes=3,
+    scene_size=48,
+    train_scenes=2,
+    train_steps=2,
+    tuning_steps=1,
+    batch=1,
+    patch=32,
+    seeds=2,
+    size="small",
+)
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,24 @@ from deblurlib.experiments import rows
 from deblurlib.experiments.presets import Preset
 
 pytest.importorskip("distributed")
-from deblurlib.experiments.sweep import sweep  # noqa: E402
+from deblurlib.experiments.sweep import sweep
 
 
 def test_a_killed_worker_costs_no_row_and_nothing_is_trained_twice(tmp_path):
     from distributed import Client, LocalCluster
 
-    preset = Preset("tiny", 1, 48, 2, 20, 5, 1, 32, 1, "small")
+    preset = Preset(
+        name="tiny",
+        test_scenes=1,
+        scene_size=48,
+        train_scenes=2,
+        train_steps=20,
+        tuning_steps=5,
+        batch=1,
+        patch=32,
+        seeds=1,
+        size="small",
+    )
     with (
         LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
@@ -76,7 +87,18 @@ def test_a_killed_worker_costs_no_row_and_nothing_is_trained_twice(tmp_path):
 
 
 def test_what_a_row_starts_from_is_trained_first_and_failures_are_told(tmp_path):
-    preset = Preset("tiny", 1, 48, 2, 2, 1, 1, 32, 1, "small")
+    preset = Preset(
+        name="tiny",
+        test_scenes=1,
+        scene_size=48,
+        train_scenes=2,
+        train_steps=2,
+        tuning_steps=1,
+        batch=1,
+        patch=32,
+        seeds=1,
+        size="small",
+    )
     table = sweep(["aspdc_table6"], preset, jobs=1, folder=tmp_path / "runs", progress=False)
     tuned = experiments.everything(preset, ["aspdc_table6"])
     assert set(table.hash) == {e.hash for e in tuned} | {tuned[0].start.hash, tuned[0].reblur.hash}

@@ -292,10 +292,11 @@ def test_ten_losses_that_are_not_finite_stop_the_run_and_keep_the_checkpoint(tmp
 
 
 def test_two_processes_train_on_the_same_global_batches(tmp_path):
-    """torchrun with two gloo processes: the checkpoint fits one process, and the weights agree up to rounding."""
+    """Under torchrun with two gloo processes, the weights agree up to rounding."""
     script = tmp_path / "train.py"
     script.write_text(
-        "import sys; from tests.training.test_training import TINY; from deblurlib.training import fit\n"
+        "import sys\nfrom deblurlib.training import fit\n"
+        "from tests.training.test_training import TINY\n"
         "fit(TINY, folder=sys.argv[1], progress=False, device='cpu')\n"
     )
     command = [
