@@ -339,7 +339,7 @@ def test_no_picture_of_the_site_is_broken(site):
 
 
 def test_the_links_of_the_site_lead_to_pages_and_places_in_them(site):
-    _, pages = site
+    folder, pages = site
     found = [
         (name, urlsplit(link["href"]))
         for name, page in pages.items()
