@@ -77,6 +77,39 @@ def test_generators_of_samples_and_of_metrics_are_accepted():
     assert row["ssim-grey"] == row["blurry ssim-grey"]
 
 
+class Halves(torch.nn.Module):
+    """Halves its first picture, and remembers its inputs."""
+
+    def __init__(self, pictures):
+        super().__init__()
+        self.weight, self.pictures, self.seen = torch.nn.Parameter(torch.ones(1)), pictures, None
+
+    def forward(self, *pictures):
+        self.seen = pictures
+        return pictures[0] / 2
+
+
+def test_a_reblurring_network_takes_both_pictures_and_is_compared_with_the_blurry_one():
+    sample = Sample(torch.full((3, 16, 16), 0.8), torch.full((3, 16, 16), 0.1), name="a")
+    model = Halves(2).eval()
+    table = evaluate(model, [sample], ["rgb-psnr"], progress=False)
+    assert [round(picture.mean().item(), 3) for picture in model.seen] == [0.8, 0.1]
+    assert table["rgb-psnr"][0] == pytest.approx(-20 * np.log10(0.4), abs=1e-4)
+    assert table["blurry rgb-psnr"][0] == pytest.approx(-20 * np.log10(0.7), abs=1e-4)
+    assert not model.training
+
+
+def test_a_deblurring_network_takes_the_blurry_picture_and_is_compared_with_the_sharp_one():
+    sample = Sample(torch.full((3, 16, 16), 0.8), torch.full((3, 16, 16), 0.1), name="a")
+    table = evaluate(Halves(1), [sample], ["rgb-psnr"], progress=False)
+    assert table["rgb-psnr"][0] == pytest.approx(-20 * np.log10(0.3), abs=1e-4)
+
+
+def test_predictions_are_clamped():
+    picture = torch.full((3, 4, 5), 3.0)
+    assert predict(Halves(1), picture).eq(1).all() and predict(Halves(1), -picture).eq(0).all()
+
+
 class Endless(torch.utils.data.Dataset):
     """A data set that answers for every index: only its length says where it ends."""
 

@@ -35,6 +35,7 @@ def test_lines_are_normalised_symmetric_and_point_where_they_should(length, angl
     if length >= 9:
         found, anisotropy = theory.principal_angle(kernel)
         assert abs((found - angle + 90) % 180 - 90) < 3 and anisotropy > 0.9
+        assert 0 <= found < 180
 
 
 def test_thirty_degrees_rises_to_the_right():
@@ -56,6 +57,23 @@ def test_a_curve_fills_its_extent_and_repeats(rng):
     kernel = theory.curve_kernel(21, rng)
     assert kernel.shape == (21, 21) and kernel.sum() == pytest.approx(1)
     np.testing.assert_array_equal(kernel, theory.curve_kernel(21, np.random.default_rng(0)))
+
+
+def test_a_positive_turn_is_anticlockwise():
+    arc = theory.arc_kernel(40, 0, 90)  # heads down at first, up at last: a bowl
+    centre, columns = arc.shape[0] // 2, arc.sum(0).nonzero()[0]
+    height = [arc[:, c].nonzero()[0].mean() for c in columns]
+    assert height[len(height) // 2] > centre + 2 and max(height[0], height[-1]) < centre
+
+
+def test_rounding_does_not_widen_a_kernel():
+    assert theory.path_kernel(np.zeros(2), np.array([-2, 2 + 1e-12])).shape == (5, 5)
+
+
+def test_a_curve_is_drawn_from_its_seed_as_ever():
+    kernel = theory.curve_kernel(21, np.random.default_rng(0))
+    centre = (kernel * np.indices(kernel.shape)).sum((1, 2))
+    assert centre == pytest.approx([11.61881783, 11.54659279])
 
 
 # --- zero boundary ---------------------------------------------------------------------------------------------------
@@ -80,6 +98,12 @@ def test_radn_equation_1_needs_the_index_m(rng):
                 printed[x, y] += kernel[m + 1, n + 2] * image[x - n, y - n]
     np.testing.assert_allclose(theory.convolve(image, kernel), right, atol=1e-13)
     assert np.abs(printed - right).max() > 0.1
+
+
+def test_the_centre_of_an_even_kernel_is_its_right_half(rng):
+    x = rng.random(10)
+    blurred = theory.convolve(x, [0.25, 0.75])  # the tap at index 1 multiplies the pixel itself
+    np.testing.assert_allclose(blurred, 0.75 * x + 0.25 * np.r_[x[1:], 0])
 
 
 def test_the_recursion_inverts_and_agrees_with_lfilter(rng):
@@ -220,7 +244,7 @@ def test_one_scan_undoes_a_two_tap_blur(a, p, gain, top, rng):
 
 def test_a_two_tap_blur_past_one_half_is_undone_from_the_other_side(rng):
     x = rng.random(300)
-    assert theory.noise_gain([0.45, 0.55]) == np.inf
+    assert theory.noise_gain([0.45, 0.55]) == theory.noise_gain(BOX) == np.inf
     assert np.abs(theory.inverse_taps([0.45, 0.55], 201)[[50, 200]]) == pytest.approx(
         [5e4, 6e17], rel=0.3
     )

@@ -14,7 +14,7 @@ from deblurlib.data.photographs import list_photographs, load_photograph
 from deblurlib.inference import deblur, memory, resolve_network, tiles
 from deblurlib.inference.memory import LiveBytes, bytes_per_pixel, free_memory
 from deblurlib.inference.tiles import GRID, RAMP, Tiles, round_up
-from deblurlib.models import create_model
+from deblurlib.models import create_model, spec_of
 
 RNG = np.random.default_rng(0)
 
@@ -145,6 +145,7 @@ class NoNumber(nn.Module):
         ((np.zeros((2, 2)), nn.Identity(), "auto", -3), "tile is -3"),
         ((np.zeros((2, 2)), nn.Identity(), "auto", "big"), "tile is 'big'"),
         ((np.zeros((2, 2)), nn.Identity(), "auto", 2.5), "tile is 2.5"),
+        ((np.zeros((2, 2)), nn.Identity(), "auto", True), "tile is True"),
         ((np.zeros((2, 2)), nn.Identity(), "auto", [32]), r"tile is \[32\]"),
         ((np.zeros((2, 2)), NoSize()), "NoSize returned .* use a network that keeps the shape"),
         ((np.zeros((2, 2)), NoNumber()), "not finite"),
@@ -180,6 +181,15 @@ def test_weights_sum_to_one_and_edges_have_their_margin(length, tile, margin):
     np.testing.assert_allclose(total, 1, atol=1e-6)
     if tile:
         assert len(spans) >= length / round_up(tile, GRID)
+
+
+def test_the_ramp_is_centred_on_the_edge():
+    first, second = Tiles(nn.Identity(), (128, 7), 64, 0).spans(0)
+    before, behind = 64 - second.start - 1, 64 - second.start
+    assert second.weight[behind] == pytest.approx(first.weight[64 - first.start - 1])
+    assert 0.5 < second.weight[behind] < 0.55 and second.weight[before] < 0.5
+    reach = np.flatnonzero((first.weight > 0) & (first.weight < 1)) + first.start
+    assert (reach[0], reach[-1]) == (64 - RAMP // 2, 63 + RAMP // 2)
 
 
 def test_neighbouring_tiles_are_blended_smoothly():
@@ -272,6 +282,27 @@ def test_a_large_picture_is_never_taken_whole_however_much_memory_there_is(monke
     assert 512 < cut.side < 2048
 
 
+def test_tiles_with_their_margins_keep_to_what_a_network_states(monkeypatch):
+    monkeypatch.setattr(tiles, "free_memory", lambda device: 2**50)
+    monkeypatch.setattr(tiles, "bytes_per_pixel", lambda network: 1e-3)
+    cut = Tiles(create_model("radn", size="small"), (1000, 1000))
+    widest = max(span.stop - span.start for span in cut.spans(0))
+    assert cut.side > GRID and widest <= spec_of("radn").largest == 768
+
+
+def test_the_margins_count_as_memory(monkeypatch):
+    monkeypatch.setattr(tiles, "free_memory", lambda device: 2 * 1000 * 512**2)
+    monkeypatch.setattr(tiles, "bytes_per_pixel", lambda network: 1000.0)
+    cut = Tiles(create_model("svdn", size="small"), (3000, 3000))
+    assert max(span.stop - span.start for span in cut.spans(0)) <= 512
+
+
+def test_a_small_picture_is_not_cut_even_with_little_memory(monkeypatch):
+    monkeypatch.setattr(tiles, "free_memory", lambda device: 2**20)
+    assert Tiles(create_model("svdn", size="small"), (256, 256)).side == 0
+    assert Tiles(create_model("svdn", size="small"), (256, 257)).side == GRID
+
+
 class Greedy(nn.Module):
     """Has memory for small pictures only."""
 
@@ -336,7 +367,7 @@ def test_the_count_is_near_what_the_process_takes():
         from pathlib import Path
         from deblurlib.inference import deblur
         from deblurlib.inference.memory import bytes_per_pixel
-        from deblurlib.models import create_model
+        from deblurlib.models import create_model, spec_of
         def kilobytes(what):
             return int(next(l for l in Path("/proc/self/status").read_text().splitlines() if l.startswith(what)).split()[1])
         torch.set_num_threads(1)
