@@ -102,7 +102,7 @@ def test_every_import_of_the_tests_is_declared():
 
 def test_every_declared_package_is_used():
     used = set().union(*(at_once | later for at_once, later in IMPORTED.values()))
-    assert CORE - used <= {"tifffile"}
+    assert CORE - used == set()
     assert OPTIONAL - used == STARTED | FOR_THE_USER
 
 

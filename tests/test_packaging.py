@@ -328,7 +328,7 @@ def test_the_workflow_pins_actions_needs_no_secret_and_calls_what_exists():
         re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]) for step in steps if "uses" in step
     )
     assert "secrets" not in text and workflow()["permissions"] == {"contents": "read"}
-    assert set(re.findall(r"\bmake ([a-z-]+)", text)) <= targets() | {"sanitize"}
+    assert set(re.findall(r"\bmake ([a-z-]+)", text)) <= targets()
 
 
 def test_hooks_run_the_pinned_tools_on_files_that_exist():

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from rich.console import Console
@@ -163,7 +164,8 @@ def refresh_notebooks(
         "DEBLURLIB_RESULTS": str(ROOT / "build" / "refresh"),
     }
     console, failed = Console(stderr=True, highlight=False), 0
-    with ProcessPoolExecutor(jobs, initializer=os.environ.update, initargs=(settings,)) as pool:
+    spawn = get_context("spawn")  # a fork of a process with threads may hang
+    with ProcessPoolExecutor(jobs, spawn, _set_environment, (settings,)) as pool:
         for path, future in [(path, pool.submit(_refresh, path)) for path in paths]:
             try:
                 console.print(f"[green]✓ {path.name}[/green]  {future.result():.0f} s")
@@ -172,6 +174,10 @@ def refresh_notebooks(
                 reason = escape(str(error).strip().splitlines()[-1])
                 console.print(f"[red]✗ {path.name}[/red]  {reason}", soft_wrap=True)
     return failed
+
+
+def _set_environment(settings: dict[str, str]) -> None:
+    os.environ.update(settings)
 
 
 def _refresh(path: Path) -> float:

@@ -249,6 +249,7 @@ def test_refresh_executes_in_place_and_keeps_only_tags(tmp_path, write_notebook,
     broken = write_notebook("02_broken", "1 / 0")
     before = broken.read_bytes()
     environment = dict(os.environ)
+    monkeypatch.delattr(os, "fork")  # macOS and Windows start processes without it
     assert notebooks.refresh_notebooks(tmp_path / "notebooks", jobs=2) == 1
     assert dict(os.environ) == environment
     after = nbformat.read(path, as_version=4)
