@@ -1,4 +1,6 @@
-"""Probes of trained reblurring networks: do they blur their sharp input again, or copy the blurry one?"""
+"""Probes of trained reblurring networks: do they blur their sharp input again, or copy the blurry
+one?
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -42,7 +44,8 @@ def identity_probes(network: Reblurring, blurry: Tensor, sharp: Tensor) -> dict[
         "other_blurry": R(b, s') against b. High: R copies b.
         "other_sharp": R(b, s') against s'. High: R uses its sharp input.
         "grey": R(b, 0) against b. High: R copies b.
-        "leak": correlation of R(b, 0) with b over the pixels of a picture, in grey. High: R shows b, however faintly.
+        "leak": correlation of R(b, 0) with b over the pixels of a picture, in grey. High: R shows
+            b, however faintly.
         "no_blur": R(s, s) against s.
         "unaided": R(s, s) against b. No lower than "reblurred": R makes no use of b.
         "baseline": s against b, which is what doing nothing gives.
@@ -103,10 +106,12 @@ def gradient_ratio(
 def filter_radius(filters: Sequence[Tensor]) -> Tensor:
     """Compute the rms radius of all filters of a reblurring network, run one after the other.
 
-    sqrt(sum_i scale_i^2 var_i): variances of filters in a row add up; scale_i = pixels that a tap of stage i is wide.
+    sqrt(sum_i scale_i^2 var_i): variances of filters in a row add up; scale_i = pixels that a tap
+    of stage i is wide.
 
     Args:
-        filters: "filters" of `Reblur.extras`: maps (B, 9, h, w) of 3x3 filters, the first at full resolution.
+        filters: "filters" of `Reblur.extras`: maps (B, 9, h, w) of 3x3 filters, the first at full
+            resolution.
 
     Returns:
         (B, H, W), in pixels of the picture.

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..models.svrnn import RNNS, SVRNN, FusedRNNs, double, leaky
+from ..models.svrnn import SVRNN
+from ..models.svrnn_bodies import RNNS, FusedRNNs, double, leaky
 from ..ops import spatial_rnn_4way
 
 PRINTED_ORDER = (1, 2, *range(17, 23), *range(3, 17))  # the path of the picture first
@@ -22,15 +23,16 @@ Key = tuple[str, str]  # (layer, operation after it, "" for none)
 def table_1(model: SVRNN) -> pd.DataFrame:
     """Read Table 1 off the running network.
 
-    Each input of a convolution is looked up, number by number, among everything computed before it: so the skip links, their
-    order, and what is pooled, resized or scanned in between are observed, not declared.
+    Each input of a convolution is looked up, number by number, among everything computed before
+    it: so the skip links, their order, and what is pooled, resized or scanned in between are
+        observed, not declared.
 
     Args:
         model: A network with RNNs, convolutions between them and skip links.
 
     Returns:
-        One row per layer in the printed order. Columns as printed (layer, size, channel, stride, concatenate), and output
-        (share of the picture's side) and parameters.
+        One row per layer in the printed order. Columns as printed (layer, size, channel, stride,
+        concatenate), and output (share of the picture's side) and parameters.
 
     Raises:
         ValueError: An input of a convolution is not found.
@@ -113,7 +115,7 @@ def _look_up(x: Tensor, known: dict[Key, Tensor], name: str) -> list[Key]:
         ]
         if not found:
             raise ValueError(
-                f"{name} reads something that is no known layer's output, pooled, resized or scanned."
+                f"{name} reads something other than a layer's output, pooled, resized or scanned."
             )
         parts.append(found[0])
         x = x[:, known[found[0]].shape[1] :]
@@ -123,7 +125,9 @@ def _look_up(x: Tensor, known: dict[Key, Tensor], name: str) -> list[Key]:
 def _what_may_follow(
     model: SVRNN, name: str, output: Tensor, known: dict[Key, Tensor]
 ) -> dict[Key, Tensor]:
-    """What later layers may read of a convolution's output: activated, then pooled, resized or scanned."""
+    """What later layers may read of a convolution's output: activated, then pooled, resized or
+    scanned.
+    """
     number = int(name.removeprefix("conv"))
     if number == 2 and not model.config.conv2_act:
         active = output

@@ -1,4 +1,6 @@
-"""The networks by name: create_model("svdn", "fd"), list_models(), list_variants("svdn"), load_model("svdn")."""
+"""The networks by name: create_model("svdn", "fd"), list_models(), list_variants("svdn"),
+load_model("svdn").
+"""
 
 from .hub import from_pretrained, push_to_hub
 from .registry import create_model, list_models, list_variants, spec_of

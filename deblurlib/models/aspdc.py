@@ -1,69 +1,79 @@
-"""ASPDC: deblurring by atrous spatial pyramid deformable convolution (Huo, Masoumzadeh and Yang, CVPR Workshops 2022).
+"""ASPDC: deblurring by atrous spatial pyramid deformable convolution (Huo, Masoumzadeh and Yang,
+CVPR Workshops 2022).
 
-    z = 2 blurry - 1                                                       pictures in [-1, 1] inside the network
-    x_0 = head(z)                                                          2 ResBlocks, two strides of 2: 4w channels, H/4
-    x_n = Module_n(x_(n-1)), n = 1..6:
+    z = 2 blurry - 1                                                       pictures in [-1, 1]
+    inside the network x_0 = head(z)                                                          2
+    ResBlocks, two strides of 2: 4w channels, H/4 x_n = Module_n(x_(n-1)), n = 1..6:
         x   = two ResBlocks(x_(n-1)),  r = LeakyReLU(Conv(x))
-        f_i = deformable convolution of r, its offsets and mask predicted from r with dilation 0 (none), 1, 2, 4
-        f_o = sum_i a_i f_i,  a = softmax(AFIM(x))                         sum_i a_i = 1 at every pixel     (eq. 3, 4)
-        x_n = x + Conv(f_o)
+        f_i = deformable convolution of r, its offsets and mask predicted from r with dilation 0
+        (none), 1, 2, 4 f_o = sum_i a_i f_i,  a = softmax(AFIM(x))                         sum_i
+        a_i = 1 at every pixel     (eq. 3, 4) x_n = x + Conv(f_o)
     output = blurry + tail(dense(concatenation of x_1..x_6)) / 2
 
-The dilations belong to the layers that predict offsets and masks; all branches sample an ordinary 3x3 grid plus offsets.
+The dilations belong to the layers that predict offsets and masks; all branches sample an ordinary
+3x3 grid plus offsets.
 
-Differs from the paper, by following the released code: a convolution before the branches, another with a skip after their
-sum (`figure3=True` drops both), a 1x1 last convolution in AFIM, offsets and masks from two layers, LeakyReLU 0.1. AFIM sees
-x, never the f_i (`afim_input="branches"`: their concatenation). Differs from the released code: branch 1's mask is padded
-to the size of the features; there it is not, and mmcv reads it askew (`first_mask="mmcv_flat"`). Xavier weights everywhere,
-as the paper says, except that the layers of offsets and masks start at zero (`init`: see `initialise`).
+Differs from the paper, by following the released code: a convolution before the branches, another
+with a skip after their sum (`figure3=True` drops both), a 1x1 last convolution in AFIM, offsets
+and masks from two layers, LeakyReLU 0.1. AFIM sees x, never the f_i (`afim_input="branches"`:
+their concatenation). Differs from the released code: branch 1's mask is padded to the size of the
+features; there it is not, and mmcv reads it askew (`first_mask="mmcv_flat"`). Xavier weights
+everywhere, as the paper says, except that the layers of offsets and masks start at zero (`init`:
+see `initialise`).
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from ..ops import DeformConv2d, sampling_points
-from .layers import pad_to_multiple
+from .layers import Extras, pad_to_multiple
 from .released import translate_aspdc
 from .spec import NetworkSpec, Timing
 
 TAPS = 9  # 3x3 sampling points
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ASPDCConfig:
-    """What a variant is made of."""
+    """What a variant is made of; CHOICES has the words that it takes.
 
-    width: int = 32  # channels at full resolution; four times that in the modules
+    Attributes:
+        width: Channels at full resolution; four times that in the modules.
+        n_modules: Number of modules.
+        branches: Dilation of the layers that predict offsets and mask, per branch; 0 = no offsets.
+        fusion: "averaged" is AFIM's maps, each averaged over the picture.
+        afim_input: What AFIM sees: the features before the branches, or the branches.
+        first_mask: Of the branch without offsets; "none" is a plain convolution.
+        flat_fill: What "mmcv_flat" reads behind the end of the mask.
+        figure3: The module as drawn: nothing between ResBlocks and branches, nothing after the sum.
+        blocks: ResBlocks per module.
+        residual: The network's output is added to the blurry picture.
+        init: See `initialise`.
+    """
+
+    width: int = 32
     n_modules: int = 6
-    branches: tuple[int, ...] = (
-        0,
-        1,
-        2,
-        4,
-    )  # dilation of the layers that predict offsets and mask; 0 = no offsets
-    fusion: str = (
-        "afim"  # or "sum", "mean", "averaged" (AFIM's maps, each averaged over the picture)
-    )
-    afim_input: str = "module"  # or "branches"
-    first_mask: str = (
-        "padded"  # of the branch without offsets; or "mmcv_flat", "none" (a plain convolution)
-    )
-    flat_fill: float = 0.0  # what mmcv_flat reads behind the end of the mask
-    figure3: bool = (
-        False  # the module as drawn: nothing between ResBlocks and branches, nothing after the sum
-    )
-    blocks: int = 2  # ResBlocks a module
-    residual: bool = True  # the network's output is added to the blurry picture
-    init: str = "zero"  # or "paper", "official"
+    branches: tuple[int, ...] = (0, 1, 2, 4)
+    fusion: str = "afim"
+    afim_input: str = "module"
+    first_mask: str = "padded"
+    flat_fill: float = 0.0
+    figure3: bool = False
+    blocks: int = 2
+    residual: bool = True
+    init: str = "zero"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for option, known in CHOICES.items():
             if getattr(self, option) not in known:
                 raise ValueError(
-                    f"aspdc has no {option} {getattr(self, option)!r}: choose one of {', '.join(known)}."
+                    f"aspdc has no {option} {getattr(self, option)!r}: "
+                    f"choose one of {', '.join(known)}."
                 )
 
 
@@ -75,7 +85,7 @@ CHOICES = {
 }
 
 # Table 5 of the paper, row by row, and controls that it lacks
-VARIANTS = {
+VARIANTS: dict[str, dict[str, object]] = {
     "v1": {"branches": (0,), "fusion": "sum"},
     "v2": {"branches": (0, 1)},
     "v3": {"branches": (0, 2)},
@@ -88,16 +98,14 @@ VARIANTS = {
     "v10": {"branches": (0, 4, 4, 4)},
     "v11": {"fusion": "sum"},
     "v12": {},
-    "v1_deep": {
-        "branches": (0,),
-        "fusion": "sum",
-        "blocks": 5,
-    },  # about the parameters of v2 to v4, no second branch
-    "v11_deep": {"fusion": "sum", "blocks": 5},  # more parameters than v12, no attention
-    "v11_mean": {"fusion": "mean"},  # v12 with constant attention: its scale without its choice
-    "v12_averaged": {
-        "fusion": "averaged"
-    },  # v12's parameters, attention that does not vary over the picture
+    # about the parameters of v2 to v4, no second branch
+    "v1_deep": {"branches": (0,), "fusion": "sum", "blocks": 5},
+    # more parameters than v12, no attention
+    "v11_deep": {"fusion": "sum", "blocks": 5},
+    # v12 with constant attention: its scale without its choice
+    "v11_mean": {"fusion": "mean"},
+    # v12's parameters, attention that does not vary over the picture
+    "v12_averaged": {"fusion": "averaged"},
     "v1_flat": {"branches": (0,), "fusion": "sum", "first_mask": "mmcv_flat"},
     "v1_plain": {"branches": (0,), "fusion": "sum", "first_mask": "none"},
     "mmcv_flat": {"first_mask": "mmcv_flat"},  # as the released weights were most likely trained
@@ -107,13 +115,22 @@ VARIANTS = {
 }
 
 
-def misread_by_mmcv(mask, height, width, fill=0.0):
-    """What mmcv 1.3.9 takes an unpadded mask (B, 9, h-2, w-2) for: (B, 9, h, w), read from the same memory.
+def misread_by_mmcv(mask: Tensor, height: int, width: int, fill: float = 0.0) -> Tensor:
+    """Read an unpadded mask as mmcv 1.3.9 does.
 
         out[b] = 9 h w consecutive numbers from number 9 b (h-2)(w-2) on, `fill` behind the end
 
-    Rows and taps drift, and a picture ends in the mask of the next one of its batch. On a GPU what lies behind the end
-    is undefined: try 0 and 0.5 as fill.
+    Rows and taps drift, and a picture ends in the mask of the next one of its batch. On a GPU what
+    lies behind the end is undefined: try 0 and 0.5 as fill.
+
+    Args:
+        mask: (B, 9, h-2, w-2).
+        height: h.
+        width: w.
+        fill: Value behind the end of the mask.
+
+    Returns:
+        What mmcv takes the mask for, (B, 9, h, w).
     """
     batch, taps = mask.shape[:2]
     read, step = taps * height * width, mask[0].numel()
@@ -121,11 +138,15 @@ def misread_by_mmcv(mask, height, width, fill=0.0):
     return memory.unfold(0, read, step)[:batch].reshape(batch, taps, height, width)
 
 
-def initialise(network, init):
-    """Xavier-normal weights (section 4.2), with the released code's biases: zero in deformable layers, else PyTorch's.
+def initialise(network: nn.Module, init: str) -> None:
+    """Set Xavier-normal weights (section 4.2), with the released code's biases: zero in deformable
+    layers, else PyTorch's.
 
-    init: "paper" all layers; "zero" all but those that predict offsets and masks, which start at zero, so that points lie
-    on the grid with masks of one half; "official" all but transposed convolutions, which keep PyTorch's.
+    Args:
+        network: The whole network.
+        init: "paper" all layers; "zero" all but those that predict offsets and masks, which start
+            at zero, so that points lie on the grid with masks of one half; "official" all but
+            transposed convolutions, which keep PyTorch's.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | DeformConv2d) or (
@@ -134,34 +155,58 @@ def initialise(network, init):
             nn.init.xavier_normal_(module.weight)
     for branch in network.modules():
         if isinstance(branch, Branch):
-            nn.init.zeros_(branch.deform.bias)
-            for predictor in filter(None, (branch.offset, branch.mask)):
-                nn.init.zeros_(predictor.bias)
-                if init == "zero":
+            if branch.deform.bias is not None:
+                nn.init.zeros_(branch.deform.bias)
+            for predictor in (branch.offset, branch.mask):
+                if predictor is not None and predictor.bias is not None:
+                    nn.init.zeros_(predictor.bias)
+                if predictor is not None and init == "zero":
                     nn.init.zeros_(predictor.weight)
 
 
-def conv(in_channels, out_channels, stride=1, dilation=1):
-    """3x3 convolution that keeps the size, or halves it."""
+def conv(in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+    """Make a 3x3 convolution that keeps the size, or halves it.
+
+    Args:
+        in_channels: Of the input.
+        out_channels: Of the output.
+        stride: 1 or 2.
+        dilation: Spacing of the taps.
+
+    Returns:
+        The layer.
+    """
     return nn.Conv2d(in_channels, out_channels, 3, stride, padding=dilation, dilation=dilation)
 
 
-def up(in_channels, out_channels):
-    """3x3 transposed convolution that doubles the size."""
+def up(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
+    """Make a 3x3 transposed convolution that doubles the size.
+
+    Args:
+        in_channels: Of the input.
+        out_channels: Of the output.
+
+    Returns:
+        The layer.
+    """
     return nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1)
 
 
-def leaky():
-    """LeakyReLU of slope 0.1, everywhere."""
+def leaky() -> nn.LeakyReLU:
+    """Make the only activation of both networks.
+
+    Returns:
+        A LeakyReLU of slope 0.1.
+    """
     return nn.LeakyReLU(0.1)
 
 
 class ASPDC(nn.Module):
-    """(B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 16. With `return_extras=True`: (output, dict), see `extras`."""
+    """(B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 16."""
 
-    def __init__(self, **config):
+    def __init__(self, **options: Any):
         super().__init__()
-        self.config = config = ASPDCConfig(**config)
+        self.config = config = ASPDCConfig(**options)
         w = config.width
         self.head = nn.Sequential(
             conv(3, w),
@@ -178,36 +223,51 @@ class ASPDC(nn.Module):
         self.tail = nn.Sequential(up(4 * w, 2 * w), leaky(), up(2 * w, w), leaky(), conv(w, 3))
         initialise(self, config.init)
 
-    def forward(self, blurry, return_extras=False):
+    def forward(
+        self, blurry: Tensor, return_extras: bool = False
+    ) -> Tensor | tuple[Tensor, Extras]:
+        """Deblur. With `return_extras`: (output, extras), see `extras`."""
         padded, crop = pad_to_multiple(blurry, 4)
-        x, outputs, extras = self.head(2 * padded - 1), [], []  # (B, 4w, H/4, W/4)
+        x = self.head(2 * padded - 1)  # (B, 4w, H/4, W/4)
+        outputs: list[Tensor] = []
+        extras: list[Extras] = []
         for module in self.body:
             x, details = module(x)
             outputs.append(x)
             if return_extras:
                 extras.append(details())
-        correction = self.tail(
-            self.dense(torch.cat(outputs, 1))
-        )  # (B, 3, H, W), in units of [-1, 1]
+        dense = self.dense(torch.cat(outputs, 1))
+        correction = self.tail(dense)  # (B, 3, H, W), in units of [-1, 1]
         output = crop(padded + correction / 2 if self.config.residual else (correction + 1) / 2)
         if not return_extras:
             return output
         return output, {key: torch.stack([each[key] for each in extras], 1) for key in extras[0]}
 
-    def extras(self, blurry) -> dict:
-        """What the figures need, for each of M modules and N branches, in feature pixels (1 = 4 image pixels): "points"
-        (B, M, N, 2, 9, h, w) as (x, y) relative to the pixel, "offset" (B, M, N, 18, h, w) as (dy, dx) a tap, "mask"
-        (B, M, N, 9, h, w), "attention" a_i (B, M, N, h, w), "strength" (B, M, N, h, w) = rms over channels of a_i f_i."""
-        return self(blurry, return_extras=True)[1]
+    def extras(self, blurry: Tensor) -> Extras:
+        """Compute what the figures need, for M modules and N branches, in feature pixels (1 = 4
+        image pixels).
+
+        Args:
+            blurry: (B, 3, H, W) RGB in [0, 1].
+
+        Returns:
+            "points" (B, M, N, 2, 9, h, w) as (x, y) relative to the pixel, "offset" (B, M, N, 18,
+            h, w) as (dy, dx) per tap, "mask" (B, M, N, 9, h, w), "attention" a_i (B, M, N, h, w),
+            "strength" (B, M, N, h, w) = rms over channels of a_i f_i.
+        """
+        extras: Extras = self(blurry, return_extras=True)[1]
+        return extras
 
 
 class ASPDCModule(nn.Module):
-    """ResBlocks, branches with different dilations, their sum weighted by attention maps (Figure 3, eq. 3, 4).
+    """ResBlocks, branches with different dilations, their sum weighted by attention maps (Figure
+    3, eq. 3, 4).
 
-    A forward hook on `.afim` that returns other maps (B, N, h, w) is the way to intervene on the attention.
+    A forward hook on `.afim` that returns other maps (B, N, h, w) is the way to intervene on the
+    attention.
     """
 
-    def __init__(self, channels, config):
+    def __init__(self, channels: int, config: ASPDCConfig):
         super().__init__()
         self.config = config
         self.blocks = nn.Sequential(*(ResBlock(channels) for _ in range(config.blocks)))
@@ -226,39 +286,50 @@ class ASPDCModule(nn.Module):
             )
         self.fusion = None if config.figure3 else conv(channels, channels)
 
-    def forward(self, x):
-        """The output, and a function that makes the extras of this module."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Callable[[], Extras]]:
+        """(B, C, h, w) -> the same, and a function that makes the extras of this module."""
         x = self.blocks(x)
         r = self.pre(x)
         f, offset, mask = zip(*(branch(r) for branch in self.branches), strict=True)
         a = self.attention(x, f)  # (B, N, h, w), or (B, N, 1, 1)
-        f_o = sum(a[:, i : i + 1] * f_i for i, f_i in enumerate(f))  # Eq. (3)
+        weighted = [a[:, i : i + 1] * f_i for i, f_i in enumerate(f)]
+        f_o = sum(weighted[1:], weighted[0])  # Eq. (3)
 
-        def details():
-            points = torch.stack([sampling_points(each) for each in offset], 1)
+        def details() -> Extras:
             strength = torch.stack([f_i.square().mean(1).sqrt() for f_i in f], 1) * a
-            details = {
-                "points": points,
+            return {
+                "points": torch.stack([sampling_points(each) for each in offset], 1),
                 "offset": torch.stack(offset, 1),
                 "mask": torch.stack(mask, 1),
+                "attention": a.expand_as(strength),
+                "strength": strength,
             }
-            return details | {"attention": a.expand_as(strength), "strength": strength}
 
         return f_o if self.fusion is None else x + self.fusion(f_o), details
 
-    def attention(self, x, f):
-        """Eq. (4): maps that sum to one at each pixel (with fusion="sum", which has none: ones)."""
+    def attention(self, x: Tensor, f: Sequence[Tensor]) -> Tensor:
+        """Eq. (4): maps that sum to one at each pixel (with fusion="sum", which has none: ones).
+
+        Args:
+            x: The features after the ResBlocks, (B, C, h, w).
+            f: Of N branches, (B, C, h, w) each.
+
+        Returns:
+            (B, N, h, w), or (B, N, 1, 1) where they do not vary over the picture.
+        """
         if self.config.fusion in ("sum", "mean"):
             share = 1 / len(f) if self.config.fusion == "mean" else 1
             return x.new_full((1, len(f), 1, 1), share).expand(len(x), -1, -1, -1)
-        a = self.afim(torch.cat(f, 1) if self.config.afim_input == "branches" else x)
+        a: Tensor = self.afim(torch.cat(list(f), 1) if self.config.afim_input == "branches" else x)
         return a.mean((2, 3), keepdim=True) if self.config.fusion == "averaged" else a
 
 
 class Branch(nn.Module):
-    """Modulated 3x3 deformable convolution that predicts its offsets and mask with a given dilation; 0: no offsets."""
+    """Modulated 3x3 deformable convolution that predicts its offsets and mask with a given
+    dilation; 0: no offsets.
+    """
 
-    def __init__(self, channels, dilation, config):
+    def __init__(self, channels: int, dilation: int, config: ASPDCConfig):
         super().__init__()
         self.config, self.flat = config, dilation == 0 and config.first_mask == "mmcv_flat"
         self.offset = (
@@ -266,19 +337,14 @@ class Branch(nn.Module):
             if dilation
             else None
         )
-        self.mask = nn.Conv2d(
-            channels,
-            TAPS,
-            3,
-            padding=0 if self.flat else max(dilation, 1),
-            dilation=max(dilation, 1),
-        )
-        if dilation == 0 and config.first_mask == "none":
-            self.mask = None
+        spacing = max(dilation, 1)
+        padding = 0 if self.flat else spacing
+        mask = nn.Conv2d(channels, TAPS, 3, padding=padding, dilation=spacing)
+        self.mask = None if dilation == 0 and config.first_mask == "none" else mask
         self.deform = DeformConv2d(channels, channels, 3, padding=1)  # its own dilation is always 1
 
-    def forward(self, r):
-        """f_i (B, C, h, w), offset (B, 18, h, w), mask (B, 9, h, w)."""
+    def forward(self, r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features r (B, C, h, w) -> f_i (B, C, h, w), offset (B, 18, h, w), mask (B, 9, h, w)."""
         batch, _, height, width = r.shape
         offset = self.offset(r) if self.offset else r.new_zeros(batch, 2 * TAPS, height, width)
         mask = self.mask(r).sigmoid() if self.mask else r.new_ones(batch, TAPS, height, width)
@@ -290,15 +356,17 @@ class Branch(nn.Module):
 class ResBlock(nn.Module):
     """x + Conv(LeakyReLU(Conv(x))): no activation after the sum, no normalisation."""
 
-    def __init__(self, channels):
+    def __init__(self, channels: int):
         super().__init__()
         self.body = nn.Sequential(conv(channels, channels), leaky(), conv(channels, channels))
 
-    def forward(self, x):
-        return x + self.body(x)
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same."""
+        y: Tensor = self.body(x)
+        return x + y
 
 
-SCHEDULE = {  # section 4.2; the reblurring network's, too
+SCHEDULE: dict[str, object] = {  # section 4.2; the reblurring network's, too
     "steps": 2_457_000,
     "batch": 6,
     "patch": 256,

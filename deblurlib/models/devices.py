@@ -7,7 +7,8 @@ def choose_device(device: str | torch.device) -> torch.device:
     """Resolve the name of a device and check that this machine has it.
 
     Args:
-        device: "auto" for the GPU if there is one and the CPU otherwise, or any name that torch knows.
+        device: "auto" for the GPU if there is one and the CPU otherwise, or any name that torch
+            knows.
 
     Returns:
         The device.

@@ -1,9 +1,13 @@
-"""Weights on the Hugging Face Hub, or in a folder of the same form: model.safetensors, model.json (its recipe), README.md."""
+"""Weights on the Hugging Face Hub, or in a folder of the same form: model.safetensors, model.json
+(its recipe), README.md.
+"""
 
 import tempfile
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from torch import nn
 
@@ -30,10 +34,19 @@ network = from_pretrained("{repository}")  # (B, 3, H, W) RGB in [0, 1] -> the s
 
 
 def from_pretrained(source: str | Path, revision: str | None = None) -> nn.Module:
-    """A trained network, in eval mode, from a folder or from the Hub ("owner/name"), at a branch, tag or commit there.
+    """Load a trained network from a folder or from the Hub. Nothing that is downloaded is executed.
 
-    Nothing that was downloaded is executed. Raises ImportError for a name on the Hub without the package huggingface_hub,
-    FileNotFoundError where there are no weights, ValueError for a record or weights that do not fit.
+    Args:
+        source: A folder, or "owner/name" on the Hub.
+        revision: A branch, tag or commit there.
+
+    Returns:
+        The network, in eval mode.
+
+    Raises:
+        ImportError: `source` is on the Hub, and the package huggingface_hub is not installed.
+        FileNotFoundError: There are no weights, or no record of the network.
+        ValueError: Record or weights do not fit.
     """
     if Path(source).is_dir():
         folder = Path(source)
@@ -48,22 +61,35 @@ def from_pretrained(source: str | Path, revision: str | None = None) -> nn.Modul
     recipe = read_recipe(folder / RECORD)
     if recipe is None:
         raise FileNotFoundError(
-            f"{folder} holds no {RECORD} that names the network: save it with deblurlib.models.save_model."
+            f"{folder} has no {RECORD} that names the network: "
+            "save it with deblurlib.models.save_model."
         )
     return load_model(recipe["name"], folder / WEIGHTS)
 
 
 def push_to_hub(
-    model: nn.Module, repository: str, provenance: dict, *, private: bool = False
+    model: nn.Module, repository: str, provenance: Mapping[str, Any], *, private: bool = False
 ) -> str:
-    """Put a network's weights, its record and a card on the Hub ("owner/name") with your own token; returns the address.
+    """Upload a network's weights, its record and a card to the Hub with your own token.
 
-    provenance: what the record says beside the recipe: data, steps, seconds … Raises ImportError without huggingface_hub.
+    Args:
+        model: A network that `create_model` made.
+        repository: "owner/name".
+        provenance: What the record says beside the recipe: data, steps, seconds …
+        private: Hide a new repository from others.
+
+    Returns:
+        The address.
+
+    Raises:
+        ImportError: The package huggingface_hub is not installed.
     """
     api = require("huggingface_hub", "hub", "The Hugging Face Hub").HfApi()
     with tempfile.TemporaryDirectory() as folder:
         save_model(model, Path(folder) / WEIGHTS, provenance)
-        (Path(folder) / "README.md").write_text(CARD.format(repository=repository, **model.recipe))
+        (Path(folder) / "README.md").write_text(
+            CARD.format(repository=repository, **vars(model)["recipe"])
+        )
         api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder)
     return f"https://huggingface.co/{repository}"

@@ -1,9 +1,11 @@
-"""Parts that start from weights trained on ImageNet, through torchvision: from torch's cache or a file, never downloaded."""
+"""Parts that start from ImageNet weights of torchvision: from torch's cache or a file, never
+downloaded.
+"""
 
 import logging
-import os
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,8 @@ from ..losses import IMAGENET_MEAN, IMAGENET_STD, vgg16_features
 
 log = logging.getLogger("deblurlib.models")
 
-# SVRNN's layers (Table 1) and their index in torchvision's vgg16().features; conv12 has other shapes than conv4_3
+# SVRNN's layers (Table 1) and their index in torchvision's vgg16().features; the shapes of conv12
+# and conv4_3 differ
 VGG16_LAYERS = {
     "conv3": 0,
     "conv4": 2,
@@ -30,10 +33,20 @@ VGG16_LAYERS = {
 def start_from_vgg16(
     model: nn.Module, weights: str | Path = "cached", standardise: bool = True
 ) -> bool:
-    """Copy VGG-16 into conv3 to conv11 of an SVRNN's weight network (section 3.2); says whether it did.
+    """Copy VGG-16 into conv3 to conv11 of an SVRNN's weight network (section 3.2).
 
-    weights: "cached" (torch's cache; if they are not there, a warning says so and the seeded initialisation stays), a path,
-    or "random", as in `losses.vgg16_features`. See `copy_vgg16` for standardise.
+    Args:
+        model: An SVRNN of full width that predicts its weights.
+        weights: "cached" (torch's cache; if they are not there, a warning says so and the seeded
+            initialisation stays), a path, or "random", as in `losses.vgg16_features`.
+        standardise: See `copy_vgg16`.
+
+    Returns:
+        Whether they were copied.
+
+    Raises:
+        FileNotFoundError: There is no file at the path.
+        ValueError: The network lacks the layers, or has another width.
     """
     try:
         copy_vgg16(vgg16_features(weights), model, standardise)
@@ -41,25 +54,34 @@ def start_from_vgg16(
         if weights != "cached":
             raise
         log.warning(
-            "conv3 to conv11 keep their seeded initialisation: VGG-16's ImageNet weights are not in torch's cache. Fetch them "
-            "once with torchvision.models.vgg16(weights='IMAGENET1K_V1'), or give a path."
+            "conv3 to conv11 keep their seeded initialisation: VGG-16's ImageNet weights are not "
+            "in torch's cache. Fetch them once with "
+            "torchvision.models.vgg16(weights='IMAGENET1K_V1'), or give a path."
         )
         return False
     return True
 
 
 @torch.no_grad()
-def copy_vgg16(features: nn.Sequential, model: nn.Module, standardise: bool = True):
+def copy_vgg16(features: nn.Sequential, model: nn.Module, standardise: bool = True) -> None:
     """Copy torchvision's vgg16().features layer by layer.
 
-    standardise: fold (x - mean) / std into conv3, so that pictures in [0, 1] look as they did in VGG-16's training; exact but
-    for the outermost pixel, where zero padding then means black. Without it the weights are copied as they are, which the
-    paper seems to do. Raises ValueError for a network without the layers or of another width.
+    Args:
+        features: Of VGG-16.
+        model: An SVRNN of full width that predicts its weights.
+        standardise: Fold (x - mean) / std into conv3, so that pictures in [0, 1] look as they did
+            in VGG-16's training; exact but for the outermost pixel, where zero padding then means
+            black. Without it the weights are copied as they are, which the paper seems to do.
+
+    Raises:
+        ValueError: The network lacks the layers, or has another width.
     """
-    network = getattr(model, "weight_network", None)
-    if network is None or network.conv3.weight.shape != features[0].weight.shape:
+    network: Any = getattr(model, "weight_network", None)
+    first: Any = features[0]
+    if network is None or network.conv3.weight.shape != first.weight.shape:
         raise ValueError(
-            "Only an SVRNN of full width that predicts its weights has VGG-16's layers, conv3 to conv11."
+            "Only an SVRNN of full width that predicts its weights has VGG-16's layers, "
+            "conv3 to conv11."
         )
     for name, index in VGG16_LAYERS.items():
         getattr(network, name).load_state_dict(features[index].state_dict())
@@ -70,9 +92,20 @@ def copy_vgg16(features: nn.Sequential, model: nn.Module, standardise: bool = Tr
 
 
 def start_from_densenet121(model: nn.Module, weights: str | Path = "cached") -> bool:
-    """Copy DenseNet-121 into the encoder of a RADN, batch statistics included; says whether it did.
+    """Copy DenseNet-121 into the encoder of a RADN, batch statistics included.
 
-    weights: "cached" (torch's cache; if they are not there, a warning says so and the seeded initialisation stays) or a path.
+    Args:
+        model: A RADN of full width.
+        weights: "cached" (torch's cache; if they are not there, a warning says so and the seeded
+            initialisation stays) or a path.
+
+    Returns:
+        Whether they were copied.
+
+    Raises:
+        FileNotFoundError: There is no file at the path.
+        ValueError: The file does not hold DenseNet-121, or the encoder has other widths or unit
+            counts.
     """
     try:
         copy_densenet121(densenet121_features(weights), model)
@@ -80,29 +113,39 @@ def start_from_densenet121(model: nn.Module, weights: str | Path = "cached") -> 
         if weights != "cached":
             raise
         log.warning(
-            "The encoder keeps its seeded initialisation: DenseNet-121's ImageNet weights are not in torch's cache. Fetch them "
-            "once with torchvision.models.densenet121(weights='IMAGENET1K_V1'), or give a path."
+            "The encoder keeps its seeded initialisation: DenseNet-121's ImageNet weights are not "
+            "in torch's cache. Fetch them once with "
+            "torchvision.models.densenet121(weights='IMAGENET1K_V1'), or give a path."
         )
         return False
     return True
 
 
 def densenet121_features(weights: str | Path = "cached") -> nn.Sequential:
-    """torchvision's densenet121().features with ImageNet weights, from torch's cache or from a file."""
+    """Load torchvision's densenet121().features with ImageNet weights.
+
+    Args:
+        weights: "cached" (torch's cache) or a path.
+
+    Returns:
+        The features.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file does not hold DenseNet-121.
+    """
     from torchvision.models import DenseNet121_Weights, densenet121
 
     path = Path(weights)
     if weights == "cached":
-        path = (
-            Path(torch.hub.get_dir())
-            / "checkpoints"
-            / os.path.basename(DenseNet121_Weights.IMAGENET1K_V1.url)
-        )
+        file = Path(DenseNet121_Weights.IMAGENET1K_V1.url).name
+        path = Path(torch.hub.get_dir()) / "checkpoints" / file
     if not path.is_file():
         raise FileNotFoundError(f"There is no weights file {path}.")
     with torch.device("meta"):
         features = densenet121(weights=None).features
-    # the published file calls a layer norm.1 that torchvision now calls norm1, and lacks the counters of batches
+    # the published file calls a layer norm.1 that torchvision now calls norm1, and lacks the
+    # counters of batches
     theirs = {
         re.sub(r"(denselayer\d+\.\w+)\.([12])\.", r"\1\2.", k): v for k, v in _read(path).items()
     }
@@ -116,37 +159,54 @@ def densenet121_features(weights: str | Path = "cached") -> nn.Sequential:
             f"{path.name} does not hold DenseNet-121: features.{missing[0]} is missing."
         )
     features.load_state_dict(state, assign=True)
-    return features
+    found: nn.Sequential = features
+    return found
 
 
-def copy_densenet121(features: nn.Sequential, model: nn.Module):
-    """Copy torchvision's densenet121().features module by module: the encoder then computes the same activations.
+def copy_densenet121(features: nn.Sequential, model: nn.Module) -> None:
+    """Copy torchvision's densenet121().features module by module: the encoder then computes the
+    same activations.
 
-    conv0 is re-expressed (see `fold_stride`) and norm3 comes from the third transition; pool0 and what follows the third
-    transition's norm are not used. Raises ValueError for an encoder of other widths or unit counts.
+    conv0 is re-expressed (see `fold_stride`) and norm3 comes from the third transition; pool0 and
+    what follows the third transition's norm are not used.
+
+    Args:
+        features: Of DenseNet-121.
+        model: A RADN of full width.
+
+    Raises:
+        ValueError: The encoder has other widths or unit counts.
     """
-    encoder = getattr(model, "encoder", None)
+    encoder: Any = getattr(model, "encoder", None)
     theirs = features.state_dict()
     theirs = {k.replace("transition3.norm.", "norm3."): v for k, v in theirs.items()}
     theirs["conv0.weight"] = fold_stride(theirs["conv0.weight"])
     ours = encoder.state_dict() if hasattr(encoder, "norm3") else {}
     if not ours or any(k not in theirs or v.shape != theirs[k].shape for k, v in ours.items()):
         raise ValueError(
-            "Only a RADN of full width with dense blocks of 6, 12 and 24 units has DenseNet-121's layers."
+            "Only a RADN of full width with dense blocks of 6, 12 and 24 units has DenseNet-121's "
+            "layers."
         )
     encoder.load_state_dict({k: theirs[k] for k in ours})
 
 
 def fold_stride(weight: torch.Tensor) -> torch.Tensor:
-    """A 7x7 kernel of stride 2 and padding 3 as a 4x4 kernel on pixel_unshuffle(image, 2): (O, 3, 7, 7) -> (O, 12, 4, 4).
+    """Write a 7x7 kernel of stride 2 and padding 3 as a 4x4 kernel on pixel_unshuffle(image, 2).
 
-    A row and a column of zeros in front make it 8x8, four blocks of two phases an axis; the phases become channels. Pad the
-    unshuffled image by two at the left and top, and by one at the right and bottom.
+    A row and a column of zeros in front make it 8x8, four blocks of two phases per axis; the
+    phases become channels. Pad the unshuffled image by two at the left and top, and by one at the
+    right and bottom.
+
+    Args:
+        weight: (O, 3, 7, 7).
+
+    Returns:
+        (O, 12, 4, 4).
     """
     return F.pixel_unshuffle(F.pad(weight, (1, 0, 1, 0)), 2)
 
 
-def _read(path):
+def _read(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has many names for a file that it cannot read, or refuses

@@ -1,23 +1,30 @@
-"""ASPDC's reblurring network (Huo, Masoumzadeh and Yang, CVPR Workshops 2022, section 3.3), and the one that collapses.
+"""ASPDC's reblurring network (Huo, Masoumzadeh and Yang, CVPR Workshops 2022, section 3.3), and
+the one that collapses.
 
-    upper branch:  u_1..u_7 = encoder-decoder(blurry, sharp)         sees the blur; hands on nothing but filters
-                   k_i = Conv(u_i)                                   a 3x3 filter for each pixel, at each of 7 stages
-    lower branch:  v_1..v_7 = encoder-decoder(sharp, sharp)          same weights; v_i <- dynamic filter of v_i with k_i
-    reblurred = tail(v_7)                                            trained towards the blurry picture      (eq. 6)
+    upper branch:  u_1..u_7 = encoder-decoder(blurry, sharp)         sees the blur; hands on
+    nothing but filters
+                   k_i = Conv(u_i)                                   a 3x3 filter for each pixel,
+                   at each of 7 stages
+    lower branch:  v_1..v_7 = encoder-decoder(sharp, sharp)          same weights; v_i <- dynamic
+    filter of v_i with k_i reblurred = tail(v_7)                                            trained
+    towards the blurry picture      (eq. 6)
 
-The picture comes from the sharp input alone, and filters that are positive and sum to one can only average it. Given both
-pictures directly ("naive"), an encoder-decoder learns to copy the blurry one; `analysis.reblurring.identity_probes` tell the two apart.
-Averages can carry a picture all the same, if what they average varies: see their "leak" in a long training.
+The picture comes from the sharp input alone, and filters that are positive and sum to one can only
+average it. Given both pictures directly ("naive"), an encoder-decoder learns to copy the blurry
+one; `analysis.reblurring.identity_probes` tell the two apart. Averages can carry a picture all the
+same, if what they average varies: see their "leak" in a long training.
 
-Differs from the paper, by following the released code: seven filtered stages, the head's too, against six in Figure 2a
-(`head_filter=False`); two skips; the decoder's ResBlock stands before its deconvolution; filters pass a softmax, borders
-are reflected. Pictures are in [-1, 1] inside. Xavier weights everywhere (`init="official"`: not in deconvolutions).
+Differs from the paper, by following the released code: seven filtered stages, the head's too,
+against six in Figure 2a (`head_filter=False`); two skips; the decoder's ResBlock stands before its
+deconvolution; filters pass a softmax, borders are reflected. Pictures are in [-1, 1] inside.
+Xavier weights everywhere (`init="official"`: not in deconvolutions).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..ops import dynamic_filter
 from .aspdc import SCHEDULE, ResBlock, conv, initialise, leaky, up
@@ -26,17 +33,24 @@ from .released import translate_reblur
 from .spec import NetworkSpec, Timing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReblurConfig:
-    """What a variant is made of."""
+    """What a variant is made of.
 
-    width: int = 16  # channels at full resolution, doubled at each of three strides
-    naive: bool = False  # one pass over both pictures, no filters
+    Attributes:
+        width: Channels at full resolution, doubled at each of three strides.
+        naive: One pass over both pictures, no filters.
+        head_filter: Also filter after the first stage, as the released code does.
+        init: "paper" or "official", see `aspdc.initialise`.
+    """
+
+    width: int = 16
+    naive: bool = False
     head_filter: bool = True
-    init: str = "paper"  # or "official"
+    init: str = "paper"
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, object]] = {
     "naive": {"naive": True},
     "figure2": {"head_filter": False},  # six filtered stages, as drawn
     "paper": {},
@@ -44,17 +58,18 @@ VARIANTS = {
 
 
 class Reblur(nn.Module):
-    """Blurry and sharp (or deblurred) picture, each (B, 3, H, W) RGB in [0, 1], H, W >= 16 -> the sharp one reblurred.
+    """Blurry and sharp (or deblurred) picture, each (B, 3, H, W) RGB in [0, 1], H, W >= 16 -> the
+    sharp one reblurred.
 
-    To train a deblurring network through it, switch its parameters off (`requires_grad_(False)`), and nothing else: the
-    gradient has to pass. With `return_extras=True`: (output, dict), see `extras`.
+    To train a deblurring network through it, switch its parameters off (`requires_grad_(False)`),
+    and nothing else: the gradient has to pass.
     """
 
     pictures = 2  # inputs of forward
 
-    def __init__(self, **config):
+    def __init__(self, **options: Any):
         super().__init__()
-        self.config = config = ReblurConfig(**config)
+        self.config = config = ReblurConfig(**options)
         w = config.width
         self.stages = nn.ModuleList([nn.Sequential(conv(6, w), leaky())])
         for c in (w, 2 * w, 4 * w):
@@ -67,40 +82,53 @@ class Reblur(nn.Module):
         self.tail = conv(w, 3)
         initialise(self, config.init)
 
-    def forward(self, blurry, sharp, return_extras=False):
+    def forward(
+        self, blurry: Tensor, sharp: Tensor, return_extras: bool = False
+    ) -> Tensor | tuple[Tensor, dict[str, list[Tensor]]]:
+        """Blur again. With `return_extras`: (output, extras), see `extras`."""
         (blurry, crop), (sharp, _) = (
             pad_to_multiple(2 * picture - 1, 8) for picture in (blurry, sharp)
         )
-        features, logits = self.encoder_decoder(torch.cat([blurry, sharp], 1)), []  # in this order
+        features = self._encode_decode(torch.cat([blurry, sharp], 1), [])  # in this order
+        logits: list[Tensor] = []
         if not self.config.naive:
-            logits = [
-                kernel(u)
-                for kernel, u in zip(self.kernels, features[-len(self.kernels) :], strict=True)
-            ]
-            features = self.encoder_decoder(torch.cat([sharp, sharp], 1), logits)
+            filtered = features[-len(self.kernels) :]
+            logits = [kernel(u) for kernel, u in zip(self.kernels, filtered, strict=True)]
+            features = self._encode_decode(torch.cat([sharp, sharp], 1), logits)
         output = crop((self.tail(features[-1]) + 1) / 2)
         if not return_extras:
             return output
         return output, {"filters": [each.softmax(1) for each in logits], "features": features}
 
-    def encoder_decoder(self, x, logits=()):
-        """The features after each of the 7 stages; those that logits are given for are filtered before they flow on."""
-        features, unfiltered = [], len(self.stages) - len(logits)  # the first ones
+    def _encode_decode(self, x: Tensor, logits: list[Tensor]) -> list[Tensor]:
+        """The features after each of the 7 stages; those with logits are filtered before they flow
+        on.
+        """
+        features: list[Tensor] = []
+        unfiltered = len(self.stages) - len(logits)  # the first ones
         for i, stage in enumerate(self.stages):
             x = stage(x)
-            if i in (4, 5):
-                x = (
-                    x + features[6 - i]
-                )  # the skips: second downward to first upward stage, first to second
+            if i in (4, 5):  # the skips: second downward to first upward stage, first to second
+                x = x + features[6 - i]
             if i >= unfiltered:
                 x = dynamic_filter(x, logits[i - unfiltered])
             features.append(x)
         return features  # (B, w, H, W), (B, 2w, H/2, W/2), …, (B, 8w, H/8, W/8), …, (B, w, H, W)
 
-    def extras(self, blurry, sharp) -> dict:
-        """What the figures need: "filters", a list with a (B, 9, h, w) map of 3x3 filters, row after row, for each filtered
-        stage; "features", the list of the lower branch's 7 maps (the naive network's: of its only pass)."""
-        return self(blurry, sharp, return_extras=True)[1]
+    def extras(self, blurry: Tensor, sharp: Tensor) -> dict[str, list[Tensor]]:
+        """Compute what the figures need.
+
+        Args:
+            blurry: (B, 3, H, W) RGB in [0, 1].
+            sharp: The same shape.
+
+        Returns:
+            "filters", a list with a (B, 9, h, w) map of 3x3 filters, row after row, for each
+            filtered stage; "features", the list of the lower branch's 7 maps (the naive network's:
+            of its only pass).
+        """
+        extras: dict[str, list[Tensor]] = self(blurry, sharp, return_extras=True)[1]
+        return extras
 
 
 SPEC = NetworkSpec(

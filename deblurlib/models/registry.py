@@ -1,8 +1,10 @@
 """Networks by name."""
 
+from typing import Any
+
 from torch import nn
 
-from . import aspdc, radn, reblur, svdn, svrnn
+from . import aspdc, radn, radn_baseline, reblur, svdn, svrnn
 from .spec import NetworkSpec
 
 # A new network is one file in this folder and one line here.
@@ -10,14 +12,17 @@ NETWORKS: dict[str, NetworkSpec] = {
     "svrnn": svrnn.SPEC,
     "svdn": svdn.SPEC,
     "radn": radn.SPEC,
-    "radn_baseline": radn.BASELINE_SPEC,
+    "radn_baseline": radn_baseline.SPEC,
     "aspdc": aspdc.SPEC,
     "reblur": reblur.SPEC,
 }
 
 
 def list_models() -> list[str]:
-    """The names that create_model takes.
+    """List the networks.
+
+    Returns:
+        The names that `create_model` takes.
 
     >>> list_models()
     ['svrnn', 'svdn', 'radn', 'radn_baseline', 'aspdc', 'reblur']
@@ -26,7 +31,16 @@ def list_models() -> list[str]:
 
 
 def list_variants(name: str) -> list[str]:
-    """The variants of a model: the rows of its paper's ablation table and our controls; "paper" is the main network.
+    """List the variants of a network.
+
+    Args:
+        name: One of `list_models()`.
+
+    Returns:
+        The rows of its paper's ablation table, and our controls. "paper" is the main network.
+
+    Raises:
+        ValueError: There is no network of that name.
 
     >>> list_variants("reblur")
     ['naive', 'figure2', 'paper']
@@ -35,12 +49,22 @@ def list_variants(name: str) -> list[str]:
 
 
 def create_model(
-    name: str, variant: str = "paper", *, size: str = "full", **overrides
+    name: str, variant: str = "paper", *, size: str = "full", **overrides: Any
 ) -> nn.Module:
-    """A freshly initialised network: (B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 16.
+    """Make a freshly initialised network; seed it with `torch.manual_seed`.
 
-    size: "full" (the paper's width) or "small" (the same topology, narrow). Overrides go to the network's configuration.
-    Seed it with torch.manual_seed. The network remembers how it was made in `.recipe`.
+    Args:
+        name: One of `list_models()`.
+        variant: One of `list_variants(name)`.
+        size: "full" (the paper's width) or "small" (the same topology, narrow).
+        **overrides: Fields of the network's configuration, over those of the variant.
+
+    Returns:
+        A module: (B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 16. Its attribute `recipe`
+        says how it was made.
+
+    Raises:
+        ValueError: A name is unknown, or the network cannot be built with the overrides.
 
     >>> create_model("svdn", "dilated", size="small").recipe
     {'name': 'svdn', 'variant': 'dilated', 'size': 'small', 'overrides': {}}
@@ -59,7 +83,8 @@ def create_model(
         raise ValueError(
             f"{name} cannot be built with {config}: {' '.join(str(error).split())[:200]}."
         ) from None
-    model.recipe = {"name": name, "variant": variant, "size": size, "overrides": overrides}
+    recipe = {"name": name, "variant": variant, "size": size, "overrides": overrides}
+    vars(model)["recipe"] = recipe
     return model
 
 
@@ -67,8 +92,8 @@ def spec_of(network: str | nn.Module) -> NetworkSpec:
     """Find what the library knows about a network.
 
     Args:
-        network: A name in `list_models()`, or any module. A module is recognised by its attribute `network_spec`, by the name
-            under which `create_model` made it, or by its class.
+        network: A name in `list_models()`, or any module. A module is recognised by its attribute
+            `network_spec`, by the name under which `create_model` made it, or by its class.
 
     Returns:
         The specification; for a module that is not recognised, one with the default of every field.

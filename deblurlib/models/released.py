@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]  # (pattern, replacement) for re.sub
@@ -67,9 +68,10 @@ def translate_svrnn(state: Mapping[str, Any]) -> Mapping[str, Any]:
     """Translate the blobs of SVRNN's Caffe model.
 
     Keys are "layer.0" (weights) and "layer.1" (biases), as pycaffe writes an .npz by
-    `np.savez(path, **{f"{k}.{i}": b.data for k, blobs in net.params.items() for i, b in enumerate(blobs)})`. The release works on
-    transposed pictures (MATLAB's order): kernels are transposed here, and its scans right, down, left, up become down, right,
-    up, left. Blobs of its recurrent layers have no effect and are left out.
+    `np.savez(path, **{f"{k}.{i}": b.data for k, blobs in net.params.items() for i, b in
+    enumerate(blobs)})`. The release works on transposed pictures (MATLAB's order): kernels are
+    transposed here, and its scans right, down, left, up become down, right, up, left. Blobs of its
+    recurrent layers have no effect and are left out.
 
     Args:
         state: The blobs, or any other state.
@@ -88,7 +90,8 @@ def translate_svrnn(state: Mapping[str, Any]) -> Mapping[str, Any]:
         if weight is not None:
             if weight.dim() != 4 or weight.shape[2] != weight.shape[3]:
                 raise ValueError(
-                    f"{released}.0 has shape {tuple(weight.shape)}: kernels must be (out, in, size, size)."
+                    f"{released}.0 has shape {tuple(weight.shape)}: "
+                    "kernels must be (out, in, size, size)."
                 )
             ours[f"{layer}.weight"] = _natural_layout(layer, weight.mT)
         if bias is not None:  # old blobs are 1 x 1 x 1 x n
@@ -97,19 +100,22 @@ def translate_svrnn(state: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _natural_layout(layer: str, blob: Tensor) -> Tensor:
-    """Reorder what conv16 writes (groups 2, 1, 4, 3 of each RNN) and conv17 to conv20 read (groups 3, 4, 1, 2)."""
+    """Reorder what conv16 writes (groups 2, 1, 4, 3 of each RNN) and conv17 to conv20 read (groups
+    3, 4, 1, 2).
+    """
     if layer.endswith("conv16"):
-        return blob.unflatten(0, (SVRNN_RNNS, 4, -1))[:, [1, 0, 3, 2]].flatten(0, 2)
+        return torch.unflatten(blob, 0, (SVRNN_RNNS, 4, -1))[:, [1, 0, 3, 2]].flatten(0, 2)
     if layer.startswith("body") and blob.dim() == 4:
-        return blob.unflatten(1, (4, -1))[:, [2, 3, 0, 1]].flatten(1, 2)
+        return torch.unflatten(blob, 1, (4, -1))[:, [2, 3, 0, 1]].flatten(1, 2)
     return blob
 
 
 def translate_aspdc(state: Mapping[str, Any]) -> Mapping[str, Any]:
     """Translate ASPDC's DeblurringNet_NF.pth or DeblurringNet_FT.pth.
 
-    Warns that those networks read the mask of branch 1 from misaligned memory (see `aspdc.misread_by_mmcv`): the variant
-    "mmcv_flat" imitates that; the paper's figures are approached, not met.
+    Warns that those networks read the mask of branch 1 from misaligned memory (see
+    `aspdc.misread_by_mmcv`): the variant "mmcv_flat" imitates that; the paper's figures are
+    approached, not met.
 
     Args:
         state: The content of the file, or any other state.
@@ -120,8 +126,9 @@ def translate_aspdc(state: Mapping[str, Any]) -> Mapping[str, Any]:
     if "deblurring_state_dict" not in state:
         return state
     warnings.warn(
-        "The released ASPDC code reads the mask of branch 1 misaligned and past its end, and its weights were most likely "
-        'trained so: compare the variants "mmcv_flat" and "paper"; neither reproduces the printed values exactly.',
+        "The released ASPDC code reads the mask of branch 1 misaligned and past its end, and its "
+        'weights were most likely trained so: compare the variants "mmcv_flat" and "paper"; '
+        "neither reproduces the printed values exactly.",
         stacklevel=4,  # the caller of load_model
     )
     return _renamed(state["deblurring_state_dict"], ASPDC_RULES)

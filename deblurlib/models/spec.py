@@ -1,4 +1,6 @@
-"""Everything that the library knows about a network, in one record that stands in the network's own file."""
+"""Everything that the library knows about a network, in one record that stands in the network's
+own file.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,24 +30,30 @@ class Timing:
 class NetworkSpec:
     """A network and every fact about it that other parts of the library need.
 
-    A new network is one file that ends with a `NetworkSpec`, and one line in `registry.NETWORKS`. A module from elsewhere may
-    carry one as its attribute `network_spec`.
+    A new network is one file that ends with a `NetworkSpec`, and one line in `registry.NETWORKS`.
+    A module from elsewhere may carry one as its attribute `network_spec`.
 
     Attributes:
-        network: The class, or any callable, that builds the network from the keywords of a variant. The network maps
-            (B, 3, H, W) RGB in [0, 1] to the same shape. A class with two inputs has the attribute `pictures = 2`.
-        variants: Keywords of the configuration by the name of the variant. "paper" is the main network.
-        small: Keywords of the narrow width on which ablations are trained; they override those of the variant.
-        translate: Brings the tensors of weights that the authors published under our names; it returns any other state as it
-            is. None: no weights were published.
+        network: The class, or any callable, that builds the network from the keywords of a
+            variant. The network maps (B, 3, H, W) RGB in [0, 1] to the same shape. A class with
+            two inputs has the attribute `pictures = 2`.
+        variants: Keywords of the configuration by the name of the variant. "paper" is the main
+            network.
+        small: Keywords of the narrow width on which ablations are trained; they override those of
+            the variant.
+        translate: Brings the tensors of weights that the authors published under our names; it
+            returns any other state as it is. None: no weights were published.
         margin: How far an output pixel looks, in pixels: the context that a tile gets on each side.
-        largest: Largest side in pixels of a picture that is deblurred in one piece, for networks whose cost grows faster than
-            the picture. None: limited by memory alone.
+        largest: Largest side in pixels of a picture that is deblurred in one piece, for networks
+            whose cost grows faster than the picture. None: limited by memory alone.
         exportable: Whether the network can be written as ONNX.
-        schedule: The training schedule that the paper prints: fields of `training.Experiment`. None: no schedule is printed.
+        schedule: The training schedule that the paper prints: fields of `training.Experiment`.
+            None: no schedule is printed.
         short_schedule: Fields that every shorter preset changes.
-        start_pretrained: Copies ImageNet weights into the parts that start from them in the paper, and says whether it did.
-        pretrained_variants: Variants that start from ImageNet weights in the paper, beside what `schedule` says.
+        start_pretrained: Copies ImageNet weights into the parts that start from them in the paper,
+            and says whether it did.
+        pretrained_variants: Variants that start from ImageNet weights in the paper, beside what
+            `schedule` says.
         benchmark: The builds that the network benchmark times.
     """
 

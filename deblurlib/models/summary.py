@@ -1,6 +1,10 @@
-"""What a network costs: parameters and multiply-accumulates, of all of it or part by part, with the deformable layers counted."""
+"""Cost of a network: parameters and multiply-accumulates, of all of it or part by part, deformable
+layers included.
+"""
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import torch
@@ -9,15 +13,28 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_macs(model: nn.Module, size: tuple[int, int]) -> int:
-    """Multiply-accumulates for one picture of (height, width): weights times positions, by tracing shapes alone.
+    """Count multiply-accumulates for one picture: weights times positions, by tracing shapes alone.
 
     Biases, activations, sums and the bilinear reads of deformable layers are not counted.
+
+    Args:
+        model: A network.
+        size: (height, width) of the picture.
+
+    Returns:
+        Their number.
     """
     return _trace(_hollow(model), size).get_total_flops() // 2
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of trainable parameters.
+    """Count trainable parameters.
+
+    Args:
+        model: A network, or a part of one.
+
+    Returns:
+        Their number.
 
     >>> from deblurlib.models import create_model
     >>> count_parameters(create_model("svdn"))
@@ -27,21 +44,26 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def list_parts(model: nn.Module, size: tuple[int, int], parts: list[str]) -> pd.DataFrame:
-    """One row a part of the network, e.g. "encoder.conv0", for one picture of (height, width), by tracing shapes alone.
+    """List the cost of parts of a network for one picture, by tracing shapes alone.
 
-    Columns: part, in, out (channels of its first input and of its last output that is one tensor), scale (how many pixels of
-    the picture are one of its output), parameters, macs.
+    Args:
+        model: A network.
+        size: (height, width) of the picture.
+        parts: Their names, e.g. "encoder.conv0".
+
+    Returns:
+        One row per part. Columns: part, in, out (channels of its first input and of its last
+        output that is one tensor), scale (how many pixels of the picture are one of its output),
+        parameters, macs.
     """
-    hollow, shapes = _hollow(model), {}
+    hollow = _hollow(model)
+    shapes: dict[str, tuple[torch.Size, torch.Size]] = {}
 
-    def keep(part):
-        def hook(module, inputs, outputs):
-            outputs = (
-                [outputs]
-                if isinstance(outputs, torch.Tensor)
-                else [x for x in outputs if isinstance(x, torch.Tensor)]
-            )
-            shapes[part] = inputs[0].shape, outputs[-1].shape
+    def keep(part: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, inputs: Any, outputs: Any) -> None:
+            several = [outputs] if isinstance(outputs, torch.Tensor) else outputs
+            tensors = [x for x in several if isinstance(x, torch.Tensor)]
+            shapes[part] = inputs[0].shape, tensors[-1].shape
 
         return hook
 
@@ -62,11 +84,12 @@ def list_parts(model: nn.Module, size: tuple[int, int], parts: list[str]) -> pd.
     return pd.DataFrame(rows)
 
 
-def _hollow(model):
+def _hollow(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model).to("meta").eval()
 
 
-def _trace(hollow, size):
+def _trace(hollow: nn.Module, size: tuple[int, int]) -> FlopCounterMode:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         hollow(*[torch.empty(1, 3, *size, device="meta")] * getattr(hollow, "pictures", 1))
-    return counter
+        found: FlopCounterMode = counter
+    return found

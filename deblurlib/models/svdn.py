@@ -1,45 +1,62 @@
-"""SVDN: the spatially variant deconvolution network of Yuan, Su and Ma (CVPR 2020), flow-guided in training.
+"""SVDN: the spatially variant deconvolution network of Yuan, Su and Ma (CVPR 2020), flow-guided in
+training.
 
-    blurry -> backbone (one stride 2, dilations 1, 2, 4, concatenated) -> blur feature b | content feature c
-    ow1 = Conv(b)                               offsets and masks of the first deformable convolution       (eq. 4)
-    ow2 = Conv(f(Conv(f(ow1))))                 those of the second, from ow1 alone                         (eq. 5)
-    F[S] = 1/F[K]^2 . F[K] . F[B]               dcn1 stands for F[K], dcn2 for 1/F[K]^2                     (eq. 3)
-    output = blurry + head(dcn2(dcn1(c; ow1); ow2))
+    blurry -> backbone (one stride 2, dilations 1, 2, 4, concatenated) -> blur feature b | content
+    feature c ow1 = Conv(b)                               offsets and masks of the first deformable
+    convolution       (eq. 4) ow2 = Conv(f(Conv(f(ow1))))                 those of the second, from
+    ow1 alone                         (eq. 5) F[S] = 1/F[K]^2 . F[K] . F[B]               dcn1
+    stands for F[K], dcn2 for 1/F[K]^2                     (eq. 3) output = blurry +
+    head(dcn2(dcn1(c; ow1); ow2))
 
-Differs from the paper: it prints no channel numbers (Figure 3 is a drawing); those here are inferred, and give 812,019
-parameters = 3.10 MiB against the printed "3.1 MB" and "nearly 0.8M". Zero padding, shared PReLU slopes, sigmoid masks,
-zero-initialised offset layers and the residual block of the ablation's neck are our choices too.
+Differs from the paper: it prints no channel numbers (Figure 3 is a drawing); those here are
+inferred, and give 812,019 parameters = 3.10 MiB against the printed "3.1 MB" and "nearly 0.8M".
+Zero padding, shared PReLU slopes, sigmoid masks, zero-initialised offset layers and the residual
+block of the ablation's neck are our choices too.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..ops import DeformConv2d, sampling_points
-from .layers import pad_to_multiple
+from .layers import Extras, pad_to_multiple
 from .spec import NetworkSpec, Timing
 
 TAPS = 25  # 5x5 sampling points (section 3.3)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SVDNConfig:
-    """What a variant is made of."""
+    """What a variant is made of.
 
-    width: int = 32  # channels at full resolution; twice that at half resolution
+    Attributes:
+        width: Channels at full resolution; twice that at half resolution.
+        dilations: Of the three stages.
+        neck: "deconvolution", "residual" (the ablation's) or "rigid" (deformable layers with all
+            offsets held at zero).
+        blocks: Residual blocks per stage.
+        stem_blocks: Residual blocks before the stride.
+        concatenate: Features of all depths are joined; False: the last ones go on alone.
+        fuse_stem: The downsampled feature joins the concatenation.
+        residual: The network's output is added to the blurry picture.
+        neck_activation: A PReLU between the two deformable convolutions.
+    """
+
+    width: int = 32
     dilations: tuple[int, int, int] = (1, 2, 4)
-    neck: str = "deconvolution"  # or "residual" (the ablation's), "rigid" (deformable layers with all offsets held at zero)
-    blocks: int = 2  # residual blocks a stage
+    neck: str = "deconvolution"
+    blocks: int = 2
     stem_blocks: int = 1
-    concatenate: bool = True  # features of all depths are joined; False: the last ones go on alone
-    fuse_stem: bool = True  # the downsampled feature joins the concatenation
-    residual: bool = True  # the network's output is added to the blurry picture
-    neck_activation: bool = False  # a PReLU between the two deformable convolutions
+    concatenate: bool = True
+    fuse_stem: bool = True
+    residual: bool = True
+    neck_activation: bool = False
 
 
 # Table 2 of the paper, column by column, and controls that it lacks
-VARIANTS = {
+VARIANTS: dict[str, dict[str, object]] = {
     "base": {"dilations": (1, 1, 1), "neck": "residual"},
     "dilated": {"neck": "residual"},
     "fd": {},
@@ -52,11 +69,11 @@ VARIANTS = {
 
 
 class SVDN(nn.Module):
-    """(B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 2. With `return_extras=True`: (output, dict), see `extras`."""
+    """(B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 2."""
 
-    def __init__(self, **config):
+    def __init__(self, **options: Any):
         super().__init__()
-        self.config = config = SVDNConfig(**config)
+        self.config = config = SVDNConfig(**options)
         full, half = config.width, 2 * config.width
 
         stem = [
@@ -73,53 +90,61 @@ class SVDN(nn.Module):
             slice(0 if config.fuse_stem else 1, None) if config.concatenate else slice(-1, None)
         )
         self.fuse = conv_prelu(half * len([self.stem, *self.stages][self.joined]), half)
-        if config.neck == "residual":
-            self.neck = ResidualBlock(half)
-        else:
-            self.neck = FeatureDeconvolution(
-                full, rigid=config.neck == "rigid", activation=config.neck_activation
-            )
+        rigid, plain = config.neck == "rigid", config.neck == "residual"
+        self.neck = (
+            ResidualBlock(half)
+            if plain
+            else FeatureDeconvolution(full, rigid, config.neck_activation)
+        )
+        channels = half if plain else full
         self.head = nn.Sequential(
-            nn.ConvTranspose2d(
-                half if config.neck == "residual" else full,
-                full,
-                3,
-                stride=2,
-                padding=1,
-                output_padding=1,
-            ),
+            nn.ConvTranspose2d(channels, full, 3, stride=2, padding=1, output_padding=1),
             nn.PReLU(),
             nn.Conv2d(full, 3, 3, padding=1),
         )
         self.apply(xavier)
-        if config.neck != "residual":
+        if isinstance(self.neck, FeatureDeconvolution):
             self.neck.start_on_the_grid()
 
-    def forward(self, blurry, return_extras=False):
+    def forward(
+        self, blurry: Tensor, return_extras: bool = False
+    ) -> Tensor | tuple[Tensor, Extras]:
+        """Deblur. With `return_extras`: (output, extras), see `extras`."""
         x, crop = pad_to_multiple(blurry, 2)
         features = [self.stem(x)]  # (B, 2w, H/2, W/2)
         for stage in self.stages:
             features.append(stage(features[-1]))
         fused = self.fuse(torch.cat(features[self.joined], 1))  # (B, 2w, H/2, W/2)
-        if self.config.neck == "residual":
-            deblurred, extras = self.neck(fused), {}
-        else:
+        extras: Extras = {}
+        if isinstance(self.neck, FeatureDeconvolution):
             deblurred, extras = self.neck(*fused.chunk(2, 1))
+        else:
+            deblurred = self.neck(fused)
         output = self.head(deblurred)  # (B, 3, H, W)
         output = crop(x + output if self.config.residual else output)
         return (output, extras) if return_extras else output
 
-    def extras(self, blurry) -> dict:
-        """What the figures need, in half-resolution feature pixels (1 = 2 image pixels): "points" (B, 2, 25, h, w) as (x, y)
-        relative to the pixel, "offset" (B, 50, h, w) as (dy, dx) a tap, "mask" (B, 25, h, w), and the same of the second
-        layer as "points2", "offset2", "mask2". Empty for the residual neck."""
-        return self(blurry, return_extras=True)[1]
+    def extras(self, blurry: Tensor) -> Extras:
+        """Compute what the figures need, in half-resolution feature pixels (1 = 2 image pixels).
+
+        Args:
+            blurry: (B, 3, H, W) RGB in [0, 1].
+
+        Returns:
+            "points" (B, 2, 25, h, w) as (x, y) relative to the pixel, "offset" (B, 50, h, w) as
+            (dy, dx) per tap, "mask" (B, 25, h, w), and the same of the second layer as "points2",
+            "offset2", "mask2". Empty for the residual neck.
+        """
+        extras: Extras = self(blurry, return_extras=True)[1]
+        return extras
 
 
 class FeatureDeconvolution(nn.Module):
-    """Two stacked 5x5 modulated deformable convolutions whose sampling comes from the blur feature alone (eq. 3-5)."""
+    """Two stacked 5x5 modulated deformable convolutions whose sampling comes from the blur feature
+    alone (eq. 3-5).
+    """
 
-    def __init__(self, channels, rigid=False, activation=False):
+    def __init__(self, channels: int, rigid: bool = False, activation: bool = False):
         super().__init__()
         self.rigid = rigid
         self.ow1 = nn.Conv2d(channels, 3 * TAPS, 3, padding=1)
@@ -133,50 +158,74 @@ class FeatureDeconvolution(nn.Module):
         self.dcn2 = DeformConv2d(channels, channels, 5, padding=2)
         self.activation = nn.PReLU() if activation else nn.Identity()
 
-    def forward(self, blur, content):
+    def forward(self, blur: Tensor, content: Tensor) -> tuple[Tensor, Extras]:
+        """Blur and content features (B, C, h, w) -> deblurred features, and the extras of the
+        network.
+        """
         ow1 = self.ow1(blur)  # Eq. (4): (B, 75, h, w) = 50 offsets, 25 mask logits
         ow2 = self.ow2(ow1)  # Eq. (5)
-        offset1, mask1 = self.sampling(ow1)
-        offset2, mask2 = self.sampling(ow2)
+        offset1, mask1 = self._sampling(ow1)
+        offset2, mask2 = self._sampling(ow2)
         x = self.activation(self.dcn1(content, offset1, mask1))  # F[K] . F[B]
         x = self.dcn2(x, offset2, mask2)  # 1/F[K]^2 . …
         extras = {"offset": offset1, "mask": mask1, "points": sampling_points(offset1)}
         return x, extras | {"offset2": offset2, "mask2": mask2, "points2": sampling_points(offset2)}
 
-    def sampling(self, ow):
-        offset, logits = ow.split((2 * TAPS, TAPS), 1)
+    def _sampling(self, ow: Tensor) -> tuple[Tensor, Tensor]:
+        offset, logits = torch.split(ow, [2 * TAPS, TAPS], 1)
         return offset * 0 if self.rigid else offset, logits.sigmoid()
 
-    def start_on_the_grid(self):
-        """Zero the last layer of both branches: the points start on the plain 5x5 grid, with masks of one half."""
+    def start_on_the_grid(self) -> None:
+        """Zero the last layer of both branches: the points start on the plain 5x5 grid, with masks
+        of one half.
+        """
         for layer in (self.ow1, self.ow2[-1]):
+            assert isinstance(layer, nn.Conv2d)
             nn.init.zeros_(layer.weight)
 
 
 class ResidualBlock(nn.Module):
     """x + Conv(PReLU(Conv(x))), no activation after the sum."""
 
-    def __init__(self, channels, dilation=1):
+    def __init__(self, channels: int, dilation: int = 1):
         super().__init__()
         self.body = nn.Sequential(
             conv_prelu(channels, channels, dilation=dilation),
             nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=False),
         )
 
-    def forward(self, x):
-        return x + self.body(x)
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same."""
+        y: Tensor = self.body(x)
+        return x + y
 
 
-def conv_prelu(in_channels, out_channels, stride=1, dilation=1):
-    """3x3 convolution without bias, then a PReLU with one shared slope."""
+def conv_prelu(
+    in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1
+) -> nn.Sequential:
+    """Make a 3x3 convolution without bias, and a PReLU with one shared slope.
+
+    Args:
+        in_channels: Of the input.
+        out_channels: Of the output.
+        stride: Step of the kernel.
+        dilation: Spacing of its taps.
+
+    Returns:
+        Both layers.
+    """
     convolution = nn.Conv2d(
         in_channels, out_channels, 3, stride, padding=dilation, dilation=dilation, bias=False
     )
     return nn.Sequential(convolution, nn.PReLU())
 
 
-def xavier(module):
-    """Xavier-uniform weights and zero biases (section 4.2; uniform is our choice)."""
+def xavier(module: nn.Module) -> None:
+    """Set Xavier-uniform weights and zero biases (section 4.2; uniform is our choice).
+
+    Args:
+        module: A convolution, plain, transposed or deformable; other layers stay as they are.
+    """
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | DeformConv2d):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:

@@ -1,84 +1,92 @@
 """SVRNN: the spatially variant recurrent network of Zhang et al. (CVPR 2018), Figure 4 and Table 1.
 
     blurry -> conv1 -> conv2                               features at half resolution
-    blurry -> conv3 ... conv16 -> tanh = p                 weights: 4 RNNs x 4 directions x 32 channels at every pixel
-    h[k] = (1 - p[k]) * x[k] + p[k] * h[k-1]               an RNN along one line: eq. (2) with one tap a step
-    conv2 -> rnn1 -> conv17 -> rnn2 -> conv18 -> rnn3 -> conv19 -> rnn4 -> conv20
-    output = conv22(conv1 | resize1(conv21(conv2 | conv20)))               a | b: concatenated, the skip links
+    blurry -> conv3 ... conv16 -> tanh = p                 weights: 4 RNNs x 4 directions x 32
+    channels at every pixel h[k] = (1 - p[k]) * x[k] + p[k] * h[k-1]               an RNN along one
+    line: eq. (2) with one tap a step conv2 -> rnn1 -> conv17 -> rnn2 -> conv18 -> rnn3 -> conv19
+        -> rnn4 -> conv20
+    output = conv22(conv1 | resize1(conv21(conv2 | conv20)))               a | b: concatenated, the
+    skip links
 
-Differs from the paper, where we follow the authors' released network: conv2 has no activation (`conv2_act=True` adds it);
-p lies in (-1, 1), not in the printed 0 to 1, and must, since p >= 0 cannot sharpen (`p_range="sigmoid"`); the recurrence is
-not printed; Table 1 prints rnn1 twice. 9,227,027 parameters = 36.91 MB; the printed 37.1 MB fits the Caffe file, with 33,280
-values that nothing uses. Our choices: bilinear resizing with half-pixel centres (`resize="caffe"` for the release's, which
-darkens the last row and column), padding to multiples of 8 by reflection, and the builds of Table 4, which has one sentence
-for each. conv3 to conv11 start from VGG-16 on request only: `pretrained.start_from_vgg16`. The authors' weights load by
-`load_model("svrnn", "blobs.npz", "released")`, see `released.translate_svrnn`.
+Differs from the paper, where we follow the authors' released network: conv2 has no activation
+(`conv2_act=True` adds it); p lies in (-1, 1), not in the printed 0 to 1, and must, since p >= 0
+cannot sharpen (`p_range="sigmoid"`); the recurrence is not printed; Table 1 prints rnn1 twice.
+9,227,027 parameters = 36.91 MB; the printed 37.1 MB fits the Caffe file, with 33,280 values that
+nothing uses. Our choices: bilinear resizing with half-pixel centres (`resize="caffe"` for the
+release's, which darkens the last row and column), padding to multiples of 8 by reflection, and the
+builds of Table 4, which has one sentence for each. conv3 to conv11 start from VGG-16 on request
+only: `pretrained.start_from_vgg16`. The authors' weights load by `load_model("svrnn", "blobs.npz",
+    "released")`, see `released.translate_svrnn`.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from ..ops import spatial_rnn, spatial_rnn_4way
-from ..ops.spatial_rnn import DIRECTIONS, RESULT_ORDER
-from .layers import pad_to_multiple
+from .layers import Extras, pad_to_multiple
 from .pretrained import start_from_vgg16
 from .released import translate_svrnn
 from .spec import NetworkSpec, Timing
+from .svrnn_bodies import RNNS, ChainedRNNs, Convolutions, FusedRNNs, conv, double, leaky
 
-RNNS = 4
 CHOICES = {
-    "body": (
-        "rnns",
-        "chains",
-        "convs",
-        "weight_network",
-    ),  # chains: no convolutions between RNNs; convs: no RNNs
+    "body": ("rnns", "chains", "convs", "weight_network"),
     "merge": ("conv20", "concatenate", "sum", "max"),
-    "skips": ("all", "weights", "none"),  # weights: those inside the weight network alone
-    "p": (
-        "predicted",
-        "averaged",
-        "constant",
-        "zero",
-    ),  # averaged over the picture; constant: learned, one a channel
+    "skips": ("all", "weights", "none"),
+    "p": ("predicted", "averaged", "constant", "zero"),
     "p_range": ("tanh", "sigmoid"),
-    "resize": (
-        "bilinear",
-        "caffe",
-        "transposed",
-    ),  # transposed: resize1 as a learned 4x4 transposed convolution
+    "resize": ("bilinear", "caffe", "transposed"),
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SVRNNConfig:
-    """What a variant is made of; CHOICES has the words that it takes."""
+    """What a variant is made of; CHOICES has the words that it takes.
 
-    width: int = 16  # channels of conv1 and conv21; the RNNs filter twice as many
-    vgg: int = 64  # channels of conv3; 2, 4 and 8 times as many deeper down
+    Attributes:
+        width: Channels of conv1 and conv21; the RNNs filter twice as many.
+        vgg: Channels of conv3; 2, 4 and 8 times as many deeper down.
+        body: "chains" has no convolutions between RNNs, "convs" has no RNNs, "weight_network" has
+            neither.
+        merge: How the four chains become one feature.
+        widen: conv17 to conv20 without RNNs get the parameters that were removed.
+        image_head: The weight network alone: straight from 512 channels to the picture.
+        skips: "weights" keeps those inside the weight network alone.
+        conv2_act: conv2 has an activation.
+        p: "averaged" over the picture, or "constant": learned, one per channel.
+        p_range: What limits p.
+        resize: "transposed" is resize1 as a learned 4x4 transposed convolution.
+        residual: Predict output - blurry.
+    """
+
+    width: int = 16
+    vgg: int = 64
     body: str = "rnns"
-    merge: str = "conv20"  # of the four chains
-    widen: bool = False  # conv17 to conv20 without RNNs get the parameters that were removed
-    image_head: bool = False  # the weight network alone: straight from 512 channels to the picture
+    merge: str = "conv20"
+    widen: bool = False
+    image_head: bool = False
     skips: str = "all"
     conv2_act: bool = False
     p: str = "predicted"
     p_range: str = "tanh"
     resize: str = "bilinear"
-    residual: bool = False  # predict output - blurry
+    residual: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for option, words in CHOICES.items():
             if getattr(self, option) not in words:
                 raise ValueError(
-                    f"SVRNN has no {option} {getattr(self, option)!r}: choose one of {', '.join(words)}."
+                    f"SVRNN has no {option} {getattr(self, option)!r}: "
+                    f"choose one of {', '.join(words)}."
                 )
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, object]] = {
     "paper": {},
     "released": {"resize": "caffe"},  # for the authors' weights
     # Table 4
@@ -86,7 +94,7 @@ VARIANTS = {
     "no_convs": {"body": "chains"},
     "no_rnns": {"body": "convs"},
     "weights_only": {"body": "weight_network"},
-    # Liu et al. (ECCV 2016): how they connect RNNs, in this network: chains, and the largest of the four directions
+    # how Liu et al. (ECCV 2016) connect RNNs: chains, and the largest of the four directions
     "liu": {"body": "chains", "merge": "max"},
     # controls that the paper lacks
     "no_image_skips": {"skips": "weights"},
@@ -101,57 +109,49 @@ VARIANTS = {
 }
 
 
-def conv(size, in_channels, out_channels, stride=1):
-    """Convolution with zero padding that keeps the size."""
-    return nn.Conv2d(in_channels, out_channels, size, stride, padding=size // 2)
+def caffe_xavier(module: nn.Module) -> None:
+    """Initialise by Caffe's Xavier rule: weights uniform in ±sqrt(3 / fan_in), zero biases.
 
-
-def leaky(x):
-    """Leaky ReLU of slope 0.1: every convolution outside the weight network."""
-    return F.leaky_relu(x, 0.1)
-
-
-def double(x, resize="bilinear"):
-    """Bilinear resizing to twice the size.
-
-    "caffe": even outputs copy a pixel, odd ones are half the sum of two neighbours, a missing neighbour being 0.
+    Args:
+        module: A convolution; other layers stay as they are.
     """
-    if resize != "caffe":
-        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-    taps = x.new_tensor([0.5, 1, 0.5])
-    kernel = (taps[:, None] * taps).expand(x.shape[1], 1, 3, 3)
-    return F.conv_transpose2d(x, kernel, stride=2, padding=1, output_padding=1, groups=x.shape[1])
-
-
-def caffe_xavier(module):
-    """Caffe's Xavier rule: weights uniform in ±sqrt(3 / fan_in), zero biases."""
     if isinstance(module, nn.Conv2d):
         bound = (3 / module.weight[0].numel()) ** 0.5
         nn.init.uniform_(module.weight, -bound, bound)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
-def widened(channels, vgg):
-    """Inner channels w of conv17 to conv20 that make up for the removed parameters: 18 w^2 + 18 channels w = their number."""
+def widened(channels: int, vgg: int) -> int:
+    """Find the inner channels w of conv17 to conv20 that make up for removed RNNs: 18 w^2 + 18
+    channels w = their parameters.
+
+    Args:
+        channels: That the RNNs filter.
+        vgg: Channels of conv3.
+
+    Returns:
+        The inner channels.
+    """
     with torch.device("meta"):
         parts = WeightNetwork(vgg, 4 * RNNS * channels), FusedRNNs(channels)
     target = sum(parameter.numel() for part in parts for parameter in part.parameters())
-    return round((channels**2 / 4 + target / 18) ** 0.5 - channels / 2)
+    return round(math.sqrt(channels**2 / 4 + target / 18) - channels / 2)
 
 
 class SVRNN(nn.Module):
-    """(B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 8. With `return_extras=True`: (output, dict), see `extras`."""
+    """(B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 8."""
 
-    def __init__(self, **config):
+    def __init__(self, **options: Any):
         super().__init__()
-        self.config = config = SVRNNConfig(**config)
+        self.config = config = SVRNNConfig(**options)
         full, half, alone = config.width, 2 * config.width, config.body == "weight_network"
         self.image_skips = config.skips == "all" and not alone
 
         if not alone:
             self.conv1, self.conv2 = conv(11, 3, full), conv(7, full, half, stride=2)
-            self.body = self.make_body(half)
-        if alone or config.body != "convs" and config.p in ("predicted", "averaged"):
+            self.body = self._make_body(half)
+        if alone or (config.body != "convs" and config.p in ("predicted", "averaged")):
             out = half if alone and not config.image_head else 4 * RNNS * half
             self.weight_network = WeightNetwork(
                 config.vgg, out, config.skips != "none", config.resize
@@ -170,7 +170,7 @@ class SVRNN(nn.Module):
         )
         self.apply(caffe_xavier)
 
-    def make_body(self, channels):
+    def _make_body(self, channels: int) -> nn.Module:
         if self.config.body == "rnns":
             return FusedRNNs(channels)
         if self.config.body == "chains":
@@ -178,11 +178,27 @@ class SVRNN(nn.Module):
         inner = widened(channels, self.config.vgg) if self.config.widen else channels
         return Convolutions(channels, inner)
 
-    def forward(self, blurry, return_extras=False, edit_p=None):
-        """edit_p: a function of p (B, 512, h, w), for probes of a trained network: `lambda p: 0 * p` removes the RNNs."""
+    def forward(
+        self,
+        blurry: Tensor,
+        return_extras: bool = False,
+        edit_p: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor | tuple[Tensor, Extras]:
+        """Deblur. With `return_extras`: (output, extras), see `extras`.
+
+        Args:
+            blurry: (B, 3, H, W) RGB in [0, 1].
+            return_extras: Also return the extras.
+            edit_p: A function of p (B, 512, h, w), for probes of a trained network: `lambda p: 0 *
+                p` removes the RNNs.
+
+        Returns:
+            (B, 3, H, W), or that and the extras.
+        """
         x, crop = pad_to_multiple(blurry, 8)
+        extras: Extras = {}
         if self.config.body == "weight_network":
-            output, extras = self.deblur_with_weight_network(x), {}
+            output = self._deblur_with_weight_network(x)
         else:
             conv1 = leaky(self.conv1(x))  # (B, 16, H, W)
             conv2 = self.conv2(conv1)  # (B, 32, H/2, W/2)
@@ -190,68 +206,92 @@ class SVRNN(nn.Module):
             p = None if self.config.body == "convs" else self.rnn_weights(x)  # (B, 512, H/2, W/2)
             p = edit_p(p) if edit_p and p is not None else p
             conv20 = self.body(conv2, p)  # (B, 32, H/2, W/2)
-            conv21 = leaky(
-                self.conv21(torch.cat([conv2, conv20], 1) if self.image_skips else conv20)
-            )  # (B, 16, H/2, W/2)
-            resize1 = self.resize1(conv21)  # (B, 16, H, W)
-            output = self.conv22(
-                torch.cat([conv1, resize1], 1) if self.image_skips else resize1
-            )  # (B, 3, H, W)
+            joined = torch.cat([conv2, conv20], 1) if self.image_skips else conv20
+            conv21 = leaky(self.conv21(joined))  # (B, 16, H/2, W/2)
+            resize1 = self._resize1(conv21)  # (B, 16, H, W)
+            joined = torch.cat([conv1, resize1], 1) if self.image_skips else resize1
+            output = self.conv22(joined)  # (B, 3, H, W)
             extras = {"before": conv2, "after": conv20}
-            extras |= {} if p is None else {"p": p.unflatten(1, (RNNS, 4, -1))}
+            extras |= {} if p is None else {"p": torch.unflatten(p, 1, (RNNS, 4, -1))}
         output = crop(x + output if self.config.residual else output)
         return (output, extras) if return_extras else output
 
-    def extras(self, blurry) -> dict:
-        """What the figures need, at half resolution (1 = 2 image pixels): "p" (B, 4, 4, 32, h, w), RNN by direction (right,
-        down, left, up) by channel; "before" and "after" (B, 32, h, w), the features around the RNNs (conv2, conv20).
-        No "p" without RNNs; empty for the weight network alone."""
-        return self(blurry, return_extras=True)[1]
+    def extras(self, blurry: Tensor) -> Extras:
+        """Compute what the figures need, at half resolution (1 = 2 image pixels).
 
-    def rnn_weights(self, x):
-        """p, in single precision at least: tanh rounds to 1 early in half precision, and p = 1 forgets the input."""
-        if self.config.p in ("predicted", "averaged"):
-            p = self.weight_network(x)
-        elif self.config.p == "constant":
-            p = self.constant.expand(len(x), -1, x.shape[2] // 2, x.shape[3] // 2)
+        Args:
+            blurry: (B, 3, H, W) RGB in [0, 1].
+
+        Returns:
+            "p" (B, 4, 4, 32, h, w), RNN by direction (right, down, left, up) by channel; "before"
+            and "after" (B, 32, h, w), the features around the RNNs (conv2, conv20). No "p" without
+            RNNs; empty for the weight network alone.
+        """
+        extras: Extras = self(blurry, return_extras=True)[1]
+        return extras
+
+    def rnn_weights(self, x: Tensor) -> Tensor:
+        """Compute p, in single precision at least: tanh rounds to 1 early in half precision, and p
+        = 1 forgets the input.
+
+        Args:
+            x: The picture, (B, 3, H, W), padded to multiples of 8.
+
+        Returns:
+            p, (B, 512, H/2, W/2).
+        """
+        half = x.shape[2] // 2, x.shape[3] // 2
+        if self.config.p == "zero":
+            return x.new_zeros(len(x), 4 * RNNS * 2 * self.config.width, *half)
+        if self.config.p == "constant":
+            p: Tensor = self.constant.expand(len(x), -1, *half)
         else:
-            return x.new_zeros(
-                len(x), 4 * RNNS * 2 * self.config.width, x.shape[2] // 2, x.shape[3] // 2
-            )
+            p = self.weight_network(x)
         p = p.to(torch.promote_types(p.dtype, torch.float32))
         p = p.sigmoid() if self.config.p_range == "sigmoid" else p.tanh()
         return p.mean((2, 3), keepdim=True).expand_as(p) if self.config.p == "averaged" else p
 
-    def deblur_with_weight_network(self, x):
+    def _deblur_with_weight_network(self, x: Tensor) -> Tensor:
         """Table 4, "weights generation": conv16 without tanh feeds the reconstruction."""
+        features = self.weight_network(x)
         if self.config.image_head:
-            return self.conv22(double(F.relu(self.weight_network(x)), self.config.resize))
-        return self.conv22(self.resize1(leaky(self.conv21(self.weight_network(x)))))
+            features = double(F.relu(features), self.config.resize)
+        else:
+            features = self._resize1(leaky(self.conv21(features)))
+        output: Tensor = self.conv22(features)
+        return output
 
-    def resize1(self, x):
-        return (
-            self.learned_resize1(x)
-            if self.config.resize == "transposed"
-            else double(x, self.config.resize)
-        )
+    def _resize1(self, x: Tensor) -> Tensor:
+        if self.config.resize != "transposed":
+            return double(x, self.config.resize)
+        output: Tensor = self.learned_resize1(x)
+        return output
 
 
 class Edited(nn.Module):
-    """A network whose RNN weights go through `edit` before they are used: p (B, 16 C, h, w) -> the same. It shares the network's
-    parameters. `Edited(network, torch.zeros_like)` removes the RNNs."""
+    """A network whose RNN weights go through `edit` before they are used; it shares the network's
+    parameters.
 
-    def __init__(self, network: SVRNN, edit):
+    `edit` maps p (B, 16 C, h, w) to the same shape. `Edited(network, torch.zeros_like)` removes
+    the RNNs.
+    """
+
+    def __init__(self, network: SVRNN, edit: Callable[[Tensor], Tensor]):
         super().__init__()
         self.network, self.edit = network, edit
 
-    def forward(self, blurry):
-        return self.network(blurry, edit_p=self.edit)
+    def forward(self, blurry: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in [0, 1] -> the same."""
+        output: Tensor = self.network(blurry, edit_p=self.edit)
+        return output
 
 
 class WeightNetwork(nn.Module):
-    """conv3 to conv16, a U-shaped network whose first nine layers are VGG-16's; at half resolution, before the tanh."""
+    """conv3 to conv16, a U-shaped network whose first nine layers are VGG-16's; at half
+    resolution, before the tanh.
+    """
 
-    def __init__(self, vgg, out, skips=True, resize="bilinear"):
+    def __init__(self, vgg: int, out: int, skips: bool = True, resize: str = "bilinear"):
         super().__init__()
         self.skips, self.resize = skips, resize
         self.conv3, self.conv4 = conv(3, 3, vgg), conv(3, vgg, vgg)
@@ -260,87 +300,29 @@ class WeightNetwork(nn.Module):
         self.conv9 = conv(3, 4 * vgg, 4 * vgg)
         self.conv10, self.conv11 = conv(3, 4 * vgg, 8 * vgg), conv(3, 8 * vgg, 8 * vgg)
         self.conv12 = conv(3, 8 * vgg, 4 * vgg)
-        self.conv13, self.conv14 = (
-            conv(3, 4 * vgg + 4 * vgg * skips, 2 * vgg),
-            conv(3, 2 * vgg, 2 * vgg),
-        )
-        self.conv15, self.conv16 = (
-            conv(3, 2 * vgg + 2 * vgg * skips, 4 * vgg),
-            conv(3, 4 * vgg, out),
-        )
+        self.conv13 = conv(3, 4 * vgg + 4 * vgg * skips, 2 * vgg)
+        self.conv14 = conv(3, 2 * vgg, 2 * vgg)
+        self.conv15 = conv(3, 2 * vgg + 2 * vgg * skips, 4 * vgg)
+        self.conv16 = conv(3, 4 * vgg, out)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, 512, H/2, W/2)."""
         conv4 = self.conv4(self.conv3(x).relu()).relu()  # (B, 64, H, W)
         conv6 = self.conv6(self.conv5(F.max_pool2d(conv4, 2)).relu()).relu()  # (B, 128, H/2, W/2)
         conv8 = self.conv8(self.conv7(F.max_pool2d(conv6, 2)).relu()).relu()  # (B, 256, H/4, W/4)
         conv9 = self.conv9(conv8).relu()
-        conv11 = self.conv11(
-            self.conv10(F.max_pool2d(conv9, 2)).relu()
-        ).relu()  # (B, 512, H/8, W/8)
+        conv10 = self.conv10(F.max_pool2d(conv9, 2)).relu()
+        conv11 = self.conv11(conv10).relu()  # (B, 512, H/8, W/8)
         conv12 = self.conv12(conv11).relu()  # (B, 256, H/8, W/8)
-        conv14 = self.conv14(
-            self.conv13(self.join(conv8, conv12)).relu()
-        ).relu()  # (B, 128, H/4, W/4)
-        return self.conv16(self.conv15(self.join(conv6, conv14)).relu())  # (B, 512, H/2, W/2)
+        conv13 = self.conv13(self._join(conv8, conv12)).relu()
+        conv14 = self.conv14(conv13).relu()  # (B, 128, H/4, W/4)
+        conv15 = self.conv15(self._join(conv6, conv14)).relu()
+        conv16: Tensor = self.conv16(conv15)  # (B, 512, H/2, W/2)
+        return conv16
 
-    def join(self, skip, x):
+    def _join(self, skip: Tensor, x: Tensor) -> Tensor:
         x = double(x, self.resize)
         return torch.cat([skip, x], 1) if self.skips else x
-
-
-class FusedRNNs(nn.Module):
-    """Four RNNs, the directions of each concatenated and fused by a 3x3 convolution (conv17 to conv20)."""
-
-    def __init__(self, channels):
-        super().__init__()
-        self.fuse = nn.ModuleList(conv(3, 4 * channels, channels) for _ in range(RNNS))
-
-    def forward(self, x, p):
-        for fuse, weights in zip(self.fuse, p.chunk(RNNS, 1), strict=True):
-            scans = spatial_rnn_4way(
-                x.to(p.dtype), weights
-            )  # (B, 128, h, w): right, left, down, up
-            x = leaky(fuse(scans.to(x.dtype)))  # (B, 32, h, w)
-        return x
-
-
-class ChainedRNNs(nn.Module):
-    """Four RNNs without convolutions between them: each direction feeds its own next scan (the caption of Figure 3)."""
-
-    def __init__(self, channels, merge):
-        super().__init__()
-        self.merge = merge
-        if merge == "conv20":
-            self.conv20 = conv(3, 4 * channels, channels)
-
-    def forward(self, x, p):
-        weights = p.unflatten(1, (RNNS, 4, -1))  # (B, 4, 4, 32, h, w)
-        ends = {}
-        for k, direction in enumerate(DIRECTIONS):
-            h = x.to(p.dtype)
-            for rnn in range(RNNS):
-                h = spatial_rnn(h, weights[:, rnn, k], direction)
-            ends[direction] = h.to(x.dtype)
-        ends = torch.stack([ends[direction] for direction in RESULT_ORDER], 1)  # (B, 4, 32, h, w)
-        if self.merge == "conv20":
-            return leaky(self.conv20(ends.flatten(1, 2)))
-        return {"concatenate": ends.flatten(1, 2), "sum": ends.sum(1), "max": ends.amax(1)}[
-            self.merge
-        ]
-
-
-class Convolutions(nn.Module):
-    """conv17 to conv20 with nothing between them."""
-
-    def __init__(self, channels, inner):
-        super().__init__()
-        widths = (channels, inner, inner, inner, channels)
-        self.convs = nn.ModuleList(conv(3, *pair) for pair in zip(widths, widths[1:], strict=False))
-
-    def forward(self, x, _):
-        for convolution in self.convs:
-            x = leaky(convolution(x))
-        return x
 
 
 _VALUES = 3 * 128 * 128  # the released code's loss is the sum over so many values, ours their mean
@@ -364,7 +346,7 @@ SPEC = NetworkSpec(
         "bias_lr": 2.0,
         "pretrained": True,
     },
-    # The network predicts the picture itself in the paper; a short training would be spent on learning that.
+    # A short training of the paper's network would be spent on learning the picture itself.
     short_schedule={"options": (("residual", True),)},
     start_pretrained=start_from_vgg16,
     benchmark=(Timing(variant="paper", width="small"), Timing(variant="paper")),

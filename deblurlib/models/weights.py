@@ -1,6 +1,7 @@
 """Weights of networks: safetensors files with a JSON of provenance beside them."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from ..results import write_atomically
 from .registry import create_model, spec_of
@@ -19,9 +20,22 @@ WEIGHTS = Path(__file__).parent.parent / "weights"
 
 
 def save_model(
-    model: nn.Module, path: str | Path, provenance: dict, dtype: torch.dtype = torch.float32
+    model: nn.Module,
+    path: str | Path,
+    provenance: Mapping[str, Any],
+    dtype: torch.dtype = torch.float32,
 ) -> Path:
-    """Write weights as safetensors (fp16 halves the file) and, beside them, a JSON with the recipe and the provenance."""
+    """Write weights as safetensors and, beside them, a JSON with the recipe and the provenance.
+
+    Args:
+        model: A network that `create_model` made.
+        path: The .safetensors file.
+        provenance: What the record says beside the recipe: data, steps, seconds …
+        dtype: Of the file; torch.float16 halves it.
+
+    Returns:
+        The path.
+    """
     path = Path(path)
     state = {
         k: v.detach().cpu().to(dtype if v.is_floating_point() else v.dtype).contiguous()
@@ -38,10 +52,23 @@ def save_model(
 def load_model(
     name: str, weights: str | Path = "default", variant: str = "paper", *, size: str = "full"
 ) -> nn.Module:
-    """A network with trained weights, in eval mode: the shipped ones ("default"), or a .safetensors, .pth or .npz file.
+    """Make a network with trained weights, in eval mode.
 
-    A JSON beside the file, if there is one, tells which variant and size it holds; else `variant` and `size` do.
     Loading never runs code: .pth files are read with weights_only=True.
+
+    Args:
+        name: One of `list_models()`.
+        weights: "default" for the shipped ones, or the path of a .safetensors, .pth or .npz file,
+            ours or as the authors published it.
+        variant: Of the network, unless a JSON beside the file says which.
+        size: "full" or "small", unless a JSON beside the file says which.
+
+    Returns:
+        The network.
+
+    Raises:
+        FileNotFoundError: There is no such file, or no weights are shipped.
+        ValueError: A name is unknown, or the file is damaged or does not fit the network.
     """
     spec_of(name)
     path = _shipped(name, size) if weights == "default" else Path(weights)
@@ -57,7 +84,8 @@ def load_model(
     }
     if recipe["name"] != name:
         raise ValueError(
-            f"{path.name} holds weights of {recipe['name']}, not of {name}: load it under that name."
+            f"{path.name} holds weights of {recipe['name']}, not of {name}: "
+            "load it under that name."
         )
     model = create_model(name, recipe["variant"], size=recipe["size"], **recipe["overrides"])
     state = _read_state(path)
@@ -66,38 +94,60 @@ def load_model(
         isinstance(v, torch.Tensor) and v.layout == torch.strided for v in state.values()
     ):
         raise ValueError(
-            f"{path} holds something other than dense tensors by their names: give the state_dict of a network."
+            f"{path} holds something other than dense tensors by their names: "
+            "give the state_dict of a network."
         )
     _load_state(model, state, path)
     return model.eval()
 
 
-def provenance(name: str, size: str = "full") -> dict:
-    """The record of the shipped weights of a network: recipe, data, steps, seconds, hash of the experiment, versions."""
+def provenance(name: str, size: str = "full") -> dict[str, Any]:
+    """Read the record of the shipped weights of a network.
+
+    Args:
+        name: One of `list_models()`.
+        size: "full" or "small".
+
+    Returns:
+        Recipe, data, steps, seconds, hash of the experiment, versions.
+
+    Raises:
+        FileNotFoundError: No weights of that size are shipped.
+        ValueError: There is no network of that name.
+    """
     spec_of(name)
-    return json.loads(_shipped(name, size).with_suffix(".json").read_text())
+    record: dict[str, Any] = json.loads(_shipped(name, size).with_suffix(".json").read_text())
+    return record
 
 
-def read_recipe(record: Path) -> dict | None:
-    """How the network beside a JSON was made: name, variant, size, overrides; None where there is no JSON, or none of ours.
+def read_recipe(record: Path) -> dict[str, Any] | None:
+    """Read how a network was made.
 
-    ValueError where it is damaged.
+    Args:
+        record: The JSON beside its weights.
+
+    Returns:
+        Name, variant, size and overrides; None if there is no JSON, or it has no recipe.
+
+    Raises:
+        ValueError: The record is damaged.
     """
     if not record.is_file():
         return None
     try:
         recipe = json.loads(record.read_text()).get("recipe")
-        return recipe and {
-            "overrides": dict(recipe["overrides"]),
-            **{key: str(recipe[key]) for key in ("name", "variant", "size")},
-        }
+        if not recipe:
+            return None
+        named = {key: str(recipe[key]) for key in ("name", "variant", "size")}
+        return {"overrides": dict(recipe["overrides"]), **named}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(
-            f"{record} does not say how its network was made: it is damaged; remove it, or mend it."
+            f"{record} does not say how its network was made, since it is damaged: "
+            "remove it, or restore it from the original."
         ) from None
 
 
-def _read_state(path: Path) -> dict:
+def _read_state(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -116,7 +166,8 @@ def _read_state(path: Path) -> dict:
         MemoryError,
     ) as error:
         raise ValueError(
-            f"{path} cannot be read as weights ({type(error).__name__}): it may be truncated or of another kind."
+            f"{path} cannot be read as weights ({type(error).__name__}): "
+            "it may be truncated or of another format."
         ) from None
     except Exception as error:  # torch wraps what a forbidden pickle wants to do in UnpicklingError
         raise ValueError(
@@ -126,7 +177,9 @@ def _read_state(path: Path) -> dict:
 
 
 def _translated(state: Any, spec: NetworkSpec, model: nn.Module, path: Path) -> Any:
-    """Weights that the authors published, under our names; ours, and what is not a dictionary, as they are."""
+    """Weights that the authors published, under our names; ours, and what is not a dictionary, as
+    they are.
+    """
     if not spec.translate or not isinstance(state, dict) or set(state) == set(model.state_dict()):
         return state
     try:
@@ -134,12 +187,13 @@ def _translated(state: Any, spec: NetworkSpec, model: nn.Module, path: Path) -> 
     except Exception as error:
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise ValueError(
-            f"{path} cannot be translated to {type(model).__name__} ({type(error).__name__}: {reason}): give the file as its "
-            "authors published it, or a state_dict under the names of this library."
+            f"{path} cannot be translated to {type(model).__name__} "
+            f"({type(error).__name__}: {reason}): give the file as its authors "
+            "published it, or a state_dict with this library's names."
         ) from error
 
 
-def _load_state(model, state, path):
+def _load_state(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     wanted = model.state_dict()
     wrong = [f"{k} is missing" for k in wanted if k not in state]
     wrong += [f"{k} is not part of the network" for k in state if k not in wanted]
@@ -150,11 +204,13 @@ def _load_state(model, state, path):
     ]
     if wrong:
         raise ValueError(
-            f"{path.name} does not fit this network ({len(wrong)} mismatches): {'; '.join(wrong[:3])}."
+            f"{path.name} does not fit this network ({len(wrong)} mismatches): "
+            f"{'; '.join(wrong[:3])}."
         )
     if not all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point()):
         raise ValueError(
-            f"{path.name} holds values that are not finite: the training that wrote it has diverged."
+            f"{path.name} holds values that are not finite: "
+            "the training that wrote it has diverged."
         )
     model.load_state_dict({k: v.to(wanted[k].dtype) for k, v in state.items()})
 
@@ -164,6 +220,7 @@ def _shipped(name: str, size: str) -> Path:
     if not path.is_file():
         shipped = ", ".join(sorted(p.stem for p in WEIGHTS.glob("*.safetensors"))) or "none"
         raise FileNotFoundError(
-            f"No trained weights of {name} in size {size!r} are shipped ({shipped} are): train it, or give a path."
+            f"No trained weights of {name} in size {size!r} are shipped ({shipped} are): "
+            "train it, or give a path."
         )
     return path

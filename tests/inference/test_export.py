@@ -15,7 +15,7 @@ from deblurlib import load_model
 from deblurlib.inference import onnx_export
 from deblurlib.models import create_model
 from deblurlib.models.aspdc import Branch
-from deblurlib.models.radn import DeformableConv
+from deblurlib.models.radn_modules import DeformableConv
 from deblurlib.ops import deform_conv2d
 
 

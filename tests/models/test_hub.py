@@ -52,7 +52,7 @@ def test_without_the_package_a_sentence_says_what_to_install(monkeypatch, tmp_pa
 
 
 def test_a_folder_without_a_record_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="holds no model.json"):
+    with pytest.raises(FileNotFoundError, match="has no model.json"):
         from_pretrained(tmp_path)
     (tmp_path / "model.json").write_text('{"recipe": {"name": "svdn"}}')
     with pytest.raises(ValueError, match="model.json does not say how its network was made"):

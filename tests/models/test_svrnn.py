@@ -9,7 +9,8 @@ from torch import nn
 from deblurlib.models import count_macs, create_model, list_variants, load_model
 from deblurlib.models.pretrained import VGG16_LAYERS, copy_vgg16, start_from_vgg16
 from deblurlib.models.released import SVRNN_LAYERS
-from deblurlib.models.svrnn import ChainedRNNs, Edited, FusedRNNs, double
+from deblurlib.models.svrnn import Edited
+from deblurlib.models.svrnn_bodies import ChainedRNNs, FusedRNNs, double
 from deblurlib.ops import spatial_rnn
 
 PARAMETERS = {
