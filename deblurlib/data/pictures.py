@@ -245,8 +245,6 @@ def _deep_pixels(image: Image.Image, data: bytes, orientation: int) -> NDArray[n
             "holds 16-bit colours in separate planes: save it with the colours of each pixel side "
             "by side."
         )
-    if image.format == "PNG":
-        image.load()  # of a damaged file, OpenCV would return the undamaged part
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise OSError("broken data")

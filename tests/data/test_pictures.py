@@ -87,6 +87,8 @@ def test_sixteen_bits_stay_sixteen_bits(tmp_path, suffix, channels):
     assert result.dtype == np.uint16 and np.array_equal(result, pixels)
     if suffix == ".tif" and channels > 1:  # another reader agrees
         assert np.array_equal(tifffile.imread(tmp_path / "out.tif"), pixels)
+        with Image.open(tmp_path / "out.tif") as image:  # 2: alpha that is not multiplied in
+            assert image.tag_v2.get(338) == (None if channels == 3 else (2,))
 
 
 def test_jpeg_is_written_at_high_quality(tmp_path):
@@ -357,6 +359,19 @@ def test_measuring_agrees_with_reading(tmp_path, suffix):
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(ValueError, match=f"in{suffix} cannot be read"):
         measure(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("damage", ["cut", "overwritten"])
+def test_damaged_16_bit_pictures_are_refused(tmp_path, suffix, damage):
+    picture = Picture(np.ascontiguousarray(DEEP[..., :3]), "", {"exif": camera_exif(1).tobytes()})
+    content = bytearray(encode(picture, suffix))
+    middle = len(content) // 2
+    content[middle : len(content) if damage == "cut" else middle + 40] = b"\0" * 40
+    (tmp_path / f"in{suffix}").write_bytes(content)
+    for function in (read, measure):
+        with pytest.raises(ValueError, match=f"in{suffix} cannot be read"):
+            function(tmp_path / f"in{suffix}")
 
 
 def test_measuring_refuses_what_reading_refuses(tmp_path):
