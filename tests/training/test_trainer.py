@@ -83,6 +83,12 @@ def test_a_flow_counts_by_its_share_of_the_exposure():
     assert LossTerms(replace(chosen, exposure_scale=1.0))(model, batch)[1]["position"] != by_hand
 
 
+def test_points_within_the_margin_are_free():
+    chosen = replace(TINY, variant="fd_og", position=0.5, margin=50.0)
+    batch = collate([TrainingCrops(chosen)[0]])
+    assert LossTerms(chosen)(initial_model(chosen), batch)[1]["position"] == 50
+
+
 def test_the_consistency_loss_needs_its_network():
     chosen = replace(TINY, reblur=replace(TINY, model="reblur", variant="paper"), consistency=0.1)
     with pytest.raises(ValueError, match="needs the reblurring network"):
