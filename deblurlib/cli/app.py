@@ -20,24 +20,6 @@ EXIT_CODES = (
     "An error is one sentence on stderr; set DEBLURLIB_DEBUG=1 for its traceback."
 )
 OUT_OF_MEMORY = "Out of memory: use smaller images, batches or tiles."
-# modules of optional dependencies, by the extra that installs them
-EXTRAS = {
-    "notebooks": (
-        "IPython",
-        "ipykernel",
-        "ipywidgets",
-        "jinja2",
-        "latex2mathml",
-        "nbclient",
-        "nbconvert",
-        "nbformat",
-        "papermill",
-        "pdoc",
-    ),
-    "sweep": ("distributed",),
-    "export": ("onnx", "onnxruntime"),
-    "hub": ("huggingface_hub",),
-}
 
 
 def missing_module(error: ImportError) -> str | None:
@@ -52,15 +34,10 @@ def missing_module(error: ImportError) -> str | None:
     module = (error.name or "").partition(".")[0]
     if module == "deblurlib":
         return None
-    for extra, modules in EXTRAS.items():
-        if module in modules:
-            return (
-                f"This command needs {module}, which is not installed: "
-                f'run `pip install "deblurlib[{extra}]"`.'
-            )
-    if isinstance(error, ModuleNotFoundError):
+    sentence = " ".join(str(error).split())
+    if isinstance(error, ModuleNotFoundError) and "pip install" not in sentence:
         return f"{module} is not installed: reinstall deblurlib with its dependencies."
-    return " ".join(str(error).split())
+    return sentence  # of an optional package: deblurlib names the extra that installs it
 
 
 def explain(error: Exception) -> tuple[str, ExitCode] | None:
