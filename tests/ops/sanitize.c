@@ -63,25 +63,7 @@ static void run(const Case *c, i64 count, int style, int last, int masked) {
     free(grad_input), free(grad_offset), free(grad_mask), free(grad_weight), free(grad_bias);
 }
 
-/* The sampling points of an image that is too large for 32-bit numbers of pixels; the image itself is not needed. */
-static void check_large_image(void) {
-    const Shape s = {1, 1, 60000, 60000, 1, 60000, 60000, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1};
-    const Plan p = make_plan(&s);
-    REAL origin_y[TILE], origin_x[TILE], *offset = numbers(2 * TILE, CALM);
-    Shape one_tile = s;
-    Plan part = p;
-    Points at;
-    part.pixels = TILE; /* as if the offsets were those of one tile */
-    memset(offset, 0, 2 * TILE * sizeof(REAL));
-    tile_origins(&one_tile, p.pixels - TILE, TILE, origin_y, origin_x);
-    sample_points(&one_tile, &part, offset, NULL, 0, 0, 0, 0, TILE, origin_y, origin_x, &at);
-    const i64 expected = 60000 * p.row + (60000 - TILE + 1) * p.blocks * p.block_padded;
-    if (neighbour(&p, &at, 0) != expected) fprintf(stderr, "a large image is read at a wrong place\n"), exit(2);
-    free(offset);
-}
-
 int main(void) {
-    check_large_image();
     for EACH(i, cases)
         for EACH(t, threads)
             for (int style = 0; style < STYLES; style++)

@@ -197,12 +197,10 @@ def test_a_backend_chosen_by_name_warns_when_it_cannot_run_and_auto_does_not(cap
             assert [record.levelno for record in caplog.records] == [level]
 
 
-@pytest.mark.parametrize(
-    ("backend", "size", "limit"),
-    [("cpp", (1, 2**31), "pixels a side"), ("triton", (20000, 20000), "at most 238609294 pixels")],
-)
+@pytest.mark.parametrize("size", [(1, 2**31), (20000, 20000)])
+@pytest.mark.parametrize("backend", ["cpp", "triton"])
 def test_images_that_are_too_large_for_a_kernel_are_left_to_torch(
-    caplog, monkeypatch, backend, size, limit
+    caplog, monkeypatch, backend, size
 ):
     monkeypatch.setattr(dispatch, "_said", set())
     monkeypatch.setitem(dispatch.DEVICES, backend, "cpu")
@@ -212,7 +210,7 @@ def test_images_that_are_too_large_for_a_kernel_are_left_to_torch(
         assert dispatch.resolve("deform_conv", torch.zeros(1, 1, 8, 8)) == backend
         large = torch.zeros(1).expand(1, 1, *size)
         assert dispatch.resolve("deform_conv", torch.zeros(1, 1, 8, 8), None, large) == "torch"
-    assert limit in caplog.text
+    assert "images of at most 238609294 pixels" in caplog.text
 
 
 def test_a_compiler_that_fails_is_quoted(tmp_path, monkeypatch):

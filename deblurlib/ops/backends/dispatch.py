@@ -14,10 +14,8 @@ from . import compiler
 
 BACKENDS = ("auto", "torch", "cpp", "triton")
 DEVICES = {"cpp": "cpu", "triton": "cuda"}  # where the kernels of a backend run
-LARGEST_SIDE = 2**31 - 4  # the C kernels count lines in 32 bits, borders included
-LARGEST_PLANE = (
-    2**31 // 9
-)  # the Triton kernels count pixels in 32 bits; a border can make nine of one
+# The kernels count the pixels of an image in 32 bits, and a border makes at most nine of one.
+LARGEST_PLANE = 2**31 // 9
 log = logging.getLogger("deblurlib.ops")
 _said: set[str] = set()
 
@@ -138,21 +136,14 @@ def widen(*tensors: Tensor | None) -> list[Tensor | None]:
     return [None if tensor is None else tensor.to(dtype) for tensor in tensors]
 
 
-def _size_problem(backend: str, tensors: list[Tensor]) -> str | None:
-    sizes = [tensor.shape[-2:] for tensor in tensors]
-    if backend == "cpp" and max(map(max, sizes)) > LARGEST_SIDE:
-        return f"its kernels take images of at most {LARGEST_SIDE} pixels a side"
-    if backend == "triton" and max(map(math.prod, sizes)) > LARGEST_PLANE:
-        return f"its kernels take images of at most {LARGEST_PLANE} pixels"
-    return None
-
-
 def _problem(operator: str, backend: str, tensors: list[Tensor]) -> str | None:
     """Why a backend cannot run an operator on tensors, or None."""
     device, dtype = tensors[0].device.type, _computation_dtype(tensors)
     interpreted = backend == "triton" and os.environ.get("TRITON_INTERPRET") == "1"
     if device != DEVICES[backend] and not interpreted:
         return f"its kernels do not run on {device}"
+    if max(math.prod(tensor.shape[-2:]) for tensor in tensors) > LARGEST_PLANE:
+        return f"its kernels take images of at most {LARGEST_PLANE} pixels"
     if backend == "triton" and dtype == torch.float64:
         return "its kernels take no float64"
     try:
@@ -164,7 +155,7 @@ def _problem(operator: str, backend: str, tensors: list[Tensor]) -> str | None:
         return str(error)
     except ImportError as error:
         return f"it cannot be imported ({error})"
-    return _size_problem(backend, tensors)
+    return None
 
 
 def resolve(operator: str, *tensors: Tensor | None) -> str:

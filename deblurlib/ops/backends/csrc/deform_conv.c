@@ -27,7 +27,7 @@ typedef struct {
 } Plan;
 
 typedef struct { /* the sampling points of one tap in one tile */
-    int32_t row[TILE], column[TILE]; /* of the first neighbour in the bordered image */
+    int32_t base[TILE], row[TILE]; /* of the first neighbour; the caller ensures that 32 bits suffice for a bordered image */
     REAL fy[TILE], fx[TILE], mask[TILE], inside_y[TILE], inside_x[TILE];
 } Points;
 
@@ -127,7 +127,7 @@ INLINE void sample_points(const Shape *s, const Plan *p, const REAL *offset, con
     const REAL *m = mask ? mask + ((n * s->offset_groups + og) * p->taps + tap) * p->pixels + first : NULL;
     const REAL tap_y = tap / s->kernel_width * s->dilation_y, tap_x = tap % s->kernel_width * s->dilation_x;
     const REAL height = s->height, width = s->width;
-    const int32_t last_y = (int32_t)s->height - 1, last_x = (int32_t)s->width - 1;
+    const int32_t last_y = (int32_t)s->height - 1, last_x = (int32_t)s->width - 1, row = (int32_t)s->width + 2;
     const REAL not_a_number = __builtin_nanf("");
     REAL y[TILE], x[TILE];
     for (int i = 0; i < count; i++) {
@@ -152,13 +152,8 @@ INLINE void sample_points(const Shape *s, const Plan *p, const REAL *offset, con
         out->fy[i] = y[i] - (REAL)y0;
         out->fx[i] = x[i] - (REAL)x0;
         out->row[i] = y0 + 1;
-        out->column[i] = x0 + 1;
+        out->base[i] = (y0 + 1) * row + x0 + 1;
     }
-}
-
-/* Where the first neighbour of point i begins in a bordered image; in 64 bits, since an image may have more than 2^31 numbers. */
-INLINE i64 neighbour(const Plan *p, const Points *at, int i) {
-    return at->row[i] * p->row + at->column[i] * p->blocks * p->block_padded;
 }
 
 INLINE void tile_origins(const Shape *s, i64 first, i64 count, REAL *origin_y, REAL *origin_x) {
@@ -176,7 +171,7 @@ INLINE void sample(const Plan *p, const REAL *block, const Points *at, REAL *to,
     for (int i = 0; i < TILE; i++, to += to_row) {
         const REAL fy = at->fy[i], fx = at->fx[i], m = at->mask[i];
         const REAL w00 = m * (1 - fy) * (1 - fx), w01 = m * (1 - fy) * fx, w10 = m * fy * (1 - fx), w11 = m * fy * fx;
-        const REAL *v = block + neighbour(p, at, i), *below = v + p->row;
+        const REAL *v = block + at->base[i] * pixel, *below = v + p->row;
         for (i64 c = 0; c < p->block_padded; c += LANES)
             store(to + c,
                   w00 * load(v + c) + w01 * load(v + pixel + c) + w10 * load(below + c) + w11 * load(below + pixel + c));
@@ -303,10 +298,9 @@ static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 
                     if (!home && !top && !bottom) continue;
                     const REAL fy = at.fy[i], fx = at.fx[i], m = at.mask[i];
                     const REAL w00 = m * (1 - fy) * (1 - fx), w01 = m * (1 - fy) * fx, w10 = m * fy * (1 - fx), w11 = m * fy * fx;
-                    const i64 first_neighbour = neighbour(p, &at, i);
                     vec dot = {0}, dot_y = {0}, dot_x = {0};
                     for (i64 b = og * blocks_in_offset; b < (og + 1) * blocks_in_offset; b++) {
-                        const i64 here = first_neighbour + b * p->block_padded;
+                        const i64 here = at.base[i] * pixel + b * p->block_padded;
                         const i64 column_at = b / blocks_in_group * TILE * depth + i * depth +
                                               (tap - start) * p->tap_depth + b % blocks_in_group * p->block_padded;
                         const REAL *g = w->grad_column + column_at, *v = k->image + n * p->image + here, *v_below = v + p->row;
