@@ -45,5 +45,13 @@ def substitute(
 
 
 def current(operator: str, default: Function) -> Function:
-    """The function that computes `operator` now: its substitute, or else `default`."""
+    """The function that computes an operator now.
+
+    Args:
+        operator: its public name, such as "deform_conv2d".
+        default: computes it outside of `substitute`.
+
+    Returns:
+        The substitute if there is one, or else `default`.
+    """
     return _substitutes.get(operator, default)
