@@ -7,7 +7,8 @@ from deblurlib.analysis.reblurring import filter_radius, gradient_ratio, identit
 
 
 def test_filter_radius_adds_variances_at_their_scale():
-    """Thirds along a row at full and at half resolution: variances 2/3 and 4 * 2/3; a shift has none."""
+    """Thirds along a row at full and at half resolution: variances 2/3 and 4 * 2/3; a shift has
+    none."""
     row, shift = torch.tensor([0, 0, 0, 1, 1, 1, 0, 0, 0.0]) / 3, torch.eye(9)[2]
     maps = [
         taps.view(1, 9, 1, 1).expand(1, 9, size, size)

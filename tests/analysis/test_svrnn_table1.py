@@ -25,7 +25,8 @@ def test_the_running_network_is_table_1_but_for_the_misprint():
     ],
 )
 def test_table_1_is_observed_not_declared(layer, column, change):
-    """Take a skip link out of the running network, and it is gone from the table (the convolutions are cut to fit)."""
+    """Take a skip link out of the running network, and it is gone from the table (the convolutions
+    are cut to fit)."""
     torch.manual_seed(0)
     model = create_model("svrnn", size="small")
     assert isinstance(table_1(model).set_index("layer")[column][layer], str)

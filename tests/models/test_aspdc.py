@@ -182,7 +182,7 @@ def test_the_output_corrects_the_blurry_picture_unless_direct():
         assert torch.allclose(model(x), expected, atol=1e-6)
 
 
-# ---------------------------------------------------------------------------------------------- the module, equations 3, 4
+# ---------------------------------------------------------------------- the module, equations 3, 4
 
 
 def test_starts_as_half_a_plain_convolution():
@@ -212,7 +212,10 @@ def test_initialisation(init, transposed_is_xavier, predictors_start_at_zero):
         model.body[0].pre[0].weight,
         model.body[0].branches[1],
     )
-    xavier = lambda w: (2 / (9 * (w.shape[0] + w.shape[1]))) ** 0.5  # noqa: E731
+
+    def xavier(w):
+        return (2 / (9 * (w.shape[0] + w.shape[1]))) ** 0.5
+
     assert plain.std().item() == pytest.approx(xavier(plain), rel=0.05)
     assert (abs(transposed.std().item() / xavier(transposed) - 1) < 0.05) == transposed_is_xavier
     assert branch.deform.weight.std().item() == pytest.approx(
@@ -290,7 +293,8 @@ def test_dilation_belongs_to_the_prediction_alone(i, reach):
 
 
 def test_offsets_are_dy_dx_tap_after_tap():
-    """A branch whose offsets are (2, -1) at every tap sees its input shifted by 2 up and 1 right."""
+    """A branch whose offsets are (2, -1) at every tap sees its input shifted by 2 up and 1
+    right."""
     branch, r = make().body[0].branches[2], torch.rand(1, 16, 12, 12)
     with torch.no_grad():
         branch.offset.bias[0::2], branch.offset.bias[1::2] = 2.0, -1.0
@@ -330,7 +334,7 @@ def test_unknown_options_are_named():
         create_model("aspdc", fusion="max")
 
 
-# --------------------------------------------------------------------------------------- the mask as mmcv 1.3.9 reads it
+# ----------------------------------------------------------------- the mask as mmcv 1.3.9 reads it
 
 
 def test_misread_mask_by_address():
@@ -372,7 +376,7 @@ def test_flat_option_uses_it_and_padded_does_not():
     )
 
 
-# ------------------------------------------------------------------------------------------------- the authors' weights
+# ---------------------------------------------------------------------------- the authors' weights
 
 GROUPS = [
     "en_res_group1",
@@ -433,7 +437,8 @@ def released_state(w):
 
 
 def released_forward(state, x):
-    """The network written a second time, from the names of the authors' files, in [-1, 1]; branch 1's mask padded."""
+    """The network written a second time, from the names of the authors' files, in [-1, 1]; branch
+    1's mask padded."""
 
     def conv(name, x, stride=1, d=1):
         weight = state[f"{name}.weight"]
@@ -489,7 +494,7 @@ def released(tmp_path):
 
 def test_released_weights_load_and_compute_what_they_did(released):
     state, path = released
-    with pytest.warns(UserWarning, match="mask of branch 1.*mmcv_flat"):
+    with pytest.warns(UserWarning, match=r"mask of branch 1.*mmcv_flat"):
         model = load_model("aspdc", path).double()
     x = torch.rand(2, 3, 24, 32, dtype=torch.float64)
     expected = (
@@ -514,6 +519,9 @@ def test_released_weights_that_do_not_fit_are_named(released):
     del state["en_res_group2_2.fusion_conv.bias"]
     state["head.0.weight"] = torch.zeros(5, 3, 3, 3)
     torch.save({"deblurring_state_dict": state}, path)
-    message = r"does not fit.*2 mismatches.*body.1.fusion.bias is missing; head.0.weight has shape \(5, 3, 3, 3\) instead of"
+    message = (
+        r"does not fit.*2 mismatches.*body.1.fusion.bias is missing; "
+        r"head.0.weight has shape \(5, 3, 3, 3\) instead of"
+    )
     with pytest.warns(UserWarning), pytest.raises(ValueError, match=message):
         load_model("aspdc", path)

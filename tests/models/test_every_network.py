@@ -17,7 +17,8 @@ every_network = pytest.mark.parametrize("name, variant", NETWORKS)
 
 
 def make(name, variant, scattered=False):
-    """A fresh network; scattered: with all weights moved a little, so that nothing that starts at zero stays there."""
+    """A fresh network; scattered: with all weights moved a little, so that nothing that starts at
+    zero stays there."""
     torch.manual_seed(0)
     model = create_model(name, variant, size="small")
     if scattered:
@@ -28,7 +29,8 @@ def make(name, variant, scattered=False):
 
 
 def pictures(name, *shape):
-    """What a network takes: a blurry picture; for the reblurring network a blurry and a sharp one. And what it should give."""
+    """What a network takes: a blurry picture; for the reblurring network a blurry and a sharp one.
+    And what it should give."""
     sharp = F.interpolate(
         torch.rand(*shape[:2], *(-(-n // 4) for n in shape[2:])), scale_factor=4, mode="bilinear"
     )
@@ -49,7 +51,8 @@ def test_any_size_forward_and_backward(name, variant, size):
     output.square().mean().backward()
     for key, parameter in model.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), key
-        # RADN's attention does not change when all keys do: a bias of the keys has no gradient but rounding
+        # RADN's attention does not change when all keys do: a bias of the keys has no gradient
+        # but rounding
         assert parameter.grad.any() or key == "attention.key.bias", key
 
 
@@ -109,13 +112,15 @@ def test_one_step_lowers_the_loss(name, variant):
 @pytest.mark.slow
 @every_network
 def test_overfits_one_patch(name, variant):
-    """Within 200 steps, by 6 dB or more; a network whose parts do not work together stays where it is."""
+    """Within 200 steps, by 6 dB or more; a network whose parts do not work together stays where it
+    is."""
     losses = train(name, variant, 200, 5e-4 if name == "svrnn" else 1e-3)
     assert 10 * (losses[0] / losses.min()).log10() > 6
 
 
 def signature(name, variant):
-    """Twelve numbers of an output: means over quarters. Weights and pictures are formulas, so no random generator matters."""
+    """Twelve numbers of an output: means over quarters. Weights and pictures are formulas, so no
+    random generator matters."""
     model = create_model(name, variant, size="small").eval()
     for k, (key, parameter) in enumerate(model.named_parameters()):
         if parameter.dim() > 1:

@@ -21,7 +21,9 @@ def hub(tmp_path, monkeypatch):
             for file in __import__("pathlib").Path(folder_path).iterdir():
                 (tmp_path / repo_id / file.name).write_bytes(file.read_bytes())
 
-    download = lambda repository, name, revision: str(tmp_path / repository / name)  # noqa: E731
+    def download(repository, name, revision):
+        return str(tmp_path / repository / name)
+
     monkeypatch.setitem(
         sys.modules, "huggingface_hub", SimpleNamespace(HfApi=Api, hf_hub_download=download)
     )
@@ -52,8 +54,8 @@ def test_without_the_package_a_sentence_says_what_to_install(monkeypatch, tmp_pa
 
 
 def test_a_folder_without_a_record_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="has no model.json"):
+    with pytest.raises(FileNotFoundError, match=r"has no model.json"):
         from_pretrained(tmp_path)
     (tmp_path / "model.json").write_text('{"recipe": {"name": "svdn"}}')
-    with pytest.raises(ValueError, match="model.json does not say how its network was made"):
+    with pytest.raises(ValueError, match=r"model.json does not say how its network was made"):
         from_pretrained(tmp_path)

@@ -66,7 +66,8 @@ def hollow(*arguments, **overrides):
 
 
 def small(name="radn", variant="paper", **overrides):
-    """A small network after training, so to speak: nothing is left at zero, and offsets are a pixel or so."""
+    """A small network after training, so to speak: nothing is left at zero, and offsets are a
+    pixel or so."""
     torch.manual_seed(0)
     model = create_model(name, variant, size="small", **overrides)
     for part in model.modules():
@@ -77,7 +78,7 @@ def small(name="radn", variant="paper", **overrides):
     return model
 
 
-# ------------------------------------------------------------------------------------------------------ size and cost
+# ----------------------------------------------------------------------------------- size and cost
 
 
 def test_every_variant_has_a_known_count():
@@ -159,7 +160,7 @@ def test_printed_megabytes_are_decimal():
     )  # "40 % fewer" than DMPHN
 
 
-# --------------------------------------------------------------------------------------------------- forward, backward
+# ------------------------------------------------------------------------------- forward, backward
 
 
 @pytest.mark.parametrize("name, variant", NETWORKS)
@@ -202,7 +203,7 @@ def test_frozen_norm():
 # mean residual of each colour in each quarter of a picture
 
 
-# ---------------------------------------------------------------------------------------------- the encoder's origin
+# ---------------------------------------------------------------------------- the encoder's origin
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +226,8 @@ def densenet():
 
 @pytest.fixture(scope="module")
 def published(densenet, tmp_path_factory):
-    """Its weights in a file with the names of the published one: denselayer1.norm.1 for norm1, no counters of batches."""
+    """Its weights in a file with the names of the published one: denselayer1.norm.1 for norm1, no
+    counters of batches."""
     path = tmp_path_factory.mktemp("weights") / "densenet121.pth"
     old = {}
     for key, value in densenet.state_dict().items():
@@ -250,7 +252,8 @@ def test_stem_is_conv0():
 
 @pytest.mark.parametrize("variant", ["paper", "fast"])
 def test_encoder_equals_densenet121(densenet, published, variant):
-    """From the image to the third transition's ReLU, skips included; "paper" without the pooling."""
+    """From the image to the third transition's ReLU, skips included; "paper" without the
+    pooling."""
     model = create_model("radn", variant).eval()
     assert start_from_densenet121(model, published)
     x, expected = torch.rand(1, 3, 32, 48), []
@@ -279,10 +282,10 @@ def test_what_cannot_start_from_densenet121(published, tmp_path, monkeypatch, ca
     for name, variant, size in others:
         with pytest.raises(ValueError, match="6, 12 and 24"):
             start_from_densenet121(hollow(name, variant, size=size), published)
-    with pytest.raises(FileNotFoundError, match="absent.pth"):
+    with pytest.raises(FileNotFoundError, match=r"absent.pth"):
         start_from_densenet121(hollow("radn"), tmp_path / "absent.pth")
     torch.save({"features.conv0.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match="features.norm0.weight is missing"):
+    with pytest.raises(ValueError, match=r"features.norm0.weight is missing"):
         start_from_densenet121(hollow("radn"), tmp_path / "other.pth")
     (tmp_path / "short.pth").write_bytes(published.read_bytes()[:1000])
     with pytest.raises(ValueError, match="cannot be read"):
@@ -300,7 +303,7 @@ def test_cached_weights_are_found(published, tmp_path, monkeypatch):
     assert start_from_densenet121(model) and torch.equal(model.encoder.norm3.weight, norm)
 
 
-# ------------------------------------------------------------------------------------------- dense deformable module
+# ------------------------------------------------------------------------- dense deformable module
 
 
 @pytest.fixture
@@ -396,7 +399,7 @@ def test_which_trunk_layers_deform(variant, trunk):
     assert " ".join(kinds) == trunk
 
 
-# --------------------------------------------------------------------------------------------------- self-attention
+# ---------------------------------------------------------------------------------- self-attention
 
 
 @pytest.fixture
@@ -429,7 +432,8 @@ def test_equations_5_and_6_in_loops(attention):
 
 
 def test_attention_knows_no_place(attention):
-    """Shuffled positions give the shuffled result; a constant picture attends to all places alike."""
+    """Shuffled positions give the shuffled result; a constant picture attends to all places
+    alike."""
     a, order = torch.randn(1, 24, 1, 30, dtype=torch.float64), torch.randperm(30)
     assert torch.allclose(attention(a[..., order]), attention(a)[..., order], atol=1e-10)
     assert torch.allclose(
@@ -491,11 +495,12 @@ def test_gamma_starts_without_attention():
     assert count_parameters(hollow("radn", gamma=True)) == 12_732_168
 
 
-# ------------------------------------------------------------------------------------------------------ context, ensemble
+# ------------------------------------------------------------------------------- context, ensemble
 
 
 def test_context_is_not_shifted_by_odd_sizes():
-    """Averages of a ramp, upsampled, are the ramp, away from the border, at a size that 32 does not divide."""
+    """Averages of a ramp, upsampled, are the ramp, away from the border, at a size that 32 does
+    not divide."""
     context = Context(1, 1)
     for layer in context.convolutions:
         nn.init.ones_(layer.weight)

@@ -80,11 +80,12 @@ def test_official_initialisation_leaves_out_transposed_convolutions():
     )
 
 
-# ------------------------------------------------------------------------------------------------------ the two branches
+# -------------------------------------------------------------------------------- the two branches
 
 
 def test_the_picture_comes_from_the_sharp_input_alone():
-    """With filters held at the centre tap the blurry picture has no influence; a white one cannot be turned dark."""
+    """With filters held at the centre tap the blurry picture has no influence; a white one cannot
+    be turned dark."""
     model, (b, s) = make(), pair(1, 3, 32, 32)
     assert not torch.allclose(model(b, s), model(b.flip(-1), s), atol=1e-5)
     for kernel in model.kernels:
@@ -137,7 +138,7 @@ def test_the_gradient_reaches_the_deblurred_picture_through_frozen_weights():
     assert d.grad.abs().max() > 0 and all(p.grad is None for p in model.parameters())
 
 
-# ------------------------------------------------------------------------------------------------- the authors' weights
+# ---------------------------------------------------------------------------- the authors' weights
 
 
 def released_state(w):
@@ -237,6 +238,6 @@ def test_released_weights_that_do_not_fit_are_named(released):
     torch.save({"blurring_state_dict": state | {"extra": torch.zeros(1)}}, path)
     with pytest.raises(
         ValueError,
-        match="2 mismatches.*kernels.4.bias is missing; extra is not part of the network",
+        match=r"2 mismatches.*kernels.4.bias is missing; extra is not part of the network",
     ):
         load_model("reblur", path)

@@ -53,7 +53,7 @@ class Bomb:
 def test_a_pickle_is_never_executed(tmp_path):
     target = tmp_path / "exploded"
     (tmp_path / "w.pth").write_bytes(pickle.dumps(Bomb(str(target))))
-    with pytest.raises(ValueError, match="w.pth"):
+    with pytest.raises(ValueError, match=r"w.pth"):
         load_model("svdn", tmp_path / "w.pth")
     assert not target.exists()
 
@@ -61,7 +61,7 @@ def test_a_pickle_is_never_executed(tmp_path):
 def test_wrong_files_get_one_sentence(saved, tmp_path):
     _, path = saved
     path.with_suffix(".json").unlink()
-    with pytest.raises(ValueError, match="does not fit.*stages"):
+    with pytest.raises(ValueError, match=r"does not fit.*stages"):
         load_model("svdn", path)  # without its recipe the full network is assumed
     (tmp_path / "short.safetensors").write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="cannot be read"):
@@ -128,7 +128,7 @@ def test_a_damaged_file_of_the_authors_is_reported(tmp_path):
     with (
         pytest.warns(UserWarning, match="misaligned"),
         pytest.raises(
-            ValueError, match="cannot be translated to ASPDC .* as its authors published"
+            ValueError, match=r"cannot be translated to ASPDC .* as its authors published"
         ),
     ):
         load_model("aspdc", path)

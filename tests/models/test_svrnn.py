@@ -184,7 +184,8 @@ def test_each_group_of_p_moves_an_impulse_its_own_way():
 
 
 def test_without_weights_the_rnns_copy():
-    """p = 0 in a trained network is the variant p_zero, the network without RNNs that gets four copies."""
+    """p = 0 in a trained network is the variant p_zero, the network without RNNs that gets four
+    copies."""
     model, zero = small(), small("p_zero", seed=1)
     zero.load_state_dict(
         {k: v for k, v in model.state_dict().items() if not k.startswith("weight_network")}
@@ -266,7 +267,8 @@ def test_initialisation_is_caffes():
 
 
 def write_blobs(path, model, **changed):
-    """What pycaffe would write of a released network with the weights of `model`, dead recurrent blobs included."""
+    """What pycaffe would write of a released network with the weights of `model`, dead recurrent
+    blobs included."""
     blobs = {"rnn1_1.0": np.zeros((32, 32), np.float32)}
     for layer, released in SVRNN_LAYERS.items():
         module = model.get_submodule(layer)
@@ -279,7 +281,8 @@ def write_blobs(path, model, **changed):
 
 
 def test_released_blobs_give_the_transposed_network(tmp_path):
-    """The release is the same network working on transposed pictures: its import must undo the transposition exactly."""
+    """The release is the same network working on transposed pictures: its import must undo the
+    transposition exactly."""
     released, image = small("released"), torch.rand(1, 3, 24, 32, dtype=torch.float64)
     for parameter in released.parameters():
         nn.init.normal_(parameter, std=0.1)
@@ -387,5 +390,5 @@ def test_precisions_and_memory_layouts(variant):
 
 
 def test_unknown_words_list_the_known_ones():
-    with pytest.raises(ValueError, match="no resize 'matlab'.*caffe"):
+    with pytest.raises(ValueError, match=r"no resize 'matlab'.*caffe"):
         create_model("svrnn", resize="matlab")
