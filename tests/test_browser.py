@@ -1,5 +1,7 @@
-"""In a real browser: JupyterLab opens the tour, runs all cells, and a slider changes its figure; the report sorts, filters and
-compares, on a phone and on a projector.
+"""The tour in JupyterLab and the report in a real browser.
+
+JupyterLab opens the tour, runs all cells, and a slider changes its figure; the report sorts,
+filters and compares, on a phone and on a projector.
 
 Skipped without playwright or its Chromium; CONTRIBUTING.md says how to get them.
 """
@@ -31,7 +33,7 @@ MINUTE = 60_000  # milliseconds
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """The address of a JupyterLab with settings of its own that serves the tour as students get it."""
+    """The address of a JupyterLab with its own settings that serves the tour as students get it."""
     home = tmp_path_factory.mktemp("lab")
     editions.student_edition(home / "course", "00")
     with socket.socket() as free:
@@ -73,7 +75,8 @@ def page():
             browser = started.chromium.launch()
         except playwright.Error as error:
             pytest.skip(
-                f"the browser test wants playwright's Chromium, see CONTRIBUTING.md: {str(error).splitlines()[0]}"
+                "the browser test wants playwright's Chromium, see CONTRIBUTING.md: "
+                f"{str(error).splitlines()[0]}"
             )
         yield browser.new_page(viewport={"width": 1400, "height": 1000})
         browser.close()
@@ -86,7 +89,8 @@ def test_the_tour_runs_in_jupyterlab_and_its_slider_moves_the_line(lab, page):
     )  # earlier, it would ask for a kernel
     page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
     page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
-    done = f"[...document.querySelectorAll('{CELLS}')].every(prompt => /^\\[\\d+\\]:$/.test(prompt.textContent.trim()))"
+    numbered = r"prompt => /^\[\d+\]:$/.test(prompt.textContent.trim())"
+    done = f"[...document.querySelectorAll('{CELLS}')].every({numbered})"
     page.wait_for_function(done, timeout=5 * MINUTE)
     assert page.locator('[data-mime-type="application/vnd.jupyter.error"]').count() == 0
     picture, handle = (

@@ -1,4 +1,6 @@
-"""The printed tables, items, claims, errata and symbols: complete, readable, and consistent with each other."""
+"""The printed tables, items, claims, errata and symbols: complete, readable, and consistent with
+each other.
+"""
 
 import pkgutil
 from pathlib import Path
@@ -104,7 +106,7 @@ def test_what_the_papers_say_in_words_agrees_with_their_tables():
     assert list(layers[layers.duplicated()]) == ["rnn1"]  # the paper's misprint for rnn2, kept
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # Claims, errata, symbols
 
 LESSONS = [f"{n:02}" for n in range(13)]

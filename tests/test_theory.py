@@ -1,4 +1,8 @@
-"""The mathematics of notebook 01 against closed forms, scipy's recursive filter, numpy's polynomials and dense matrices."""
+"""The mathematics of notebook 01 against closed forms, scipy's recursive filter, numpy's
+polynomials and dense matrices.
+"""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,7 +20,8 @@ def rng():
     return np.random.default_rng(0)
 
 
-# --- kernels ---------------------------------------------------------------------------------------------------------
+# --- kernels --------------------------------------------------------------------------------------
+# -------------------
 
 
 def test_a_horizontal_and_a_vertical_line_are_boxes():
@@ -76,7 +81,8 @@ def test_a_curve_is_drawn_from_its_seed_as_ever():
     assert centre == pytest.approx([11.61881783, 11.54659279])
 
 
-# --- zero boundary ---------------------------------------------------------------------------------------------------
+# --- zero boundary --------------------------------------------------------------------------------
+# -------------------
 
 
 def test_causal_blur_is_equation_1(rng):
@@ -221,7 +227,8 @@ def test_the_memory_of_a_two_tap_inverse(ratio, count):
     assert (taps > 0.01).sum() == np.floor(np.log(0.01) / np.log(ratio)) + 1 == count
 
 
-# --- the scan --------------------------------------------------------------------------------------------------------
+# --- the scan -------------------------------------------------------------------------------------
+# -------------------
 
 
 @pytest.mark.parametrize(
@@ -248,7 +255,8 @@ def test_a_two_tap_blur_past_one_half_is_undone_from_the_other_side(rng):
     assert np.abs(theory.inverse_taps([0.45, 0.55], 201)[[50, 200]]) == pytest.approx(
         [5e4, 6e17], rel=0.3
     )
-    # seen from the right the kernel is [0.55, 0.45]: one more sample makes the boundary zero there too
+    # seen from the right the kernel is [0.55, 0.45]: one more sample makes the boundary zero there
+    # too
     longer = np.convolve(x, [0.45, 0.55])
     assert (
         np.abs(theory.scan(longer[1:], theory.two_tap_pole(0.45), reverse=True) - x).max() < 1e-13
@@ -280,7 +288,8 @@ def test_scan_closed_forms(rng):
     assert np.abs(theory.scan(x, p)).max() < 1.9 / 0.1
 
 
-# --- blur matrices ---------------------------------------------------------------------------------------------------
+# --- blur matrices --------------------------------------------------------------------------------
+# -------------------
 
 
 def test_the_matrix_is_the_convolution(rng):
@@ -310,7 +319,8 @@ def test_a_horizontal_blur_has_a_horizontal_inverse(taps, anchor):
         np.testing.assert_allclose(centre[7, [7, 6, 5, 2, 1]], [5, -5, 0, 5, -5], atol=1e-9)
 
 
-# --- Fourier ---------------------------------------------------------------------------------------------------------
+# --- Fourier --------------------------------------------------------------------------------------
+# -------------------
 
 
 def test_fourier_blur_is_convolution_away_from_the_border(rng):
@@ -379,7 +389,7 @@ def test_the_inverse_of_a_nine_pixel_line_grows_as_the_constant_falls():
         for c in (1e-1, 1e-2, 1e-3, 1e-4)
     ]
     sides = [2 * theory.support_radius(t, power=2) + 1 for t in taps]
-    assert sides[0] > 2 * 9 and all(b > 1.5 * a for a, b in zip(sides, sides[1:], strict=False))
+    assert sides[0] > 2 * 9 and all(b > 1.5 * a for a, b in pairwise(sides))
 
 
 @pytest.mark.parametrize(
@@ -437,7 +447,8 @@ def test_the_inverse_of_a_round_blur_has_no_direction():
     assert theory.principal_angle(taps)[1] < 1e-9
 
 
-# --- finite filters --------------------------------------------------------------------------------------------------
+# --- finite filters
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -499,7 +510,8 @@ def test_a_long_filter_reaches_the_wiener_filter():
     )
 
 
-# --- receptive fields ------------------------------------------------------------------------------------------------
+# --- receptive fields
+# ------------------------------------------------------------------------------------------------
 
 
 def test_receptive_field_of_stacked_convolutions():
@@ -531,7 +543,8 @@ def test_receptive_field_of_scans_is_a_cross_until_they_are_mixed():
     assert np.count_nonzero(theory.receptive_field(lambda x: scans(scans(x)), (41, 41))) == 1681
 
 
-# --- errors ----------------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
+# -------------------
 
 
 def test_errors_say_what_to_mend():
@@ -548,7 +561,8 @@ def test_signal_psnr_does_not_clip():
     assert theory.signal_psnr(np.full(4, 1000.0), np.zeros(4)) == pytest.approx(-60)
 
 
-# --- the checks of the lesson ----------------------------------------------------------------------------------------
+# --- the checks of the lesson
+# ----------------------------------------------------------------------------------------
 
 
 def blind_constant(blurred, transfer, noise):

@@ -44,7 +44,9 @@ def test_a_map_that_follows_is_told_from_one_that_does_not():
 
 
 def test_chance_is_found_about_as_often_as_it_should_be():
-    """Unrelated smooth maps: p below 0.1 in about a tenth of the cases. Shuffled pixels would find most of them significant."""
+    """Unrelated smooth maps: p below 0.1 in about a tenth of the cases. Shuffled pixels would find
+    most of them significant.
+    """
     p = [shift_test([(smooth(2 * s), smooth(2 * s + 1))], draws=200)["p"] for s in range(200)]
     assert 0.04 < np.mean(np.less(p, 0.1)) < 0.18
 

@@ -1,4 +1,4 @@
-"""Intervals that cover, Holm by hand and by brute force, and a verdict for every case of the rule."""
+"""Intervals that cover, Holm by hand and by brute force, a verdict for every case of the rule."""
 
 import inspect
 from itertools import combinations
@@ -27,7 +27,7 @@ def coverage(draw, truth, trials=300):
     return ((intervals[:, 0] <= truth) & (truth <= intervals[:, 1])).mean()
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # Paired bootstrap
 
 
@@ -156,7 +156,7 @@ def test_a_test_set_of_1111_pictures_takes_moderate_memory_and_time():
     ).value == pytest.approx(0.1, abs=0.1)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # Rank correlation
 
 
@@ -211,7 +211,7 @@ def test_a_perfect_order_is_certain_only_as_far_as_n_allows(n):
 def test_p_of_a_correlation_is_consistent_with_its_interval():
     for trial in range(100):
         x, y = RNG(trial).normal(size=(2, 15))
-        value, (low, high), p = spearman_interval(x, y + 0.5 * x)
+        _value, (low, high), p = spearman_interval(x, y + 0.5 * x)
         assert (p < 0.05) == (low > 0 or high < 0)
 
 
@@ -244,12 +244,13 @@ def test_what_cannot_be_correlated_is_named(x, y, sentence):
         spearman_interval(x, y)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # Holm
 
 
 def test_holm_by_hand():
-    # sorted 0.005, 0.01, 0.03, 0.04: times 4, 3, 2, 1 = 0.02, 0.03, 0.06, 0.04; never falling = 0.02, 0.03, 0.06, 0.06
+    # sorted 0.005, 0.01, 0.03, 0.04: times 4, 3, 2, 1 = 0.02, 0.03, 0.06, 0.04; never falling =
+    # 0.02, 0.03, 0.06, 0.06
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.02]).tolist() == [0.02] and holm([]).tolist() == []
     assert holm([0.9, 0.6]).tolist() == [1, 1]
@@ -290,7 +291,7 @@ def test_holm_takes_probabilities(p):
         holm(p)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # The verdict
 
 
@@ -384,8 +385,7 @@ def by_hand(d, level, resamples, seed):
     rng, mean = np.random.default_rng(seed), d.mean()
     tail = (1 + level) / 2
     k_s, k_i = (
-        np.sqrt(n / (n - 1)) * stats.t.ppf(tail, n - 1) / stats.norm.ppf(tail)
-        for n in d.shape
+        np.sqrt(n / (n - 1)) * stats.t.ppf(tail, n - 1) / stats.norm.ppf(tail) for n in d.shape
     )
     seeds, images = (rng.multinomial(n, np.full(n, 1 / n), resamples) for n in d.shape)
     found = []

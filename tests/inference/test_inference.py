@@ -1,4 +1,6 @@
-"""deblurlib.deblur: every kind of picture in, the same kind out; tiles that cannot be seen; memory that is kept to."""
+"""deblurlib.deblur: every kind of picture in, the same kind out; tiles that cannot be seen; memory
+that is kept to.
+"""
 
 import os
 import subprocess
@@ -42,7 +44,7 @@ class Brighter(nn.Module):
         return x + 0.01 * self.calls
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # Pictures
 
 
@@ -162,7 +164,7 @@ def test_a_margin_is_a_number_of_pixels():
         deblur(np.zeros((2, 2)), nn.Identity(), margin=-1)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # Tiles
 
 
@@ -228,9 +230,10 @@ def test_networks_that_see_the_whole_picture_differ_on_a_scene_by_less_than_a_st
 
 
 def seam(tiled, whole, cut):
-    """How much more the difference of two pictures jumps from tile to tile than elsewhere; 1 = no seam.
+    """How much more the difference of two pictures jumps between tiles than elsewhere; 1 = no seam.
 
-    Mean absolute jumps across the borders over the mean of all others, both plus a millionth, since rounding is no seam.
+    Mean absolute jump across the borders over the mean of all others, both plus a millionth for
+    rounding.
     """
     across, elsewhere = [], []
     for axis in (0, 1):
@@ -342,7 +345,7 @@ def test_other_errors_of_a_network_are_its_own():
         deblur(noise(20, 20), nn.Linear(3, 3))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # Memory
 
 
@@ -369,7 +372,8 @@ def test_the_count_is_near_what_the_process_takes():
         from deblurlib.inference.memory import bytes_per_pixel
         from deblurlib.models import create_model, spec_of
         def kilobytes(what):
-            return int(next(l for l in Path("/proc/self/status").read_text().splitlines() if l.startswith(what)).split()[1])
+            lines = Path("/proc/self/status").read_text().splitlines()
+            return int(next(line for line in lines if line.startswith(what)).split()[1])
         torch.set_num_threads(1)
         network, side = create_model("svdn", size="small"), 512
         counted, picture = bytes_per_pixel(network), np.full((side, side, 3), 99, np.uint8)

@@ -149,7 +149,8 @@ def test_ranks_make_spearman():
     assert np.corrcoef(rankdata(a), rankdata(b))[0, 1] == pytest.approx(spearmanr(a, b).statistic)
 
 
-# ------------------------------------------------------------------------------------------------------------- figures
+# --------------------------------------------------------------------------------------------------
+# ----------- figures
 
 
 @pytest.fixture(autouse=True)

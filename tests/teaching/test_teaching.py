@@ -40,7 +40,7 @@ def test_code_that_raises_is_explained(monkeypatch):
 
 
 def test_an_unknown_exercise_names_the_known_ones(exercise):
-    with pytest.raises(ValueError, match="There is no exercise '99.9': choose one of .*99.1"):
+    with pytest.raises(ValueError, match=r"There is no exercise '99.9': choose one of .*99.1"):
         teaching.check("99.9", 1)
 
 
