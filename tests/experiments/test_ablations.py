@@ -1,8 +1,10 @@
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from deblurlib import experiments, training
+from deblurlib.analysis.significance import holm, paired_bootstrap
 from deblurlib.data import SceneDataset
 from deblurlib.experiments import Row, ablations, rows
 from deblurlib.experiments.presets import Preset
@@ -126,3 +128,24 @@ def test_a_new_row_is_measured_like_the_others(runs, monkeypatch):
         progress=False,
     )
     assert list(table.row) == ["wide_margin"]
+
+
+def test_p_values_are_adjusted_over_the_table():
+    rows = ("base", "a", "b")
+    rng = np.random.default_rng(0)
+    made = pd.DataFrame(
+        {
+            "row": row,
+            "seed": 0,
+            "image": i,
+            "parameters": 1,
+            "rgb-psnr": rng.normal(),
+            "blurry rgb-psnr": 0,
+        }
+        for row in rows
+        for i in range(12)
+    )
+    raw = [paired_bootstrap(ablations.differences(made, row, "base")).p for row in rows[1:]]
+    table = ablations.summary(made, "base").set_index("row")
+    assert table.p[["a", "b"]].tolist() == pytest.approx(list(holm(raw)))
+    assert list(holm(raw)) != raw
