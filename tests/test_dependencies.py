@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from deblurlib.cli import app as command_line
-
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "deblurlib"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -106,10 +104,11 @@ def test_every_declared_package_is_used():
     assert OPTIONAL - used == STARTED | FOR_THE_USER
 
 
-def test_the_command_line_knows_which_extra_installs_a_package():
-    used = set().union(*(at_once | later for at_once, later in IMPORTED.values()))
-    for extra in ("notebooks", "sweep", "export", "hub"):
-        assert packages([command_line.EXTRAS[extra]]) >= EXTRAS[extra] & used, extra
+def test_errors_and_pages_name_extras_that_exist():
+    files = [*FILES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("notebooks/*")]
+    text = "".join(path.read_text(encoding="utf-8") for path in files if path.is_file())
+    named = set(re.findall(r"deblurlib\[(\w+)\]", text))
+    assert named and named <= set(EXTRAS)
 
 
 def test_no_package_is_declared_twice():
