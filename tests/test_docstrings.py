@@ -79,7 +79,8 @@ def problems(path: str, value: object) -> list[str]:
     )
     said += [f"{path} explains {name}, which it does not take" for name in sorted(given - wanted)]
     returns = signature.return_annotation not in (inspect.Signature.empty, None, "None")
-    if returns and not command and not network and not {"Returns", "Yields"} & set(found):
+    summary = inspect.cleandoc(text).startswith("Return ")  # says it by itself
+    if returns and not (command or network or summary or {"Returns", "Yields"} & set(found)):
         said.append(f"{path} does not say what it returns")
     return said
 

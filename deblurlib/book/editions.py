@@ -92,6 +92,9 @@ def is_check(cell: NotebookNode) -> bool:
 
     Args:
         cell: A cell of any type.
+
+    Returns:
+        Whether it does.
     """
     return cell.cell_type == "code" and re.search(r"(?<!\w)check\(", cell.source) is not None
 

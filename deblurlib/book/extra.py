@@ -16,6 +16,9 @@ def notebook_packages() -> Iterator[None]:
 
     Raises:
         ModuleNotFoundError: If one of them is not installed, with the command that installs it.
+
+    Yields:
+        Nothing; imports in the body are guarded.
     """
     try:
         yield

@@ -26,7 +26,11 @@ class Drawing(Protocol):
     """Anything that draws its present figure, such as an explorer of `deblurlib.book.widgets`."""
 
     def figure(self) -> Figure:
-        """Draw the present figure."""
+        """Draw the present figure.
+
+        Returns:
+            The figure.
+        """
         ...
 
 

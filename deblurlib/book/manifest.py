@@ -96,6 +96,9 @@ class Manifest:
         Args:
             name: Name of the notebook without its suffix.
             key: Its present key.
+
+        Returns:
+            Whether it need not run.
         """
         entry = self.notebooks.get(name, {})
         if entry.get("state") not in ("done", "cached") or entry.get("key") != key:
@@ -166,7 +169,11 @@ def data_hash(root: str) -> str:
 
 
 def library_files() -> list[Path]:
-    """List every file of the package that a notebook's numbers can depend on: all but ASIDE."""
+    """List every file of the package that a notebook's numbers can depend on: all but ASIDE.
+
+    Returns:
+        The files, in no particular order.
+    """
     files = [
         path.relative_to(PACKAGE)
         for path in PACKAGE.rglob("*")

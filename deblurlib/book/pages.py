@@ -50,6 +50,9 @@ class FormulaRenderer(IPythonRenderer):
 
         Args:
             body: The formula in LaTeX.
+
+        Returns:
+            The formula as MathML.
         """
         return str(convert(body, display="block"))
 
@@ -58,6 +61,9 @@ class FormulaRenderer(IPythonRenderer):
 
         Args:
             body: The formula in LaTeX.
+
+        Returns:
+            The formula as MathML.
         """
         return str(convert(body))
 
@@ -72,6 +78,9 @@ class PageExporter(HTMLExporter):
         Args:
             context: Variables of the template, among them the cell with its attachments.
             source: Text of the cell.
+
+        Returns:
+            The cell as HTML.
         """
         attachments = context.get("cell", {}).get("attachments", {})
         renderer = FormulaRenderer(escape=False, attachments=attachments)

@@ -52,7 +52,11 @@ class Explorer(VBox):
         super().__init__([*sliders.values(), self.picture])
 
     def figure(self) -> Figure:
-        """Draw the figure for the present values."""
+        """Draw the figure for the present values.
+
+        Returns:
+            The figure.
+        """
         return self.draw(**{name: slider.value for name, slider in self.sliders.items()})
 
     def redraw(self, change: object = None) -> None:
@@ -77,6 +81,9 @@ def camera_path(
         angle: Its direction in degrees.
         turn: By how many degrees it turns on the way.
         constant: The constant of the Wiener filter.
+
+    Returns:
+        The explorer.
     """
 
     def draw(length: int, angle: int, turn: int, constant: float) -> Figure:
@@ -101,6 +108,9 @@ def ringing(signal: np.ndarray, radius: float = 1.0, taps: int = 9) -> Explorer:
         signal: (n,) the sharp signal in [0, 1].
         radius: r of the kernel r^m, m = 0, 1, …: all of its zeros have this radius.
         taps: Number of the kernel's taps.
+
+    Returns:
+        The explorer.
     """
 
     def draw(radius: float) -> Figure:
@@ -129,6 +139,9 @@ def noise_and_constant(
         kernel: (h, w) the blur kernel.
         noise: Standard deviation of the noise.
         constant: The constant of the Wiener filter.
+
+    Returns:
+        The explorer.
     """
     transfer = theory.transfer_function(kernel, sharp.shape)
     blurred = theory.apply_filter(sharp, transfer)
@@ -162,6 +175,9 @@ def sampling_points(
         flows: The motion, likewise.
         row: Row of the pixel.
         column: Column of the pixel.
+
+    Returns:
+        The explorer.
     """
     height, width = points.shape[-2:]
 
@@ -188,6 +204,9 @@ def reach(
         networks: The networks by name.
         row: Row of the output pixel.
         column: Column of the output pixel.
+
+    Returns:
+        The explorer.
     """
 
     def draw(row: int, column: int) -> Figure:
@@ -211,6 +230,9 @@ def before_after(before: PictureLike, after: PictureLike, share: float = 0.5) ->
         before: The picture on the left.
         after: The picture on the right, of the same size.
         share: Where the line stands, as a share of the width.
+
+    Returns:
+        The explorer.
     """
 
     def draw(share: float) -> Figure:
