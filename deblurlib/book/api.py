@@ -4,34 +4,34 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
-
-import deblurlib
+from types import ModuleType
 
 from .extra import notebook_packages
 
-ASIDE = (  # no interface, or shown in full by the page of their package
-    "deblurlib.__main__",
-    "deblurlib.cli",
-    "deblurlib.figures.",
-    "deblurlib.ops.backends",
-    "deblurlib.teaching.",
-)
+# not part of the interface, or shown by the page of their package
+ASIDE = ("__main__", "cli", "figures.", "ops.backends", "teaching.")
 
 
-def public_modules() -> list[str]:
+def public_modules(package: ModuleType) -> list[str]:
     """List the modules that the reference describes.
+
+    Args:
+        package: The package `deblurlib`.
 
     Returns:
         Dotted paths of the modules that make up the library's interface.
     """
-    names = [module.name for module in walk_packages(deblurlib.__path__, "deblurlib.")]
-    return ["deblurlib", *(name for name in names if not name.startswith(ASIDE))]
+    prefix = f"{package.__name__}."
+    names = [module.name for module in walk_packages(package.__path__, prefix)]
+    public = [name for name in names if not name.removeprefix(prefix).startswith(ASIDE)]
+    return [package.__name__, *public]
 
 
-def write_api(out: Path) -> list[Path]:
+def write_api(package: ModuleType, out: Path) -> list[Path]:
     """Write the API reference.
 
     Args:
+        package: The package `deblurlib`.
         out: The folder to write into; it is created.
 
     Returns:
@@ -43,12 +43,13 @@ def write_api(out: Path) -> list[Path]:
     with notebook_packages():
         import pdoc
 
-    for name in deblurlib.__all__:  # lazy names are documented once they are loaded
-        getattr(deblurlib, name)
-    for name in public_modules():
+    for name in package.__all__:  # lazy names are documented once they are loaded
+        getattr(package, name)
+    modules = public_modules(package)
+    for name in modules:
         import_module(name)
-    footer = f"deblurlib {deblurlib.__version__}"
+    footer = f"{package.__name__} {package.__version__}"
     pdoc.render.configure(docformat="google", footer_text=footer, show_source=False)
     with warnings.catch_warnings(action="ignore"):
-        pdoc.pdoc(*public_modules(), output_directory=out)
+        pdoc.pdoc(*modules, output_directory=out)
     return sorted(out.rglob("*.html"))

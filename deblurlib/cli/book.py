@@ -110,10 +110,12 @@ def student_edition(out: Annotated[Path, typer.Argument(help="A new folder.")]) 
 @commands.command(epilog="Example: deblurlib site build/site")
 def site(out: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
     """Write the book and an API reference as web pages, without executing any notebook."""
+    import deblurlib
+
     from ..book.api import write_api
     from ..book.editions import site as write
 
-    pages = [*write(out), *write_api(out / "api")]
+    pages = [*write(out), *write_api(deblurlib, out / "api")]
     typer.echo(f"{len(pages)} pages: {out / 'index.html'}")
 
 
