@@ -26,7 +26,7 @@ GOOD = {"offset": torch.rand(2, 24, 5, 5), "weight": torch.rand(2, 3, 3, 2), "pa
         {"bias": torch.rand(3)},
         {"input": INPUT.long()},
     ],
-    ids=str,
+    ids=lambda wrong: " ".join(f"{name} {tuple(t.shape)}" for name, t in wrong.items()),
 )
 def test_arguments_that_do_not_fit_are_runtime_errors(library, wrong):
     assert library.deform_conv2d(INPUT, **GOOD).shape == (2, 2, 5, 5)
