@@ -184,17 +184,20 @@ def add_directories(file: io.BytesIO, metadata: Metadata) -> None:
     exif = Image.Exif()
     exif.load(metadata.get("exif", b""))
     file.seek(0)
-    with tifffile.TiffFile(file, mode="r+") as tiff:
-        for tag in (EXIF, GPS):
-            if tag not in exif:
-                continue
-            directory = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0", group=tag)
-            for key, value in exif.get_ifd(tag).items():
-                directory[key] = value
-            file.write(b"\0" * (file.seek(0, io.SEEK_END) % 2))  # directories begin at even bytes
-            start = file.tell()
-            file.write(directory.tobytes(start))
-            tiff.pages.first.tags[tag].overwrite(start)
+    with tifffile.TiffFile(file) as tiff:
+        entries = {tag.code: tag.offset for tag in tiff.pages.first.tags}
+    for tag in (EXIF, GPS):
+        if tag not in exif:
+            continue
+        directory = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0", group=tag)
+        for key, value in exif.get_ifd(tag).items():
+            directory[key] = value
+        file.write(b"\0" * (file.seek(0, io.SEEK_END) % 2))  # directories begin at even bytes
+        start = file.tell()
+        file.write(directory.tobytes(start))
+        # by hand: newer versions of tifffile's overwrite also clear the directory pointed to before
+        file.seek(entries[tag] + 8)  # behind the entry's code, type and count
+        file.write(start.to_bytes(4, "little"))
 
 
 def _upright_exif(image: Image.Image, width: int, height: int) -> bytes | None:
