@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from deblurlib import experiments, training
 from deblurlib.analysis.significance import holm, paired_bootstrap
@@ -110,6 +111,8 @@ def test_finished_trainings_are_shipped_and_found_again(runs, found, tmp_path, m
     first = rows("svdn_table2", TINY)["fd"]
     again = training.fit(first, folder=tmp_path / "empty", progress=False)
     assert again.cached and again.folder == tmp_path / "shipped" / first.hash
+    weights = load_file(again.folder / "model.safetensors").values()
+    assert {w.dtype for w in weights if w.is_floating_point()} == {torch.float16}
     second = rows("svdn_table2", TINY, seed=1)["fd"]
     assert not (tmp_path / "shipped" / second.hash).exists()
     unfinished = "radn_table2"
@@ -145,7 +148,11 @@ def test_p_values_are_adjusted_over_the_table():
         for row in rows
         for i in range(12)
     )
-    raw = [paired_bootstrap(ablations.differences(made, row, "base")).p for row in rows[1:]]
+    estimates = [paired_bootstrap(ablations.differences(made, row, "base")) for row in rows[1:]]
+    raw = [estimate.p for estimate in estimates]
     table = ablations.summary(made, "base").set_index("row")
+    ends = table.loc[["a", "b"], ["low", "high"]]
+    assert [tuple(row) for row in ends.to_numpy()] == [estimate.interval for estimate in estimates]
+    assert (ends.low < ends.high).all()
     assert table.p[["a", "b"]].tolist() == pytest.approx(list(holm(raw)))
     assert list(holm(raw)) != raw
