@@ -1,5 +1,6 @@
-"""The networks by name: create_model("svdn", "fd"), list_models(), list_variants("svdn"),
-load_model("svdn").
+"""The networks by name.
+
+create_model("svdn", "fd"), load_model("svdn"), list_models(), list_variants("svdn")
 """
 
 from .hub import from_pretrained, push_to_hub

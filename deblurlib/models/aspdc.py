@@ -1,25 +1,25 @@
-"""ASPDC: deblurring by atrous spatial pyramid deformable convolution (Huo, Masoumzadeh and Yang,
-CVPR Workshops 2022).
+"""ASPDC: atrous spatial pyramid deformable convolution (Huo, Masoumzadeh and Yang, CVPRW 2022).
 
-    z = 2 blurry - 1                                                       pictures in [-1, 1]
-    inside the network x_0 = head(z)                                                          2
-    ResBlocks, two strides of 2: 4w channels, H/4 x_n = Module_n(x_(n-1)), n = 1..6:
+    z = 2 blurry - 1                                 images are in [-1, 1] inside the network
+    x_0 = head(z)                                    2 ResBlocks, two strides of 2: 4w channels, H/4
+    x_n = Module_n(x_(n-1)), n = 1..6:
         x   = two ResBlocks(x_(n-1)),  r = LeakyReLU(Conv(x))
-        f_i = deformable convolution of r, its offsets and mask predicted from r with dilation 0
-        (none), 1, 2, 4 f_o = sum_i a_i f_i,  a = softmax(AFIM(x))                         sum_i
-        a_i = 1 at every pixel     (eq. 3, 4) x_n = x + Conv(f_o)
+        f_i = deformable convolution of r; offsets and mask predicted from r
+              with dilation 0 (no offsets), 1, 2, 4
+        f_o = sum_i a_i f_i,  a = softmax(AFIM(x))   sum_i a_i = 1 at every pixel         (eq. 3, 4)
+        x_n = x + Conv(f_o)
     output = blurry + tail(dense(concatenation of x_1..x_6)) / 2
 
 The dilations belong to the layers that predict offsets and masks; all branches sample an ordinary
 3x3 grid plus offsets.
 
-Differs from the paper, by following the released code: a convolution before the branches, another
-with a skip after their sum (`figure3=True` drops both), a 1x1 last convolution in AFIM, offsets
-and masks from two layers, LeakyReLU 0.1. AFIM sees x, never the f_i (`afim_input="branches"`:
-their concatenation). Differs from the released code: branch 1's mask is padded to the size of the
-features; there it is not, and mmcv reads it askew (`first_mask="mmcv_flat"`). Xavier weights
-everywhere, as the paper says, except that the layers of offsets and masks start at zero (`init`:
-see `initialise`).
+Differs from the paper, by following the released code: a convolution before the branches and
+another with a skip after their sum (`figure3=True` drops both), a 1x1 last convolution in AFIM,
+offsets and masks from two layers, LeakyReLU 0.1. AFIM sees x, never the f_i
+(`afim_input="branches"`: their concatenation). Differs from the released code: there the mask of
+branch 1 is not padded to the size of the features, and mmcv reads it misaligned
+(`first_mask="mmcv_flat"`); here it is padded. Xavier weights everywhere, as the paper says, except
+that the layers of offsets and masks start at zero (`init`: see `initialise`).
 """
 
 from collections.abc import Callable, Sequence
@@ -40,19 +40,19 @@ TAPS = 9  # 3x3 sampling points
 
 @dataclass(frozen=True, kw_only=True)
 class ASPDCConfig:
-    """What a variant is made of; CHOICES has the words that it takes.
+    """Configuration of a variant; CHOICES lists the accepted words.
 
     Attributes:
         width: Channels at full resolution; four times that in the modules.
         n_modules: Number of modules.
         branches: Dilation of the layers that predict offsets and mask, per branch; 0 = no offsets.
-        fusion: "averaged" is AFIM's maps, each averaged over the picture.
-        afim_input: What AFIM sees: the features before the branches, or the branches.
-        first_mask: Of the branch without offsets; "none" is a plain convolution.
-        flat_fill: What "mmcv_flat" reads behind the end of the mask.
+        fusion: How branches are combined; "averaged" averages each of AFIM's maps over the image.
+        afim_input: Input of AFIM: the features before the branches, or the branches.
+        first_mask: Mask of the branch without offsets; "none" is a plain convolution.
+        flat_fill: Value that "mmcv_flat" reads past the end of the mask.
         figure3: The module as drawn: nothing between ResBlocks and branches, nothing after the sum.
         blocks: ResBlocks per module.
-        residual: The network's output is added to the blurry picture.
+        residual: Whether the network's output is added to the blurry image.
         init: See `initialise`.
     """
 
@@ -84,7 +84,7 @@ CHOICES = {
     "init": ("zero", "paper", "official"),
 }
 
-# Table 5 of the paper, row by row, and controls that it lacks
+# Table 5 of the paper, row by row, and our controls
 VARIANTS: dict[str, dict[str, object]] = {
     "v1": {"branches": (0,), "fusion": "sum"},
     "v2": {"branches": (0, 1)},
@@ -102,15 +102,15 @@ VARIANTS: dict[str, dict[str, object]] = {
     "v1_deep": {"branches": (0,), "fusion": "sum", "blocks": 5},
     # more parameters than v12, no attention
     "v11_deep": {"fusion": "sum", "blocks": 5},
-    # v12 with constant attention: its scale without its choice
+    # v12 with constant attention: its scale without its selectivity
     "v11_mean": {"fusion": "mean"},
-    # v12's parameters, attention that does not vary over the picture
+    # v12's parameters, with attention that does not vary over the image
     "v12_averaged": {"fusion": "averaged"},
     "v1_flat": {"branches": (0,), "fusion": "sum", "first_mask": "mmcv_flat"},
     "v1_plain": {"branches": (0,), "fusion": "sum", "first_mask": "none"},
-    "mmcv_flat": {"first_mask": "mmcv_flat"},  # as the released weights were most likely trained
+    "mmcv_flat": {"first_mask": "mmcv_flat"},  # most likely how the released weights were trained
     "figure3": {"figure3": True},
-    "direct": {"residual": False},  # predicts the sharp picture itself (section 3.2)
+    "direct": {"residual": False},  # predicts the sharp image itself (section 3.2)
     "paper": {},
 }
 
@@ -118,19 +118,19 @@ VARIANTS: dict[str, dict[str, object]] = {
 def misread_by_mmcv(mask: Tensor, height: int, width: int, fill: float = 0.0) -> Tensor:
     """Read an unpadded mask as mmcv 1.3.9 does.
 
-        out[b] = 9 h w consecutive numbers from number 9 b (h-2)(w-2) on, `fill` behind the end
+        out[b] = 9 h w consecutive numbers starting at number 9 b (h-2)(w-2), `fill` past the end
 
-    Rows and taps drift, and a picture ends in the mask of the next one of its batch. On a GPU what
-    lies behind the end is undefined: try 0 and 0.5 as fill.
+    Rows and taps drift, and an image's mask runs on into that of the next image in the batch. On a
+    GPU, memory past the end is undefined: try 0 and 0.5 as fill.
 
     Args:
         mask: (B, 9, h-2, w-2).
         height: h.
         width: w.
-        fill: Value behind the end of the mask.
+        fill: Value past the end of the mask.
 
     Returns:
-        What mmcv takes the mask for, (B, 9, h, w).
+        The mask as mmcv reads it, (B, 9, h, w).
     """
     batch, taps = mask.shape[:2]
     read, step = taps * height * width, mask[0].numel()
@@ -139,14 +139,15 @@ def misread_by_mmcv(mask: Tensor, height: int, width: int, fill: float = 0.0) ->
 
 
 def initialise(network: nn.Module, init: str) -> None:
-    """Set Xavier-normal weights (section 4.2), with the released code's biases: zero in deformable
-    layers, else PyTorch's.
+    """Set Xavier-normal weights (section 4.2) and the released code's biases.
+
+    Biases are zero in deformable layers and PyTorch's defaults elsewhere.
 
     Args:
         network: The whole network.
-        init: "paper" all layers; "zero" all but those that predict offsets and masks, which start
-            at zero, so that points lie on the grid with masks of one half; "official" all but
-            transposed convolutions, which keep PyTorch's.
+        init: Which layers: "paper" all of them; "zero" all but those that predict offsets and
+            masks, which start at zero (points on the grid, masks of one half); "official" all but
+            transposed convolutions, which keep PyTorch's defaults.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | DeformConv2d) or (
@@ -193,7 +194,7 @@ def up(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
 
 
 def leaky() -> nn.LeakyReLU:
-    """Make the only activation of both networks.
+    """Make the activation that both networks use throughout.
 
     Returns:
         A LeakyReLU of slope 0.1.
@@ -244,8 +245,7 @@ class ASPDC(nn.Module):
         return output, {key: torch.stack([each[key] for each in extras], 1) for key in extras[0]}
 
     def extras(self, blurry: Tensor) -> Extras:
-        """Compute what the figures need, for M modules and N branches, in feature pixels (1 = 4
-        image pixels).
+        """Compute what the figures need: M modules, N branches, in feature pixels (4 image pixels).
 
         Args:
             blurry: (B, 3, H, W) RGB in [0, 1].
@@ -260,11 +260,10 @@ class ASPDC(nn.Module):
 
 
 class ASPDCModule(nn.Module):
-    """ResBlocks, branches with different dilations, their sum weighted by attention maps (Figure
-    3, eq. 3, 4).
+    """ResBlocks, then dilated branches summed with attention weights (Figure 3, eq. 3, 4).
 
-    A forward hook on `.afim` that returns other maps (B, N, h, w) is the way to intervene on the
-    attention.
+    To intervene on the attention, register a forward hook on `.afim` that returns other maps
+    (B, N, h, w).
     """
 
     def __init__(self, channels: int, config: ASPDCConfig):
@@ -308,14 +307,14 @@ class ASPDCModule(nn.Module):
         return f_o if self.fusion is None else x + self.fusion(f_o), details
 
     def attention(self, x: Tensor, f: Sequence[Tensor]) -> Tensor:
-        """Eq. (4): maps that sum to one at each pixel (with fusion="sum", which has none: ones).
+        """Eq. (4): maps that sum to one at each pixel; all ones with fusion="sum".
 
         Args:
             x: The features after the ResBlocks, (B, C, h, w).
-            f: Of N branches, (B, C, h, w) each.
+            f: Outputs of the N branches, (B, C, h, w) each.
 
         Returns:
-            (B, N, h, w), or (B, N, 1, 1) where they do not vary over the picture.
+            (B, N, h, w), or (B, N, 1, 1) if they do not vary over the image.
         """
         if self.config.fusion in ("sum", "mean"):
             share = 1 / len(f) if self.config.fusion == "mean" else 1
@@ -325,8 +324,9 @@ class ASPDCModule(nn.Module):
 
 
 class Branch(nn.Module):
-    """Modulated 3x3 deformable convolution that predicts its offsets and mask with a given
-    dilation; 0: no offsets.
+    """Modulated 3x3 deformable convolution that predicts its offsets and mask.
+
+    The predicting layers have the given dilation; 0 means no offsets.
     """
 
     def __init__(self, channels: int, dilation: int, config: ASPDCConfig):
@@ -366,7 +366,7 @@ class ResBlock(nn.Module):
         return x + y
 
 
-SCHEDULE: dict[str, object] = {  # section 4.2; the reblurring network's, too
+SCHEDULE: dict[str, object] = {  # section 4.2; also used by the reblurring network
     "steps": 2_457_000,
     "batch": 6,
     "patch": 256,

@@ -15,15 +15,15 @@ def attend(
         key: B of eq. 5, (B, N, d).
         value: D of eq. 6, (B, N, C).
         impl: "full" holds all N x N weights at once; "chunked" holds those of `rows` positions j;
-            "sdpa" is PyTorch's fused attention, with the C channels dealt to heads of d that share
-            their query and key. Networks that are being written as ONNX always compute "full".
-        rows: Positions per chunk. None: as many as need 64 MB in single precision.
+            "sdpa" is PyTorch's fused attention, with the C channels split into heads of d that
+            share their query and key. During ONNX export, always "full".
+        rows: Positions per chunk; None for as many as fit into 64 MB in single precision.
 
     Returns:
         (B, N, C).
 
     Raises:
-        ValueError: There is no such implementation.
+        ValueError: The implementation is unknown.
     """
     if impl not in ("full", "chunked", "sdpa"):
         raise ValueError(f"There is no attention {impl!r}: choose 'full', 'chunked' or 'sdpa'.")
@@ -56,8 +56,9 @@ def attention_map(query: Tensor, key: Tensor) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """R_j = sum_i s_ji D_i: each position gathers from all others what eq. 5 finds alike (the sum
-    with A is the network's).
+    """R_j = sum_i s_ji D_i: each position gathers from all others that eq. 5 finds similar.
+
+    The network itself adds A.
     """
 
     def __init__(self, channels: int, gamma: bool = False, impl: str = "chunked"):

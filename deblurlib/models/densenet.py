@@ -14,13 +14,12 @@ class DenseConfig:
     """The parts of RADN's configuration that shape its encoder.
 
     Attributes:
-        units: Units of the three dense blocks.
+        units: Number of units in each of the three dense blocks.
         growth: Channels that a unit adds.
         stem: Channels before the first block.
-        stem_pool: Keep DenseNet's first max-pooling: all of the network works at half the
+        stem_pool: Keep DenseNet's first max-pooling, so the whole network works at half the
             resolution.
-        light_skips: Skip connections leave after the transitions (fewer channels) instead of
-            before.
+        light_skips: Skip connections leave after the transitions (fewer channels), not before.
     """
 
     units: tuple[int, int, int] = (6, 12, 24)
@@ -31,9 +30,9 @@ class DenseConfig:
 
 
 class DenseEncoder(nn.Module):
-    """The first three blocks of DenseNet-121, on an image with its pixels moved to channels.
+    """The first three blocks of DenseNet-121, applied to an image after space-to-depth.
 
-    Its attribute `channels` has those of the two skip connections and of the output.
+    The attribute `channels` holds the channel counts of the two skip connections and the output.
     """
 
     mean: Tensor
@@ -60,9 +59,7 @@ class DenseEncoder(nn.Module):
         self.channels = (*skips, self.denseblock3.channels)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3, H, W) in [0, 1] -> skips at H/2 and H/4, and features at H/8; at half of that
-        with `stem_pool`.
-        """
+        """(B, 3, H, W) in [0, 1] -> skips at 1/2 and 1/4, features at 1/8; half with `stem_pool`.
         x = F.pixel_unshuffle((image - self.mean) / self.std, 2)  # (B, 12, H/2, W/2): 4c + 2dy + dx
         stem = self.norm0(self.conv0(F.pad(x, (2, 1, 2, 1))))  # 7x7 of stride 2, see fold_stride
         stem = F.relu(stem)
@@ -100,9 +97,7 @@ class DenseUnit(nn.Module):
 
 
 class Transition(nn.Module):
-    """Half the channels at half the size; also returns the normalised input, which the skip
-    connections take.
-    """
+    """Half the channels at half the size; also returns the normalised input for the skips."""
 
     def __init__(self, channels: int):
         super().__init__()

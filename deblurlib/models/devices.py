@@ -1,4 +1,4 @@
-"""The device that a network works on."""
+"""The device that a network runs on."""
 
 import torch
 
@@ -8,7 +8,7 @@ def choose_device(device: str | torch.device) -> torch.device:
 
     Args:
         device: "auto" for the GPU if there is one and the CPU otherwise, or any name that torch
-            knows.
+            accepts.
 
     Returns:
         The device.

@@ -1,5 +1,6 @@
-"""Weights on the Hugging Face Hub, or in a folder of the same form: model.safetensors, model.json
-(its recipe), README.md.
+"""Weights on the Hugging Face Hub or in a folder of the same layout.
+
+The files are model.safetensors, model.json (its recipe) and README.md.
 """
 
 import tempfile
@@ -29,12 +30,12 @@ from deblurlib.models import from_pretrained
 network = from_pretrained("{repository}")  # (B, 3, H, W) RGB in [0, 1] -> the same
 ```
 
-`model.json` says how the weights were made.
+`model.json` records how the weights were trained.
 """
 
 
 def from_pretrained(source: str | Path, revision: str | None = None) -> nn.Module:
-    """Load a trained network from a folder or from the Hub. Nothing that is downloaded is executed.
+    """Load a trained network from a folder or the Hub; nothing that is downloaded is executed.
 
     Args:
         source: A folder, or "owner/name" on the Hub.
@@ -45,8 +46,8 @@ def from_pretrained(source: str | Path, revision: str | None = None) -> nn.Modul
 
     Raises:
         ImportError: `source` is on the Hub, and the package huggingface_hub is not installed.
-        FileNotFoundError: There are no weights, or no record of the network.
-        ValueError: Record or weights do not fit.
+        FileNotFoundError: The weights or the record of the network are missing.
+        ValueError: The record or the weights do not match.
     """
     if Path(source).is_dir():
         folder = Path(source)
@@ -75,11 +76,11 @@ def push_to_hub(
     Args:
         model: A network that `create_model` made.
         repository: "owner/name".
-        provenance: What the record says beside the recipe: data, steps, seconds …
+        provenance: Entries of the record in addition to the recipe: data, steps, seconds …
         private: Hide a new repository from others.
 
     Returns:
-        The address.
+        The address of the repository.
 
     Raises:
         ImportError: The package huggingface_hub is not installed.

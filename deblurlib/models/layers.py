@@ -9,7 +9,7 @@ Extras = dict[str, Tensor]  # what a network's figures need, by name; see its me
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Pad at the right and bottom by reflection, so that strided layers fit.
+    """Pad by reflection at the right and bottom to a size that strided layers divide.
 
     Args:
         x: (B, C, H, W).

@@ -1,5 +1,6 @@
-"""Parts that start from ImageNet weights of torchvision: from torch's cache or a file, never
-downloaded.
+"""Initialisation from torchvision's ImageNet weights.
+
+They are read from torch's cache or a file and never downloaded.
 """
 
 import logging
@@ -37,7 +38,7 @@ def start_from_vgg16(
 
     Args:
         model: An SVRNN of full width that predicts its weights.
-        weights: "cached" (torch's cache; if they are not there, a warning says so and the seeded
+        weights: "cached" (torch's cache; if they are missing, a warning is issued and the seeded
             initialisation stays), a path, or "random", as in `losses.vgg16_features`.
         standardise: See `copy_vgg16`.
 
@@ -45,8 +46,8 @@ def start_from_vgg16(
         Whether they were copied.
 
     Raises:
-        FileNotFoundError: There is no file at the path.
-        ValueError: The network lacks the layers, or has another width.
+        FileNotFoundError: The file does not exist.
+        ValueError: The network lacks these layers or has a different width.
     """
     try:
         copy_vgg16(vgg16_features(weights), model, standardise)
@@ -67,11 +68,11 @@ def copy_vgg16(features: nn.Sequential, model: nn.Module, standardise: bool = Tr
     """Copy torchvision's vgg16().features layer by layer.
 
     Args:
-        features: Of VGG-16.
+        features: Features of VGG-16.
         model: An SVRNN of full width that predicts its weights.
-        standardise: Fold (x - mean) / std into conv3, so that pictures in [0, 1] look as they did
-            in VGG-16's training; exact but for the outermost pixel, where zero padding then means
-            black. Without it the weights are copied as they are, which the paper seems to do.
+        standardise: Fold (x - mean) / std into conv3, so that images in [0, 1] are seen as in
+            VGG-16's training; exact except for the outermost pixels, where zero padding then means
+            black. Otherwise the weights are copied unchanged, as the paper appears to do.
 
     Raises:
         ValueError: The network lacks the layers, or has another width.
@@ -96,16 +97,16 @@ def start_from_densenet121(model: nn.Module, weights: str | Path = "cached") -> 
 
     Args:
         model: A RADN of full width.
-        weights: "cached" (torch's cache; if they are not there, a warning says so and the seeded
+        weights: "cached" (torch's cache; if they are missing, a warning is issued and the seeded
             initialisation stays) or a path.
 
     Returns:
         Whether they were copied.
 
     Raises:
-        FileNotFoundError: There is no file at the path.
-        ValueError: The file does not hold DenseNet-121, or the encoder has other widths or unit
-            counts.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file does not hold DenseNet-121, or the encoder has different widths or
+            unit counts.
     """
     try:
         copy_densenet121(densenet121_features(weights), model)
@@ -131,7 +132,7 @@ def densenet121_features(weights: str | Path = "cached") -> nn.Sequential:
         The features.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: The file does not hold DenseNet-121.
     """
     from torchvision.models import DenseNet121_Weights, densenet121
@@ -144,8 +145,7 @@ def densenet121_features(weights: str | Path = "cached") -> nn.Sequential:
         raise FileNotFoundError(f"There is no weights file {path}.")
     with torch.device("meta"):
         features = densenet121(weights=None).features
-    # the published file calls a layer norm.1 that torchvision now calls norm1, and lacks the
-    # counters of batches
+    # the published file has norm.1 where torchvision now has norm1, and lacks batch counters
     theirs = {
         re.sub(r"(denselayer\d+\.\w+)\.([12])\.", r"\1\2.", k): v for k, v in _read(path).items()
     }
@@ -164,18 +164,17 @@ def densenet121_features(weights: str | Path = "cached") -> nn.Sequential:
 
 
 def copy_densenet121(features: nn.Sequential, model: nn.Module) -> None:
-    """Copy torchvision's densenet121().features module by module: the encoder then computes the
-    same activations.
+    """Copy torchvision's densenet121().features, so that the encoder computes the same activations.
 
-    conv0 is re-expressed (see `fold_stride`) and norm3 comes from the third transition; pool0 and
-    what follows the third transition's norm are not used.
+    conv0 is re-expressed (see `fold_stride`), and norm3 comes from the third transition; pool0 and
+    everything after the third transition's norm are not used.
 
     Args:
-        features: Of DenseNet-121.
+        features: Features of DenseNet-121.
         model: A RADN of full width.
 
     Raises:
-        ValueError: The encoder has other widths or unit counts.
+        ValueError: The encoder has different widths or unit counts.
     """
     encoder: Any = getattr(model, "encoder", None)
     theirs = features.state_dict()
@@ -193,9 +192,9 @@ def copy_densenet121(features: nn.Sequential, model: nn.Module) -> None:
 def fold_stride(weight: torch.Tensor) -> torch.Tensor:
     """Write a 7x7 kernel of stride 2 and padding 3 as a 4x4 kernel on pixel_unshuffle(image, 2).
 
-    A row and a column of zeros in front make it 8x8, four blocks of two phases per axis; the
-    phases become channels. Pad the unshuffled image by two at the left and top, and by one at the
-    right and bottom.
+    A leading row and column of zeros make it 8x8, four blocks of two phases per axis; the phases
+    become channels. Pad the unshuffled image by two at the left and top and by one at the right
+    and bottom.
 
     Args:
         weight: (O, 3, 7, 7).
@@ -209,7 +208,7 @@ def fold_stride(weight: torch.Tensor) -> torch.Tensor:
 def _read(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch has many names for a file that it cannot read, or refuses
+    except Exception as error:  # torch raises many types for an unreadable or refused file
         raise ValueError(
             f"{path} cannot be read as weights ({type(error).__name__}): it may be truncated."
         ) from None

@@ -1,27 +1,25 @@
-"""RADN: the region-adaptive dense network of Purohit and Rajagopalan (AAAI 2020): sampling and
-attention that adapt to blur.
+"""RADN: the region-adaptive dense network of Purohit and Rajagopalan (AAAI 2020).
 
-    blurry -> space-to-depth 2 -> dense block 1 (k1) -> transition -> block 2 (k2) -> transition ->
-    block 3 = A, at 1/8 s_ji = exp(B_i . C_j) / sum_i exp(B_i . C_j)            self-attention: B
-    key, C query, D value          (eq. 5) E_j = A_j + sum_i s_ji D_i
-                                                    (eq. 6) F'(l) = sum_p w_p F(l + l_p + dl_p(l))
-                                                                    in each of the six units of a
-                                                                    dense deformable module (eq. 4)
+    blurry -> space-to-depth 2 -> dense block 1 (k1) -> transition -> dense block 2 (k2)
+           -> transition -> dense block 3 = A, at 1/8
+    s_ji = exp(B_i . C_j) / sum_i exp(B_i . C_j)   self-attention: B key, C query, D value   (eq. 5)
+    E_j = A_j + sum_i s_ji D_i                                                               (eq. 6)
+    F'(l) = sum_p w_p F(l + l_p + dl_p(l))         in each of the six units of a module      (eq. 4)
     x = deconvolution(module(E)), deconvolution(module([x, k2])), deconvolution(module([x, k1]))
     output = blurry + reconstruction([x, pools of x over 32, 16, 8 and 4 pixels])
 
-Equations 1 to 3, the reason for adaptive sampling, are in `deblurlib.theory`. The network of Table
+Equations 1 to 3, which motivate adaptive sampling, are in `deblurlib.theory`; the network of Table
 2 is in `radn_baseline`.
 
-Differs from the paper: it prints dense blocks of 12, 16 and 24 units that it says start from
-DenseNet-121, whose blocks have 6, 12 and 24; we take these, and 12,732,167 parameters are 41 %
-fewer than DMPHN's 21.7 M ("40 %"), against 25 % for the printed ones (variant "units_12_16_24").
-DenseNet's first pooling is left out, so that three deconvolutions reach the full size; its printed
-38 ms then needs more arithmetic than a Titan X has, unlike variant "fast", which pools. Not
-printed, so ours: where the skips leave, decoder widths, ReLU without normalisation, 4x4
-deconvolutions, windows and widths of the context, layers that start at zero (offsets,
-reconstruction), and the bottleneck of RADN1 and RADN2. The encoder starts from ImageNet on request
-only: `pretrained.start_from_densenet121`. Code and weights were never released.
+Differs from the paper: it prints dense blocks of 12, 16 and 24 units and says that they start from
+DenseNet-121, whose blocks have 6, 12 and 24. We use the latter: 12,732,167 parameters are 41 %
+fewer than DMPHN's 21.7 M ("40 %"), against 25 % for the printed blocks (variant "units_12_16_24").
+DenseNet's first pooling is left out so that three deconvolutions reach full resolution; the printed
+38 ms then require more arithmetic than a Titan X can perform, unlike variant "fast", which pools.
+Not printed, and therefore our choice: where the skips leave, decoder widths, ReLU without
+normalisation, 4x4 deconvolutions, windows and widths of the context, layers that start at zero
+(offsets, reconstruction), and the bottleneck of RADN1 and RADN2. The encoder starts from ImageNet
+weights on request only: `pretrained.start_from_densenet121`. Code and weights were never released.
 """
 
 from collections.abc import Callable, Iterator
@@ -65,19 +63,19 @@ SCHEDULE: dict[str, object] = {
 
 @dataclass(frozen=True, kw_only=True)
 class RADNConfig(DenseConfig):
-    """What a variant is made of, beside its encoder.
+    """Configuration of a variant, in addition to that of its encoder.
 
     Attributes:
-        freeze_norm: Batch statistics of the encoder stay as they are in training.
-        module: Modules of the decoder: "deformable", "plain", "wide" (plain, with deformable's
-            parameters) or "bottleneck".
-        module_units: Units of a module.
+        freeze_norm: Freeze the batch statistics of the encoder during training.
+        module: Modules of the decoder: "deformable", "plain", "wide" (plain, with as many
+            parameters as deformable) or "bottleneck".
+        module_units: Units per module.
         module_growth: Channels that a unit adds.
         module_width: Output channels of the three modules.
         up_width: Output channels of the three deconvolutions.
         context: Channels of each scale of the context.
         attention: Use self-attention.
-        gamma: A learned factor of the attended features that starts at 0, as in SAGAN.
+        gamma: Scale the attended features by a learned factor that starts at 0, as in SAGAN.
         sa_impl: "chunked", "full" or "sdpa", with the same result; see `attention.attend`.
         ensemble: In eval mode, average over the eight flips and rotations: RADN(Final)+.
     """
@@ -95,7 +93,7 @@ class RADNConfig(DenseConfig):
     ensemble: bool = False
 
 
-# Table 1 of the paper, a control that it lacks, and the readings of its text that differ
+# Table 1 of the paper, one control of ours, and alternative readings of the text
 VARIANTS: dict[str, dict[str, object]] = {
     "radn1": {"module": "bottleneck", "attention": False},
     # the same network as radn1; it and all below start pretrained
@@ -112,7 +110,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "paper": {},
 }
 
-# The narrow width on which ablations are trained
+# The narrow width at which ablations are trained
 SMALL: dict[str, object] = {
     "units": (2, 3, 4),
     "growth": 8,
@@ -132,7 +130,7 @@ def self_ensemble(network: Callable[[Tensor], Tensor], blurry: Tensor) -> Tensor
         blurry: (B, 3, H, W).
 
     Returns:
-        The mean of the outputs, each turned back.
+        The mean of the outputs, each transformed back.
     """
     total = torch.zeros(())
     for output in eight_outputs(network, blurry):
@@ -148,7 +146,7 @@ def eight_outputs(network: Callable[[Tensor], Tensor], blurry: Tensor) -> Iterat
         blurry: (B, 3, H, W).
 
     Yields:
-        The outputs, turned back; the first is that of the input as it is.
+        The outputs, transformed back; the first belongs to the unchanged input.
     """
     for turns in range(4):
         turned = blurry.rot90(turns, (2, 3))
@@ -157,10 +155,10 @@ def eight_outputs(network: Callable[[Tensor], Tensor], blurry: Tensor) -> Iterat
 
 
 def filter_stretch(offset: Tensor) -> Tensor:
-    """Figure 7: how far a module's filters are stretched sideways.
+    """Compute how far a module's filters are stretched sideways (Figure 7).
 
-    The third column's dx minus the first's, averaged over rows and units (which of them the figure
-    shows is not printed).
+    This is the third column's dx minus the first's, averaged over rows and units; the paper does
+    not say which unit the figure shows.
 
     Args:
         offset: One of the offsets of `RADN.extras`, (B, units, 18, h, w).
@@ -173,12 +171,12 @@ def filter_stretch(offset: Tensor) -> Tensor:
 
 
 def offset_length(extras: Extras, strides: tuple[int, int, int] = (1, 1, 1)) -> Tensor:
-    """Figure 8: the mean length of all offsets of the three modules.
+    """Compute the mean length of all offsets of the three modules (Figure 8).
 
     Args:
-        extras: `RADN.extras` of B pictures.
-        strides: Factors of the three modules: (1, 1, 1) for feature pixels, (8, 4, 2) for pixels
-            of the picture.
+        extras: `RADN.extras` of B images.
+        strides: Factors of the three modules: (1, 1, 1) for feature pixels, (8, 4, 2) for image
+            pixels.
 
     Returns:
         (B).
@@ -222,9 +220,7 @@ class RADN(nn.Module):
     def forward(
         self, blurry: Tensor, return_extras: bool = False
     ) -> Tensor | tuple[Tensor, Extras]:
-        """Deblur. With `return_extras`: (output, extras), see `extras`; these are of one pass,
-        also with `ensemble`.
-        """
+        """Deblur. With `return_extras`: (output, extras) of a single pass, also with `ensemble`."""
         if return_extras:
             return self.restore(blurry, keep=True)
         if self.config.ensemble and not self.training:
@@ -269,14 +265,14 @@ class RADN(nn.Module):
         Returns:
             "features" A and "attended" R (B, C, h, w) at 1/8, so that eq. 6 is A + R, and
             "offset1" to "offset3" (B, units, 18, h, w), pairs (dy, dx) per tap in feature pixels
-            (1 = 8, 4 and 2 image pixels; twice that with stem_pool). What a variant lacks is left
-            out. For eq. 5, pass the features to `attention.map`.
+            (1 = 8, 4 and 2 image pixels; twice that with stem_pool). Parts that a variant lacks
+            are left out. For eq. 5, pass the features to `attention.map`.
         """
         extras: Extras = self(blurry, return_extras=True)[1]
         return extras
 
     def train(self, mode: bool = True) -> "RADN":
-        """Set the mode of training, except that of frozen batch statistics.
+        """Set training or evaluation mode; frozen batch statistics stay in evaluation mode.
 
         Args:
             mode: Train (True) or evaluate (False).
@@ -291,9 +287,7 @@ class RADN(nn.Module):
 
 
 class Context(nn.Module):
-    """The input and its averages over windows of 32, 16, 8 and 4 pixels, each reduced by a 1x1
-    convolution.
-    """
+    """The input and its averages over 32, 16, 8 and 4 pixels, each reduced by a 1x1 convolution."""
 
     windows = 32, 16, 8, 4
 
@@ -317,8 +311,9 @@ class Context(nn.Module):
 
 
 def kaiming(module: nn.Module) -> None:
-    """Set He-normal weights and zero biases (not printed; attention keeps PyTorch's, smaller since
-    eq. 5 has no 1/sqrt(d)).
+    """Set He-normal weights and zero biases, a choice of ours.
+
+    Attention keeps PyTorch's smaller values, since eq. 5 has no 1/sqrt(d).
 
     Args:
         module: A part of the network; other layers stay as they are.

@@ -1,5 +1,6 @@
-"""The network of RADN's Table 2: SRN (Tao et al., CVPR 2018) at one scale, without recurrence, all
-filters 3x3.
+"""The network of RADN's Table 2: SRN (Tao et al., CVPR 2018) reduced to one scale.
+
+It has no recurrence, and all filters are 3x3.
 """
 
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ from .spec import NetworkSpec
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineConfig:
-    """What a row of Table 2 is made of.
+    """Configuration of a row of Table 2.
 
     Attributes:
         width: Channels at full resolution.
-        deformable: How many of the six trunk layers are: 0, 3 (the second of each block) or 6.
+        deformable: Number of deformable layers among the six of the trunk: 0, 3 (the second of
+            each block) or 6.
         attention: Use self-attention before the trunk.
-        gamma: A learned factor of the attended features that starts at 0, as in SAGAN.
+        gamma: Scale the attended features by a learned factor that starts at 0, as in SAGAN.
         sa_impl: See `attention.attend`.
     """
 
@@ -37,7 +39,7 @@ class BaselineConfig:
     def __post_init__(self) -> None:
         if self.deformable not in (0, 3, 6):
             raise ValueError(
-                f"Of the six trunk layers {self.deformable} cannot be deformable: choose 0, 3 or 6."
+                f"deformable is {self.deformable}: choose 0, 3 or 6 of the six trunk layers."
             )
 
 
@@ -53,8 +55,9 @@ VARIANTS: dict[str, dict[str, object]] = {
 
 
 class Baseline(nn.Module):
-    """Six trunk layers at a quarter of the size, plain or deformable, with attention before them;
-    sizes as printed.
+    """Six trunk layers at a quarter of the size, plain or deformable, with attention before them.
+
+    Sizes are as printed.
 
     (B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 16.
     """
@@ -126,7 +129,7 @@ def residual_blocks(channels: int, deformable: int = 0) -> "list[ResidualBlock]"
 
     Args:
         channels: Of input and output.
-        deformable: How many of the two layers of each block are, the last ones.
+        deformable: How many of the two layers of each block are deformable, counted from the end.
 
     Returns:
         Three blocks.

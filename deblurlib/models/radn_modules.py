@@ -1,6 +1,4 @@
-"""The modules of RADN's decoder: dense deformable ones, and what the rows of Table 1 have
-instead.
-"""
+"""The modules of RADN's decoder: dense deformable ones, and their replacements in Table 1."""
 
 import torch
 import torch.nn.functional as F
@@ -13,19 +11,20 @@ TAPS = 9  # 3x3 sampling points
 
 
 def decoder_module(kind: str, size: tuple[int, int], channels: int, out_channels: int) -> nn.Module:
-    """Make a dense deformable module, or what a variant has in its place.
+    """Make a dense deformable module or its replacement in a variant.
 
     Args:
-        kind: "deformable", "plain", "wide" (plain, with deformable's parameters) or "bottleneck".
-        size: (units, channels that each adds).
-        channels: Of the input.
-        out_channels: Of the output.
+        kind: "deformable", "plain", "wide" (plain, with as many parameters as deformable) or
+            "bottleneck".
+        size: (units, channels that each unit adds).
+        channels: Channels of the input.
+        out_channels: Channels of the output.
 
     Returns:
         A module that returns its output and a list of offsets.
 
     Raises:
-        ValueError: There is no such module.
+        ValueError: The kind is unknown.
     """
     units, growth = size
     if kind == "bottleneck":
@@ -41,14 +40,15 @@ def decoder_module(kind: str, size: tuple[int, int], channels: int, out_channels
 
 
 def matched_growth(channels: int, units: int, growth: int, out_channels: int) -> int:
-    """Find the growth that gives a plain module as many parameters as the deformable one, as
-    nearly as whole channels allow.
+    """Find the growth at which a plain module has as many parameters as a deformable one.
+
+    The counts agree as closely as whole channels allow.
 
     Args:
-        channels: Of the module's input.
-        units: Of the module.
-        growth: Of the deformable module.
-        out_channels: Of the module's output.
+        channels: Channels of the module's input.
+        units: Units of the module.
+        growth: Growth of the deformable module.
+        out_channels: Channels of the module's output.
 
     Returns:
         The growth of the plain module.
@@ -64,9 +64,7 @@ def matched_growth(channels: int, units: int, growth: int, out_channels: int) ->
 
 
 class DenseModule(nn.Module):
-    """Dense deformable module (Figure 3): six units that each see the output of all before them,
-    then a 1x1 convolution.
-    """
+    """Dense deformable module (Figure 3): six densely connected units, then a 1x1 convolution."""
 
     def __init__(
         self, channels: int, units: int, growth: int, out_channels: int, deformable: bool = True
@@ -102,21 +100,19 @@ def convolution(channels: int, out_channels: int, deformable: bool) -> "Deformab
     """Make a 3x3 convolution, deformable or not.
 
     Args:
-        channels: Of the input.
-        out_channels: Of the output.
+        channels: Channels of the input.
+        out_channels: Channels of the output.
         deformable: Read at predicted offsets.
 
     Returns:
-        A module that is called with the input and a list, to which deformable ones append their
-        offsets.
+        A module that is called with the input and a list; deformable ones append their offsets to
+        the list.
     """
     return (DeformableConv if deformable else PlainConv)(channels, out_channels)
 
 
 class DeformableConv(nn.Module):
-    """Eq. (4): a 3x3 convolution whose nine taps read at offsets that another one finds in the
-    same input.
-    """
+    """Eq. (4): a 3x3 convolution whose taps read at offsets predicted from the same input."""
 
     def __init__(self, channels: int, out_channels: int):
         super().__init__()
@@ -133,7 +129,7 @@ class DeformableConv(nn.Module):
 
 
 class PlainConv(nn.Conv2d):
-    """A 3x3 convolution that is called like a deformable one."""
+    """A 3x3 convolution with the call signature of a deformable one."""
 
     def __init__(self, channels: int, out_channels: int):
         super().__init__(channels, out_channels, 3, padding=1)
@@ -144,11 +140,12 @@ class PlainConv(nn.Conv2d):
 
 
 def start_at_zero(network: nn.Module, last: nn.Conv2d) -> None:
-    """Zero the layers of offsets and the last layer: filters start on the plain grid, the network
-    as the identity.
+    """Zero the offset layers and the last layer.
+
+    Filters then start on the regular grid, and the network starts as the identity.
 
     Args:
-        network: Its deformable layers are found.
+        network: The network, whose deformable layers are found.
         last: Its layer that predicts output - blurry.
     """
     layers = [module.offset for module in network.modules() if isinstance(module, DeformableConv)]

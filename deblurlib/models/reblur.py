@@ -1,23 +1,20 @@
-"""ASPDC's reblurring network (Huo, Masoumzadeh and Yang, CVPR Workshops 2022, section 3.3), and
-the one that collapses.
+"""ASPDC's reblurring network (Huo, Masoumzadeh and Yang, CVPRW 2022, section 3.3).
 
-    upper branch:  u_1..u_7 = encoder-decoder(blurry, sharp)         sees the blur; hands on
-    nothing but filters
-                   k_i = Conv(u_i)                                   a 3x3 filter for each pixel,
-                   at each of 7 stages
-    lower branch:  v_1..v_7 = encoder-decoder(sharp, sharp)          same weights; v_i <- dynamic
-    filter of v_i with k_i reblurred = tail(v_7)                                            trained
-    towards the blurry picture      (eq. 6)
+    upper branch:  u_1..u_7 = encoder-decoder(blurry, sharp)   sees the blur, passes on filters only
+                   k_i = Conv(u_i)                             a 3x3 filter per pixel at 7 stages
+    lower branch:  v_1..v_7 = encoder-decoder(sharp, sharp)    same weights;
+                                                               v_i <- dynamic filter of v_i with k_i
+    reblurred = tail(v_7)                                      trained towards blurry        (eq. 6)
 
-The picture comes from the sharp input alone, and filters that are positive and sum to one can only
-average it. Given both pictures directly ("naive"), an encoder-decoder learns to copy the blurry
-one; `analysis.reblurring.identity_probes` tell the two apart. Averages can carry a picture all the
-same, if what they average varies: see their "leak" in a long training.
+The output comes from the sharp input alone, and filters that are positive and sum to one can only
+average it. Given both images directly (variant "naive"), an encoder-decoder learns to copy the
+blurry one; `analysis.reblurring.identity_probes` tells the two cases apart. Averages can still
+carry an image if what they average varies: see the probe "leak" after a long training.
 
-Differs from the paper, by following the released code: seven filtered stages, the head's too,
-against six in Figure 2a (`head_filter=False`); two skips; the decoder's ResBlock stands before its
-deconvolution; filters pass a softmax, borders are reflected. Pictures are in [-1, 1] inside.
-Xavier weights everywhere (`init="official"`: not in deconvolutions).
+Differs from the paper, by following the released code: seven filtered stages, including the head's,
+against six in Figure 2a (`head_filter=False`); two skips; the decoder's ResBlock comes before its
+deconvolution; filters pass through a softmax, and borders are reflected. Images are in [-1, 1]
+inside. Xavier weights everywhere (`init="official"`: except in deconvolutions).
 """
 
 from dataclasses import dataclass
@@ -35,11 +32,11 @@ from .spec import NetworkSpec, Timing
 
 @dataclass(frozen=True, kw_only=True)
 class ReblurConfig:
-    """What a variant is made of.
+    """Configuration of a variant.
 
     Attributes:
         width: Channels at full resolution, doubled at each of three strides.
-        naive: One pass over both pictures, no filters.
+        naive: One pass over both images, without filters.
         head_filter: Also filter after the first stage, as the released code does.
         init: "paper" or "official", see `aspdc.initialise`.
     """
@@ -58,11 +55,10 @@ VARIANTS: dict[str, dict[str, object]] = {
 
 
 class Reblur(nn.Module):
-    """Blurry and sharp (or deblurred) picture, each (B, 3, H, W) RGB in [0, 1], H, W >= 16 -> the
-    sharp one reblurred.
+    """Blurry and sharp (or deblurred) image -> the sharp one reblurred.
 
-    To train a deblurring network through it, switch its parameters off (`requires_grad_(False)`),
-    and nothing else: the gradient has to pass.
+    Both are (B, 3, H, W) RGB in [0, 1], H, W >= 16. To train a deblurring network through it,
+    freeze its parameters (`requires_grad_(False)`) and nothing else: the gradient must pass.
     """
 
     pictures = 2  # inputs of forward
@@ -101,14 +97,12 @@ class Reblur(nn.Module):
         return output, {"filters": [each.softmax(1) for each in logits], "features": features}
 
     def _encode_decode(self, x: Tensor, logits: list[Tensor]) -> list[Tensor]:
-        """The features after each of the 7 stages; those with logits are filtered before they flow
-        on.
-        """
+        """The features after each of the 7 stages; those with logits are filtered first."""
         features: list[Tensor] = []
         unfiltered = len(self.stages) - len(logits)  # the first ones
         for i, stage in enumerate(self.stages):
             x = stage(x)
-            if i in (4, 5):  # the skips: second downward to first upward stage, first to second
+            if i in (4, 5):  # the skips: second downward to first upward stage, and first to second
                 x = x + features[6 - i]
             if i >= unfiltered:
                 x = dynamic_filter(x, logits[i - unfiltered])

@@ -37,10 +37,10 @@ def list_variants(name: str) -> list[str]:
         name: One of `list_models()`.
 
     Returns:
-        The rows of its paper's ablation table, and our controls. "paper" is the main network.
+        The rows of its paper's ablation table and our controls; "paper" is the main network.
 
     Raises:
-        ValueError: There is no network of that name.
+        ValueError: The name is unknown.
 
     >>> list_variants("reblur")
     ['naive', 'figure2', 'paper']
@@ -57,7 +57,7 @@ def create_model(
         name: One of `list_models()`.
         variant: One of `list_variants(name)`.
         size: "full" (the paper's width) or "small" (the same topology, narrow).
-        **overrides: Fields of the network's configuration, over those of the variant.
+        **overrides: Fields of the network's configuration that override those of the variant.
 
     Returns:
         A module: (B, 3, H, W) RGB in [0, 1] -> the same, any H, W >= 16. Its attribute `recipe`
@@ -89,17 +89,17 @@ def create_model(
 
 
 def spec_of(network: str | nn.Module) -> NetworkSpec:
-    """Find what the library knows about a network.
+    """Look up the specification of a network.
 
     Args:
         network: A name in `list_models()`, or any module. A module is recognised by its attribute
             `network_spec`, by the name under which `create_model` made it, or by its class.
 
     Returns:
-        The specification; for a module that is not recognised, one with the default of every field.
+        The specification; an unrecognised module gets the default of every field.
 
     Raises:
-        ValueError: There is no network of that name.
+        ValueError: The name is unknown.
     """
     if not isinstance(network, nn.Module):
         if not isinstance(network, str) or network not in NETWORKS:

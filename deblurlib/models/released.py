@@ -1,4 +1,4 @@
-"""Weights as the authors published them: their tensors under our names and in our layout."""
+"""The authors' published weights, translated to our names and layout."""
 
 import re
 import warnings
@@ -69,7 +69,7 @@ def translate_svrnn(state: Mapping[str, Any]) -> Mapping[str, Any]:
 
     Keys are "layer.0" (weights) and "layer.1" (biases), as pycaffe writes an .npz by
     `np.savez(path, **{f"{k}.{i}": b.data for k, blobs in net.params.items() for i, b in
-    enumerate(blobs)})`. The release works on transposed pictures (MATLAB's order): kernels are
+    enumerate(blobs)})`. The release works on transposed images (MATLAB's order): kernels are
     transposed here, and its scans right, down, left, up become down, right, up, left. Blobs of its
     recurrent layers have no effect and are left out.
 
@@ -100,9 +100,7 @@ def translate_svrnn(state: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _natural_layout(layer: str, blob: Tensor) -> Tensor:
-    """Reorder what conv16 writes (groups 2, 1, 4, 3 of each RNN) and conv17 to conv20 read (groups
-    3, 4, 1, 2).
-    """
+    """Reorder the groups that conv16 writes (2, 1, 4, 3) and conv17 to conv20 read (3, 4, 1, 2)."""
     if layer.endswith("conv16"):
         return torch.unflatten(blob, 0, (SVRNN_RNNS, 4, -1))[:, [1, 0, 3, 2]].flatten(0, 2)
     if layer.startswith("body") and blob.dim() == 4:
@@ -114,8 +112,8 @@ def translate_aspdc(state: Mapping[str, Any]) -> Mapping[str, Any]:
     """Translate ASPDC's DeblurringNet_NF.pth or DeblurringNet_FT.pth.
 
     Warns that those networks read the mask of branch 1 from misaligned memory (see
-    `aspdc.misread_by_mmcv`): the variant "mmcv_flat" imitates that; the paper's figures are
-    approached, not met.
+    `aspdc.misread_by_mmcv`). The variant "mmcv_flat" imitates this; it approaches the paper's
+    values without reaching them.
 
     Args:
         state: The content of the file, or any other state.

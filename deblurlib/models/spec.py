@@ -1,6 +1,4 @@
-"""Everything that the library knows about a network, in one record that stands in the network's
-own file.
-"""
+"""Everything the library knows about a network, as one record in the network's own file."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +26,7 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NetworkSpec:
-    """A network and every fact about it that other parts of the library need.
+    """A network and all facts about it that the rest of the library needs.
 
     A new network is one file that ends with a `NetworkSpec`, and one line in `registry.NETWORKS`.
     A module from elsewhere may carry one as its attribute `network_spec`.
@@ -39,21 +37,21 @@ class NetworkSpec:
             two inputs has the attribute `pictures = 2`.
         variants: Keywords of the configuration by the name of the variant. "paper" is the main
             network.
-        small: Keywords of the narrow width on which ablations are trained; they override those of
+        small: Keywords of the narrow width at which ablations are trained; they override those of
             the variant.
-        translate: Brings the tensors of weights that the authors published under our names; it
-            returns any other state as it is. None: no weights were published.
-        margin: How far an output pixel looks, in pixels: the context that a tile gets on each side.
-        largest: Largest side in pixels of a picture that is deblurred in one piece, for networks
-            whose cost grows faster than the picture. None: limited by memory alone.
+        translate: Renames the tensors of the authors' published weights to our names and returns
+            any other state unchanged; None if no weights were published.
+        margin: How far an output pixel looks, in pixels: the context on each side of a tile.
+        largest: Largest side in pixels of an image that is deblurred in one piece, for networks
+            whose cost grows faster than the image; None if only memory limits it.
         exportable: Whether the network can be written as ONNX.
-        schedule: The training schedule that the paper prints: fields of `training.Experiment`.
-            None: no schedule is printed.
+        schedule: The training schedule that the paper prints, as fields of `training.Experiment`;
+            None if it prints none.
         short_schedule: Fields that every shorter preset changes.
-        start_pretrained: Copies ImageNet weights into the parts that start from them in the paper,
-            and says whether it did.
-        pretrained_variants: Variants that start from ImageNet weights in the paper, beside what
-            `schedule` says.
+        start_pretrained: Copies ImageNet weights into the parts that start from them in the paper
+            and returns whether it did.
+        pretrained_variants: Variants that start from ImageNet weights in the paper, in addition to
+            `schedule`.
         benchmark: The builds that the network benchmark times.
     """
 

@@ -1,6 +1,4 @@
-"""Cost of a network: parameters and multiply-accumulates, of all of it or part by part, deformable
-layers included.
-"""
+"""Cost of a network, as a whole or by part: parameters and multiply-accumulates."""
 
 import copy
 from collections.abc import Callable
@@ -13,9 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_macs(model: nn.Module, size: tuple[int, int]) -> int:
-    """Count multiply-accumulates for one picture: weights times positions, by tracing shapes alone.
+    """Count the multiply-accumulates for one image from its shapes: weights times positions.
 
-    Biases, activations, sums and the bilinear reads of deformable layers are not counted.
+    Deformable layers are included; biases, activations, sums and bilinear reads are not counted.
 
     Args:
         model: A network.
@@ -44,17 +42,16 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def list_parts(model: nn.Module, size: tuple[int, int], parts: list[str]) -> pd.DataFrame:
-    """List the cost of parts of a network for one picture, by tracing shapes alone.
+    """List the cost of parts of a network for one image, from its shapes alone.
 
     Args:
         model: A network.
         size: (height, width) of the picture.
-        parts: Their names, e.g. "encoder.conv0".
+        parts: Names of the parts, such as "encoder.conv0".
 
     Returns:
-        One row per part. Columns: part, in, out (channels of its first input and of its last
-        output that is one tensor), scale (how many pixels of the picture are one of its output),
-        parameters, macs.
+        One row per part, with columns part; in and out, the channels of its first input and of its
+        last output that is a single tensor; scale, image pixels per output pixel; parameters; macs.
     """
     hollow = _hollow(model)
     shapes: dict[str, tuple[torch.Size, torch.Size]] = {}

@@ -1,17 +1,18 @@
-"""SVDN: the spatially variant deconvolution network of Yuan, Su and Ma (CVPR 2020), flow-guided in
-training.
+"""SVDN: the spatially variant deconvolution network of Yuan, Su and Ma (CVPR 2020).
 
-    blurry -> backbone (one stride 2, dilations 1, 2, 4, concatenated) -> blur feature b | content
-    feature c ow1 = Conv(b)                               offsets and masks of the first deformable
-    convolution       (eq. 4) ow2 = Conv(f(Conv(f(ow1))))                 those of the second, from
-    ow1 alone                         (eq. 5) F[S] = 1/F[K]^2 . F[K] . F[B]               dcn1
-    stands for F[K], dcn2 for 1/F[K]^2                     (eq. 3) output = blurry +
-    head(dcn2(dcn1(c; ow1); ow2))
+    blurry -> backbone (one stride 2, dilations 1, 2, 4, concatenated) -> b, c
+                                       b: blur feature, c: content feature
+    ow1 = Conv(b)                      offsets and masks of dcn1                           (eq. 4)
+    ow2 = Conv(f(Conv(f(ow1))))        offsets and masks of dcn2, from ow1 alone           (eq. 5)
+    F[S] = 1/F[K]^2 . F[K] . F[B]      dcn1 stands for F[K], dcn2 for 1/F[K]^2             (eq. 3)
+    output = blurry + head(dcn2(dcn1(c; ow1); ow2))
 
-Differs from the paper: it prints no channel numbers (Figure 3 is a drawing); those here are
-inferred, and give 812,019 parameters = 3.10 MiB against the printed "3.1 MB" and "nearly 0.8M".
-Zero padding, shared PReLU slopes, sigmoid masks, zero-initialised offset layers and the residual
-block of the ablation's neck are our choices too.
+Optical flow guides the sampling points during training only.
+
+Differs from the paper: it prints no channel counts (Figure 3 is a drawing); ours are inferred and
+give 812,019 parameters = 3.10 MiB against the printed "3.1 MB" and "nearly 0.8M". Zero padding,
+shared PReLU slopes, sigmoid masks, zero-initialised offset layers and the residual block of the
+ablation's neck are also our choices.
 """
 
 from dataclasses import dataclass
@@ -29,19 +30,19 @@ TAPS = 25  # 5x5 sampling points (section 3.3)
 
 @dataclass(frozen=True, kw_only=True)
 class SVDNConfig:
-    """What a variant is made of.
+    """Configuration of a variant.
 
     Attributes:
         width: Channels at full resolution; twice that at half resolution.
-        dilations: Of the three stages.
+        dilations: Dilations of the three stages.
         neck: "deconvolution", "residual" (the ablation's) or "rigid" (deformable layers with all
-            offsets held at zero).
+            offsets fixed at zero).
         blocks: Residual blocks per stage.
         stem_blocks: Residual blocks before the stride.
-        concatenate: Features of all depths are joined; False: the last ones go on alone.
-        fuse_stem: The downsampled feature joins the concatenation.
-        residual: The network's output is added to the blurry picture.
-        neck_activation: A PReLU between the two deformable convolutions.
+        concatenate: Concatenate the features of all depths; False passes on the last ones only.
+        fuse_stem: Include the downsampled feature in the concatenation.
+        residual: Add the network's output to the blurry image.
+        neck_activation: Put a PReLU between the two deformable convolutions.
     """
 
     width: int = 32
@@ -55,7 +56,7 @@ class SVDNConfig:
     neck_activation: bool = False
 
 
-# Table 2 of the paper, column by column, and controls that it lacks
+# Table 2 of the paper, column by column, and our controls
 VARIANTS: dict[str, dict[str, object]] = {
     "base": {"dilations": (1, 1, 1), "neck": "residual"},
     "dilated": {"neck": "residual"},
@@ -140,9 +141,7 @@ class SVDN(nn.Module):
 
 
 class FeatureDeconvolution(nn.Module):
-    """Two stacked 5x5 modulated deformable convolutions whose sampling comes from the blur feature
-    alone (eq. 3-5).
-    """
+    """Two stacked 5x5 modulated deformable convolutions, steered by the blur feature (eq. 3-5)."""
 
     def __init__(self, channels: int, rigid: bool = False, activation: bool = False):
         super().__init__()
@@ -159,9 +158,7 @@ class FeatureDeconvolution(nn.Module):
         self.activation = nn.PReLU() if activation else nn.Identity()
 
     def forward(self, blur: Tensor, content: Tensor) -> tuple[Tensor, Extras]:
-        """Blur and content features (B, C, h, w) -> deblurred features, and the extras of the
-        network.
-        """
+        """Blur and content features (B, C, h, w) -> deblurred features, and the extras."""
         ow1 = self.ow1(blur)  # Eq. (4): (B, 75, h, w) = 50 offsets, 25 mask logits
         ow2 = self.ow2(ow1)  # Eq. (5)
         offset1, mask1 = self._sampling(ow1)
@@ -176,9 +173,7 @@ class FeatureDeconvolution(nn.Module):
         return offset * 0 if self.rigid else offset, logits.sigmoid()
 
     def start_on_the_grid(self) -> None:
-        """Zero the last layer of both branches: the points start on the plain 5x5 grid, with masks
-        of one half.
-        """
+        """Zero the last layer of both branches: points start on the 5x5 grid with masks of 1/2."""
         for layer in (self.ow1, self.ow2[-1]):
             assert isinstance(layer, nn.Conv2d)
             nn.init.zeros_(layer.weight)
@@ -206,9 +201,9 @@ def conv_prelu(
     """Make a 3x3 convolution without bias, and a PReLU with one shared slope.
 
     Args:
-        in_channels: Of the input.
-        out_channels: Of the output.
-        stride: Step of the kernel.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        stride: Stride of the kernel.
         dilation: Spacing of its taps.
 
     Returns:

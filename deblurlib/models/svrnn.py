@@ -1,22 +1,20 @@
 """SVRNN: the spatially variant recurrent network of Zhang et al. (CVPR 2018), Figure 4 and Table 1.
 
-    blurry -> conv1 -> conv2                               features at half resolution
-    blurry -> conv3 ... conv16 -> tanh = p                 weights: 4 RNNs x 4 directions x 32
-    channels at every pixel h[k] = (1 - p[k]) * x[k] + p[k] * h[k-1]               an RNN along one
-    line: eq. (2) with one tap a step conv2 -> rnn1 -> conv17 -> rnn2 -> conv18 -> rnn3 -> conv19
-        -> rnn4 -> conv20
-    output = conv22(conv1 | resize1(conv21(conv2 | conv20)))               a | b: concatenated, the
-    skip links
+    blurry -> conv1 -> conv2                  features at half resolution
+    blurry -> conv3 ... conv16 -> tanh = p    weights per pixel: 4 RNNs x 4 directions x 32 channels
+    h[k] = (1 - p[k]) * x[k] + p[k] * h[k-1]  an RNN along one line: eq. (2) with one tap per step
+    conv2 -> rnn1 -> conv17 -> rnn2 -> conv18 -> rnn3 -> conv19 -> rnn4 -> conv20
+    output = conv22(conv1 | resize1(conv21(conv2 | conv20)))        a | b: concatenation, skip links
 
 Differs from the paper, where we follow the authors' released network: conv2 has no activation
-(`conv2_act=True` adds it); p lies in (-1, 1), not in the printed 0 to 1, and must, since p >= 0
-cannot sharpen (`p_range="sigmoid"`); the recurrence is not printed; Table 1 prints rnn1 twice.
-9,227,027 parameters = 36.91 MB; the printed 37.1 MB fits the Caffe file, with 33,280 values that
-nothing uses. Our choices: bilinear resizing with half-pixel centres (`resize="caffe"` for the
-release's, which darkens the last row and column), padding to multiples of 8 by reflection, and the
-builds of Table 4, which has one sentence for each. conv3 to conv11 start from VGG-16 on request
-only: `pretrained.start_from_vgg16`. The authors' weights load by `load_model("svrnn", "blobs.npz",
-    "released")`, see `released.translate_svrnn`.
+(`conv2_act=True` adds it); p lies in (-1, 1) instead of the printed 0 to 1, as it must, since
+p >= 0 cannot sharpen (`p_range="sigmoid"`); the recurrence is not printed; Table 1 prints rnn1
+twice. We have 9,227,027 parameters = 36.91 MB; the printed 37.1 MB fits the Caffe file, which holds
+33,280 values that nothing uses. Our choices: bilinear resizing with half-pixel centres
+(`resize="caffe"` for the release's, which darkens the last row and column), padding to multiples of
+8 by reflection, and the builds of Table 4, each of which the paper describes in one sentence. conv3
+to conv11 start from VGG-16 on request only: `pretrained.start_from_vgg16`. Load the authors'
+weights with `load_model("svrnn", "blobs.npz", "released")`; see `released.translate_svrnn`.
 """
 
 import math
@@ -46,20 +44,20 @@ CHOICES = {
 
 @dataclass(frozen=True, kw_only=True)
 class SVRNNConfig:
-    """What a variant is made of; CHOICES has the words that it takes.
+    """Configuration of a variant; CHOICES lists the accepted words.
 
     Attributes:
         width: Channels of conv1 and conv21; the RNNs filter twice as many.
-        vgg: Channels of conv3; 2, 4 and 8 times as many deeper down.
+        vgg: Channels of conv3; deeper layers have 2, 4 and 8 times as many.
         body: "chains" has no convolutions between RNNs, "convs" has no RNNs, "weight_network" has
             neither.
         merge: How the four chains become one feature.
-        widen: conv17 to conv20 without RNNs get the parameters that were removed.
-        image_head: The weight network alone: straight from 512 channels to the picture.
-        skips: "weights" keeps those inside the weight network alone.
-        conv2_act: conv2 has an activation.
-        p: "averaged" over the picture, or "constant": learned, one per channel.
-        p_range: What limits p.
+        widen: Widen conv17 to conv20 by the parameters of the removed RNNs.
+        image_head: For the weight network alone: map 512 channels directly to the image.
+        skips: Skip links; "weights" keeps only those inside the weight network.
+        conv2_act: Put an activation after conv2.
+        p: "averaged" over the image, or "constant": learned, one per channel.
+        p_range: Function that limits p.
         resize: "transposed" is resize1 as a learned 4x4 transposed convolution.
         residual: Predict output - blurry.
     """
@@ -96,7 +94,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "weights_only": {"body": "weight_network"},
     # how Liu et al. (ECCV 2016) connect RNNs: chains, and the largest of the four directions
     "liu": {"body": "chains", "merge": "max"},
-    # controls that the paper lacks
+    # our controls
     "no_image_skips": {"skips": "weights"},
     "no_rnns_wide": {"body": "convs", "widen": True},  # as many parameters as the paper's network
     "p_averaged": {"p": "averaged"},  # equal parameters, spatially invariant
@@ -123,11 +121,12 @@ def caffe_xavier(module: nn.Module) -> None:
 
 
 def widened(channels: int, vgg: int) -> int:
-    """Find the inner channels w of conv17 to conv20 that make up for removed RNNs: 18 w^2 + 18
-    channels w = their parameters.
+    """Find the inner channels w of conv17 to conv20 that make up for removed RNNs.
+
+    They solve 18 w^2 + 18 channels w = parameters of the RNNs.
 
     Args:
-        channels: That the RNNs filter.
+        channels: Channels that the RNNs filter.
         vgg: Channels of conv3.
 
     Returns:
@@ -231,11 +230,12 @@ class SVRNN(nn.Module):
         return extras
 
     def rnn_weights(self, x: Tensor) -> Tensor:
-        """Compute p, in single precision at least: tanh rounds to 1 early in half precision, and p
-        = 1 forgets the input.
+        """Compute p in single precision or better.
+
+        In half precision tanh soon rounds to 1, and p = 1 ignores the input.
 
         Args:
-            x: The picture, (B, 3, H, W), padded to multiples of 8.
+            x: The image, (B, 3, H, W), padded to multiples of 8.
 
         Returns:
             p, (B, 512, H/2, W/2).
@@ -269,8 +269,7 @@ class SVRNN(nn.Module):
 
 
 class Edited(nn.Module):
-    """A network whose RNN weights go through `edit` before they are used; it shares the network's
-    parameters.
+    """A network whose RNN weights pass through `edit`; it shares the network's parameters.
 
     `edit` maps p (B, 16 C, h, w) to the same shape. `Edited(network, torch.zeros_like)` removes
     the RNNs.
@@ -287,8 +286,9 @@ class Edited(nn.Module):
 
 
 class WeightNetwork(nn.Module):
-    """conv3 to conv16, a U-shaped network whose first nine layers are VGG-16's; at half
-    resolution, before the tanh.
+    """conv3 to conv16: a U-shaped network whose first nine layers are those of VGG-16.
+
+    Its output is at half resolution, before the tanh.
     """
 
     def __init__(self, vgg: int, out: int, skips: bool = True, resize: str = "bilinear"):
@@ -325,7 +325,7 @@ class WeightNetwork(nn.Module):
         return torch.cat([skip, x], 1) if self.skips else x
 
 
-_VALUES = 3 * 128 * 128  # the released code's loss is the sum over so many values, ours their mean
+_VALUES = 3 * 128 * 128  # the released code's loss sums over this many values, ours is their mean
 SPEC = NetworkSpec(
     network=SVRNN,
     variants=VARIANTS,
@@ -346,7 +346,7 @@ SPEC = NetworkSpec(
         "bias_lr": 2.0,
         "pretrained": True,
     },
-    # A short training of the paper's network would be spent on learning the picture itself.
+    # Without it, a short training would be spent on learning the image itself.
     short_schedule={"options": (("residual", True),)},
     start_pretrained=start_from_vgg16,
     benchmark=(Timing(variant="paper", width="small"), Timing(variant="paper")),

@@ -1,4 +1,4 @@
-"""SVRNN between conv2 and conv21: four RNNs with convolutions, as chains, or convolutions alone."""
+"""SVRNN between conv2 and conv21: RNNs and convolutions, chains of RNNs, or convolutions only."""
 
 from itertools import pairwise
 
@@ -16,10 +16,10 @@ def conv(size: int, in_channels: int, out_channels: int, stride: int = 1) -> nn.
     """Make a convolution with zero padding that keeps the size, or divides it by the stride.
 
     Args:
-        size: Of the kernel.
-        in_channels: Of the input.
-        out_channels: Of the output.
-        stride: Step of the kernel.
+        size: Side of the kernel.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        stride: Stride of the kernel.
 
     Returns:
         The layer.
@@ -44,8 +44,8 @@ def double(x: Tensor, resize: str = "bilinear") -> Tensor:
 
     Args:
         x: (B, C, h, w).
-        resize: "caffe": even outputs copy a pixel, odd ones are half the sum of two neighbours, a
-            missing neighbour being 0. Anything else: half-pixel centres.
+        resize: "caffe": even outputs copy a pixel, odd ones are half the sum of two neighbours,
+            where a missing neighbour is 0. Anything else: half-pixel centres.
 
     Returns:
         (B, C, 2h, 2w).
@@ -58,9 +58,7 @@ def double(x: Tensor, resize: str = "bilinear") -> Tensor:
 
 
 class FusedRNNs(nn.Module):
-    """Four RNNs, the directions of each concatenated and fused by a 3x3 convolution (conv17 to
-    conv20).
-    """
+    """Four RNNs; a 3x3 convolution fuses the directions of each (conv17 to conv20)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -77,9 +75,7 @@ class FusedRNNs(nn.Module):
 
 
 class ChainedRNNs(nn.Module):
-    """Four RNNs without convolutions between them: each direction feeds its own next scan (the
-    caption of Figure 3).
-    """
+    """Four RNNs without convolutions: each direction feeds its next scan (caption of Figure 3)."""
 
     def __init__(self, channels: int, merge: str):
         super().__init__()
@@ -88,9 +84,7 @@ class ChainedRNNs(nn.Module):
             self.conv20 = conv(3, 4 * channels, channels)
 
     def forward(self, x: Tensor, p: Tensor) -> Tensor:
-        """Features (B, C, h, w) and p (B, 16 C, h, w) -> features; (B, 4 C, h, w) where they are
-        concatenated.
-        """
+        """Features (B, C, h, w), p (B, 16 C, h, w) -> features, (B, 4 C, h, w) if concatenated."""
         weights = torch.unflatten(p, 1, (RNNS, 4, -1))  # (B, 4, 4, 32, h, w)
         ends = {}
         for k, direction in enumerate(DIRECTIONS):

@@ -1,4 +1,4 @@
-"""Weights of networks: safetensors files with a JSON of provenance beside them."""
+"""Weights of networks: safetensors files, each with a JSON file that records its provenance."""
 
 import json
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ def save_model(
     Args:
         model: A network that `create_model` made.
         path: The .safetensors file.
-        provenance: What the record says beside the recipe: data, steps, seconds …
-        dtype: Of the file; torch.float16 halves it.
+        provenance: Entries of the record in addition to the recipe: data, steps, seconds …
+        dtype: Data type of the file; torch.float16 halves its size.
 
     Returns:
         The path.
@@ -60,14 +60,14 @@ def load_model(
         name: One of `list_models()`.
         weights: "default" for the shipped ones, or the path of a .safetensors, .pth or .npz file,
             ours or as the authors published it.
-        variant: Of the network, unless a JSON beside the file says which.
-        size: "full" or "small", unless a JSON beside the file says which.
+        variant: Variant of the network; a JSON file beside the weights takes precedence.
+        size: "full" or "small"; a JSON file beside the weights takes precedence.
 
     Returns:
         The network.
 
     Raises:
-        FileNotFoundError: There is no such file, or no weights are shipped.
+        FileNotFoundError: The file does not exist, or no weights are shipped.
         ValueError: A name is unknown, or the file is damaged or does not fit the network.
     """
     spec_of(name)
@@ -94,7 +94,7 @@ def load_model(
         isinstance(v, torch.Tensor) and v.layout == torch.strided for v in state.values()
     ):
         raise ValueError(
-            f"{path} holds something other than dense tensors by their names: "
+            f"{path} holds something other than named dense tensors: "
             "give the state_dict of a network."
         )
     _load_state(model, state, path)
@@ -113,7 +113,7 @@ def provenance(name: str, size: str = "full") -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: No weights of that size are shipped.
-        ValueError: There is no network of that name.
+        ValueError: The name is unknown.
     """
     spec_of(name)
     record: dict[str, Any] = json.loads(_shipped(name, size).with_suffix(".json").read_text())
@@ -142,7 +142,7 @@ def read_recipe(record: Path) -> dict[str, Any] | None:
         return {"overrides": dict(recipe["overrides"]), **named}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(
-            f"{record} does not say how its network was made, since it is damaged: "
+            f"{record}, the record of a network, is damaged: "
             "remove it, or restore it from the original."
         ) from None
 
@@ -177,9 +177,7 @@ def _read_state(path: Path) -> Any:
 
 
 def _translated(state: Any, spec: NetworkSpec, model: nn.Module, path: Path) -> Any:
-    """Weights that the authors published, under our names; ours, and what is not a dictionary, as
-    they are.
-    """
+    """The authors' published weights under our names; anything else unchanged."""
     if not spec.translate or not isinstance(state, dict) or set(state) == set(model.state_dict()):
         return state
     try:

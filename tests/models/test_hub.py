@@ -57,5 +57,5 @@ def test_a_folder_without_a_record_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"has no model.json"):
         from_pretrained(tmp_path)
     (tmp_path / "model.json").write_text('{"recipe": {"name": "svdn"}}')
-    with pytest.raises(ValueError, match=r"model.json does not say how its network was made"):
+    with pytest.raises(ValueError, match=r"model.json, the record of a network, is damaged"):
         from_pretrained(tmp_path)
