@@ -59,7 +59,7 @@ class DenseEncoder(nn.Module):
         self.channels = (*skips, self.denseblock3.channels)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3, H, W) in [0, 1] -> skips at 1/2 and 1/4, features at 1/8; half with `stem_pool`.
+        """(B, 3, H, W) in [0, 1] -> skips at 1/2 and 1/4, features at 1/8 (`stem_pool`: half)."""
         x = F.pixel_unshuffle((image - self.mean) / self.std, 2)  # (B, 12, H/2, W/2): 4c + 2dy + dx
         stem = self.norm0(self.conv0(F.pad(x, (2, 1, 2, 1))))  # 7x7 of stride 2, see fold_stride
         stem = F.relu(stem)
