@@ -1,4 +1,4 @@
-"""Measuring restored pictures: named metrics, prediction, and a table with one row per image.
+"""Measuring restored images: named metrics, prediction, and a table with one row per image.
 
 Published SSIM values differ by their settings as much as by the methods, so a table names its
 metric by one of the keys of `METRICS`:
@@ -6,7 +6,7 @@ metric by one of the keys of `METRICS`:
     "rgb-psnr"        over all pixels and RGB channels
     "ssim-skimage"    7x7 uniform window, sample covariance, mean over the channels
     "ssim-wang2004"   11x11 Gaussian window of sigma 1.5, mean over the channels
-    "ssim-grey"       the same on the luma of both pictures
+    "ssim-grey"       the same on the luma of both images
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -43,11 +43,11 @@ def psnr(output: Picture, sharp: Picture) -> float:
     """Compute the peak signal-to-noise ratio, 10 log10(1 / MSE).
 
     Args:
-        output: the picture to measure, in [0, 1]; values outside are clipped.
+        output: the image to measure, in [0, 1]; values outside are clipped.
         sharp: the reference, of the same shape, clipped as well.
 
     Returns:
-        dB over all pixels and channels; inf for equal pictures.
+        dB over all pixels and channels; inf for equal images.
 
     Example:
         >>> import numpy as np
@@ -61,7 +61,7 @@ def ssim(output: Picture, sharp: Picture, **settings: object) -> float:
     """Compute the mean structural similarity with scikit-image (Wang et al., 2004).
 
     Args:
-        output: the picture to measure, in [0, 1]; values outside are clipped.
+        output: the image to measure, in [0, 1]; values outside are clipped.
         sharp: the reference, of the same shape, clipped as well.
         settings: keywords of `skimage.metrics.structural_similarity`; the channels are the last
             axis and the data range is 1 unless they say otherwise.
@@ -99,7 +99,7 @@ def predict(
     Args:
         model: the network; afterwards it is back in the mode it was in.
         pictures: the network's inputs, each (3, H, W) or (B, 3, H, W) in [0, 1]: the blurry
-            picture, or the blurry and the sharp one for a reblurring network.
+            image, or the blurry and the sharp one for a reblurring network.
         device: where the inputs are moved; None for the device of the network.
 
     Returns:
@@ -122,13 +122,13 @@ def task(model: nn.Module, sample: Sample) -> tuple[tuple[torch.Tensor, ...], to
 
     Args:
         model: a deblurring network, or a reblurring one (`model.pictures` is 2).
-        sample: a sample with a sharp picture.
+        sample: a sample with a sharp image.
 
     Returns:
         (inputs, target): ((blurry,), sharp), or ((blurry, sharp), blurry) for reblurring.
 
     Raises:
-        ValueError: the sample has no sharp picture.
+        ValueError: the sample has no sharp image.
     """
     sharp = _sharp(sample)
     if getattr(model, "pictures", 1) == 2:
@@ -147,19 +147,19 @@ def evaluate(
     """Measure a network on a data set.
 
     Args:
-        model: the network; None to measure the blurry pictures alone.
-        dataset: samples with a sharp picture: a data set with a length that is read by index, or
+        model: the network; None to measure the blurry images alone.
+        dataset: samples with a sharp image: a data set with a length that is read by index, or
             any iterable, such as a generator, which is consumed.
-        metrics: names in `METRICS`. Pictures are compared as floats, clipped to [0, 1].
+        metrics: names in `METRICS`. Images are compared as floats, clipped to [0, 1].
         device: the network is moved there and back; None leaves it where it is.
         progress: whether to show a progress bar; None shows it in terminals and notebooks only.
 
     Returns:
-        One row per image: its name as "image", each metric of the restored (or reblurred) picture,
+        One row per image: its name as "image", each metric of the restored (or reblurred) image,
         and each metric of the blurry one as "blurry …".
 
     Raises:
-        ValueError: a metric is unknown, or a sample has no sharp picture.
+        ValueError: a metric is unknown, or a sample has no sharp image.
     """
     names = tuple(metrics)
     unknown = sorted(set(names) - set(METRICS))
@@ -192,17 +192,17 @@ def score(
     """Compute one row of `evaluate`.
 
     Args:
-        sample: a sample with a sharp picture.
-        output: the restored (or reblurred) picture; None leaves its metrics out.
-        target: what the output is compared with; None for the sharp picture.
+        sample: a sample with a sharp image.
+        output: the restored (or reblurred) image; None leaves its metrics out.
+        target: what the output is compared with; None for the sharp image.
         metrics: names in `METRICS`.
 
     Returns:
-        The image's name, each metric of the output, and each metric of the blurry picture against
+        The image's name, each metric of the output, and each metric of the blurry image against
         the sharp one, by column.
 
     Raises:
-        ValueError: the sample has no sharp picture.
+        ValueError: the sample has no sharp image.
     """
     names, sharp = tuple(metrics), _sharp(sample)
     row: dict[str, object] = {"image": sample.name}
@@ -223,7 +223,7 @@ def _each(dataset: Samples | Iterable[Sample]) -> Iterator[Sample]:
 def _sharp(sample: Sample) -> torch.Tensor:
     if sample.sharp is None:
         raise ValueError(
-            f"{sample.name} has no sharp picture to compare with: leave it out, or add one."
+            f"{sample.name} has no sharp image to compare with: leave it out, or add one."
         )
     return sample.sharp
 

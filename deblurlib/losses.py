@@ -31,10 +31,10 @@ def pixel_loss(output: torch.Tensor, sharp: torch.Tensor) -> torch.Tensor:
 
 
 def reblurring_loss(reblurred: torch.Tensor, blurry: torch.Tensor) -> torch.Tensor:
-    """Compute how far a reblurred picture is from the blurry one (ASPDC eq. 6).
+    """Compute how far a reblurred image is from the blurry one (ASPDC eq. 6).
 
     Args:
-        reblurred: I_r = R(I_b, I_d), the deblurred picture blurred again, any shape.
+        reblurred: I_r = R(I_b, I_d), the deblurred image blurred again, any shape.
         blurry: I_b, of the same shape.
 
     Returns:
@@ -67,10 +67,10 @@ def consistency_loss(
 ) -> torch.Tensor:
     """Compute L_consistency = MSE(I_d, I_s) + lambda MSE(I_r, I_b) (ASPDC eq. 5-7).
 
-    Pictures are (B, 3, H, W) in [0, 1] and compared in [-1, 1], so that the loss is 8 times the
+    Images are (B, 3, H, W) in [0, 1] and compared in [-1, 1], so that the loss is 8 times the
     weighted sum of `pixel_loss` and `reblurring_loss`, which training minimises. Differs from the
     paper: its squared norms are sums, here and in the released code they are means; that code
-    divides [0, 1] pictures by ImageNet's deviations instead, which makes the loss 4.90 times as
+    divides [0, 1] images by ImageNet's deviations instead, which makes the loss 4.90 times as
     large.
 
     Args:
@@ -252,7 +252,7 @@ class PerceptualLoss(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
 
     def forward(self, output: torch.Tensor, sharp: torch.Tensor) -> torch.Tensor:
-        """Compare the features of two pictures.
+        """Compare the features of two images.
 
         Args:
             output: (B, 3, H, W) in [0, 1].

@@ -148,7 +148,7 @@ def save_figure(figure: "Figure", path: Path) -> Path:
 
 
 def save_picture(picture: "np.ndarray", path: Path) -> Path:
-    """Write a picture as an 8-bit PNG.
+    """Write an image as an 8-bit PNG.
 
     Args:
         picture: (H, W, 3) array in [0, 1].

@@ -164,7 +164,7 @@ def test_the_network_works_on_the_device_asked_for_and_returns():
         "cpu:0",
         "cpu",
     ]
-    with pytest.raises(ValueError, match="has no sharp picture"):
+    with pytest.raises(ValueError, match="has no sharp image"):
         evaluate(model, [Sample(torch.rand(3, 16, 16))], device="cpu:0", progress=False)
     assert model.moves[2:] == ["cpu:0", "cpu"]
 
@@ -183,5 +183,5 @@ def test_predictions_stay_in_range_and_shape():
 def test_errors_name_what_is_missing():
     with pytest.raises(ValueError, match=r"no metric 'psnr'.*rgb-psnr"):
         evaluate(None, SceneDataset("test", 1, 48), ["psnr"])
-    with pytest.raises(ValueError, match="photo has no sharp picture"):
+    with pytest.raises(ValueError, match="photo has no sharp image"):
         evaluate(None, [Sample(torch.rand(3, 16, 16), name="photo")])

@@ -274,7 +274,7 @@ def test_arrays():
         else:
             with pytest.raises(ValueError) as raised:
                 deblur(array, nn.Identity())
-            check_sentence(raised.value, "picture")
+            check_sentence(raised.value, "image")
     assert 10 < pictures < ARRAYS / 2
 
 

@@ -1,8 +1,8 @@
 """Deconvolution without learning, its kernel chosen by an oracle.
 
-This is the best that one kernel for the whole picture can reach. The oracle knows the sharp
+This is the best that one kernel for the whole image can reach. The oracle knows the sharp
 picture: it tries straight kernels of many lengths and angles and keeps the closest result; no
-method that sees only the blurry picture can choose better among them.
+method that sees only the blurry image can choose better among them.
 """
 
 from functools import lru_cache
@@ -20,11 +20,11 @@ LENGTHS = (3, 5, 7, 11, 15, 21, 31)  # of the kernels in pixels
 ANGLES = tuple(range(0, 180, 15))  # degrees, anticlockwise from "right"
 CONSTANTS = (1e-2, 3e-2, 1e-1, 3e-1, 1.0)  # Wiener's c
 ITERATIONS = (2, 5, 10, 20)  # Richardson and Lucy's
-MARGIN = 32  # pixels added on each side, since Fourier filters take a picture as periodic
+MARGIN = 32  # pixels added on each side, since Fourier filters take an image as periodic
 
 
 class Restored(NamedTuple):
-    """A restored picture (H, W, 3) in [0, 1], and what the oracle chose for it."""
+    """A restored image (H, W, 3) in [0, 1], and what the oracle chose for it."""
 
     picture: np.ndarray
     choice: str
@@ -37,10 +37,10 @@ def wiener(sample: Sample) -> Restored:
     The oracle picks the kernel and the constant with the highest PSNR.
 
     Args:
-        sample: A blurry picture with its sharp partner.
+        sample: A blurry image with its sharp partner.
 
     Returns:
-        The restored picture and the choice.
+        The restored image and the choice.
     """
     extended = _extended(to_array(sample.blurry))
     length, angle, constant = best_kernel(sample)
@@ -58,10 +58,10 @@ def richardson_lucy(sample: Sample) -> Restored:
     The oracle picks the number of iterations with the highest PSNR.
 
     Args:
-        sample: A blurry picture with its sharp partner.
+        sample: A blurry image with its sharp partner.
 
     Returns:
-        The restored picture and the choice.
+        The restored image and the choice.
     """
     blurry, sharp = to_array(sample.blurry), to_array(_truth(sample))
     length, angle, _ = best_kernel(sample)
@@ -90,10 +90,10 @@ def unsupervised_wiener(sample: Sample) -> Restored:
     The method estimates its constants itself.
 
     Args:
-        sample: A blurry picture with its sharp partner.
+        sample: A blurry image with its sharp partner.
 
     Returns:
-        The restored picture and the choice.
+        The restored image and the choice.
     """
     blurry = to_array(sample.blurry)
     height, width = blurry.shape[:2]
@@ -125,7 +125,7 @@ def best_kernel(sample: Sample) -> tuple[int, int, float]:
     The comparison is made on the mean of the three channels.
 
     Args:
-        sample: A blurry picture with its sharp partner.
+        sample: A blurry image with its sharp partner.
 
     Returns:
         (length in pixels, angle in degrees, constant).
@@ -148,9 +148,9 @@ def best_kernel(sample: Sample) -> tuple[int, int, float]:
 
 
 def _truth(sample: Sample) -> torch.Tensor:
-    """The sharp picture, without which there is no oracle."""
+    """The sharp image, without which there is no oracle."""
     if sample.sharp is None:
-        raise ValueError(f"{sample.name} has no sharp picture: an oracle needs one.")
+        raise ValueError(f"{sample.name} has no sharp image: an oracle needs one.")
     return sample.sharp
 
 
@@ -162,7 +162,7 @@ def _wiener_filter(length: int, angle: int, constant: float, shape: tuple[int, .
 
 
 def _extended(picture: np.ndarray) -> np.ndarray:
-    """The picture continued by reflection."""
+    """The image continued by reflection."""
     return np.pad(picture, [(MARGIN, MARGIN)] * 2 + [(0, 0)] * (picture.ndim - 2), mode="reflect")
 
 

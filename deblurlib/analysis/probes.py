@@ -76,7 +76,7 @@ def motion_maps(scene: Scene) -> dict[str, np.ndarray]:
 
 
 def image_statistics(picture: np.ndarray, scales: Sequence[float] = (1, 2, 4)) -> np.ndarray:
-    """Describe a picture without a network: grey value and gradients.
+    """Describe an image without a network: grey value and gradients.
 
     This is the baseline of every probe: blur shows in gradients, so a feature that repeats them
     knows nothing new.
@@ -113,7 +113,7 @@ class Pixels:
     scene: np.ndarray
 
     def within(self) -> "Pixels":
-        """Subtract the mean of each scene, so that what varies inside a picture is left.
+        """Subtract the mean of each scene, so that what varies inside an image is left.
 
         Returns:
             The same pixels, centred per scene.

@@ -21,7 +21,7 @@ def mean_psnr(pictures: Tensor, references: Tensor) -> float:
         references: The same shape.
 
     Returns:
-        The mean over the batch of the PSNR of each picture, in dB.
+        The mean over the batch of the PSNR of each image, in dB.
     """
     values = [psnr(*pair) for pair in zip(pictures, references, strict=True)]
     return sum(values) / len(values)
@@ -30,12 +30,12 @@ def mean_psnr(pictures: Tensor, references: Tensor) -> float:
 def identity_probes(network: Reblurring, blurry: Tensor, sharp: Tensor) -> dict[str, float]:
     """Measure whether a reblurring network R reblurs or copies (ASPDC section 3.3).
 
-    Below, s' is the sharp picture of another pair, and 0 stands for mid-grey.
+    Below, s' is the sharp image of another pair, and 0 stands for mid-grey.
 
     Args:
-        network: R, called with blurry and sharp pictures.
+        network: R, called with blurry and sharp images.
         blurry: (B, 3, H, W) RGB in [0, 1], B >= 2.
-        sharp: The sharp pictures of the same pairs.
+        sharp: The sharp images of the same pairs.
 
     Returns:
         Means over the pairs, PSNR in dB except for "leak":
@@ -44,7 +44,7 @@ def identity_probes(network: Reblurring, blurry: Tensor, sharp: Tensor) -> dict[
         "other_blurry": R(b, s') against b. High: R copies b.
         "other_sharp": R(b, s') against s'. High: R uses its sharp input.
         "grey": R(b, 0) against b. High: R copies b.
-        "leak": correlation of R(b, 0) with b over the pixels of a picture, in grey. High: R shows
+        "leak": correlation of R(b, 0) with b over the pixels of an image, in grey. High: R shows
             b, however faintly.
         "no_blur": R(s, s) against s.
         "unaided": R(s, s) against b. No lower than "reblurred": R makes no use of b.
@@ -55,7 +55,7 @@ def identity_probes(network: Reblurring, blurry: Tensor, sharp: Tensor) -> dict[
     """
     if len(blurry) < 2:
         raise ValueError(
-            "identity_probes swaps the sharp pictures of different pairs: give at least two pairs."
+            "identity_probes swaps the sharp images of different pairs: give at least two pairs."
         )
     other = sharp.roll(1, 0)
     with torch.no_grad():
@@ -84,14 +84,14 @@ def gradient_ratio(
     """Compare how much a reblurring network R depends on its two inputs.
 
     Args:
-        network: R, called with blurry and sharp pictures.
+        network: R, called with blurry and sharp images.
         blurry: (B, 3, H, W) RGB in [0, 1].
-        sharp: The sharp pictures of the same pairs.
+        sharp: The sharp images of the same pairs.
         projections: Number of random directions that estimate the norms of the Jacobians.
         seed: Seed of these directions.
 
     Returns:
-        |dR/ds| / |dR/db|, Frobenius norms: near 0 if R copies the blurry picture.
+        |dR/ds| / |dR/db|, Frobenius norms: near 0 if R copies the blurry image.
     """
     generator = torch.Generator().manual_seed(seed)
     inputs = [picture.detach().clone().requires_grad_() for picture in (blurry, sharp)]
@@ -114,7 +114,7 @@ def filter_radius(filters: Sequence[Tensor]) -> Tensor:
             resolution.
 
     Returns:
-        (B, H, W), in pixels of the picture.
+        (B, H, W), in pixels of the image.
     """
     tap = torch.arange(-1, 2).to(filters[0])
     down, right = (axis.flatten() for axis in torch.meshgrid(tap, tap, indexing="ij"))

@@ -56,7 +56,7 @@ def paired_bootstrap(
 
     Raises:
         ValueError: For fewer than two images, or differences that are not finite (the PSNR of equal
-            pictures is infinite).
+            images is infinite).
     """
     d = np.asarray(differences, dtype=np.float64)
     d = d[None] if d.ndim == 1 else d
@@ -103,7 +103,7 @@ def spearman_interval(
     Source: Bonett and Wright (2000).
 
     Args:
-        x: (n,), n >= 4 independent values, such as one per picture; or (groups, n) values that are
+        x: (n,), n >= 4 independent values, such as one per image; or (groups, n) values that are
             independent only between groups, such as the pixels of each scene. The estimate is then
             the mean of the correlations within groups, and groups are resampled as in
             `paired_bootstrap`.
@@ -218,7 +218,7 @@ def verdict(
         direction: "+" or "-", the claimed sign of `value`.
         margin: The printed size, without a sign; None or NaN if the paper prints none.
         seeds: For claims that compare trainings, how often each training was repeated; None for
-            other claims. An interval over pictures cannot tell two trainings that differ in what is
+            other claims. An interval over images cannot tell two trainings that differ in what is
             claimed from two that differ by chance.
 
     Returns:

@@ -11,9 +11,9 @@ from ..models.svrnn import SVRNN
 from ..models.svrnn_bodies import RNNS, FusedRNNs, double, leaky
 from ..ops import spatial_rnn_4way
 
-PRINTED_ORDER = (1, 2, *range(17, 23), *range(3, 17))  # the path of the picture first
+PRINTED_ORDER = (1, 2, *range(17, 23), *range(3, 17))  # the path of the image first
 OPERATIONS = {"pool": "down2", "resize": "up2", "rnn": None}  # and the stride that is printed
-SIDE = 32  # pixels of the picture that the network is observed on
+SIDE = 32  # pixels of the image that the network is observed on
 COLUMNS = ["layer", "size", "channel", "stride", "concatenate", "output", "parameters"]
 
 Key = tuple[str, str]  # (layer, operation after it, "" for none)
@@ -32,7 +32,7 @@ def table_1(model: SVRNN) -> pd.DataFrame:
 
     Returns:
         One row per layer in the printed order. Columns as printed (layer, size, channel, stride,
-        concatenate), and output (share of the picture's side) and parameters.
+        concatenate), and output (share of the image's side) and parameters.
 
     Raises:
         ValueError: An input of a convolution is not found.

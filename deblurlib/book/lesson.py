@@ -188,13 +188,13 @@ class Lesson:
         return explorer
 
     def compare(self, before: PictureLike, after: PictureLike, name: str) -> None:
-        """Save two pictures of one scene, which the report shows behind a movable dividing line.
+        """Save two images of one scene, which the report shows behind a movable dividing line.
 
         They become results/pictures/NN_name_before.png and NN_name_after.png.
 
         Args:
             before: (H, W, 3) array or (3, H, W) tensor in [0, 1].
-            after: The other picture, of the same size.
+            after: The other image, of the same size.
             name: Name of the pair, without the number of the lesson.
         """
         for picture, when in ((before, "before"), (after, "after")):
@@ -298,7 +298,7 @@ class CentralWindows(Dataset[Sample]):
         Args:
             dataset: The data set.
             count: How many samples; all of a smaller data set.
-            size: Side of the window in pixels; smaller pictures stay whole.
+            size: Side of the window in pixels; smaller images stay whole.
         """
         self.dataset, self.size = dataset, size
         places = np.linspace(0, len(dataset) - 1, min(count, len(dataset)))

@@ -242,7 +242,7 @@ def _figure(path: Path, section: str = "") -> dict[str, str]:
 
 
 def _slider(before: Path) -> dict[str, Any] | None:
-    """The pictures NN_NAME_before.png and NN_NAME_after.png to compare; None if one is missing."""
+    """The images NN_NAME_before.png and NN_NAME_after.png to compare; None if one is missing."""
     stem = before.stem.removesuffix("_before")
     pictures = [before, before.with_name(f"{stem}_after.png")]
     if not all(path.is_file() for path in pictures):

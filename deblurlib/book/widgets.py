@@ -60,7 +60,7 @@ class Explorer(VBox):
         return self.draw(**{name: slider.value for name, slider in self.sliders.items()})
 
     def redraw(self, change: object = None) -> None:
-        """Draw the figure into the picture below the sliders.
+        """Draw the figure into the image below the sliders.
 
         Args:
             change: What ipywidgets says about the slider that moved; it is not used.
@@ -132,10 +132,10 @@ def ringing(signal: np.ndarray, radius: float = 1.0, taps: int = 9) -> Explorer:
 def noise_and_constant(
     sharp: np.ndarray, kernel: np.ndarray, noise: float = 0.01, constant: float = 1e-2
 ) -> Explorer:
-    """Show what the Wiener filter recovers from a blurred and noisy grey picture.
+    """Show what the Wiener filter recovers from a blurred and noisy grey image.
 
     Args:
-        sharp: (H, W) the picture in [0, 1]; it is blurred by a product of Fourier transforms.
+        sharp: (H, W) the image in [0, 1]; it is blurred by a product of Fourier transforms.
         kernel: (h, w) the blur kernel.
         noise: Standard deviation of the noise.
         constant: The constant of the Wiener filter.
@@ -166,12 +166,12 @@ def noise_and_constant(
 def sampling_points(
     picture: PictureLike, points: np.ndarray, flows: Any, row: int, column: int
 ) -> Explorer:
-    """Show where a deformable layer reads for one pixel of a picture.
+    """Show where a deformable layer reads for one pixel of an image.
 
     Args:
-        picture: The picture, as `figures.sampling_points` takes it.
+        picture: The image, as `figures.sampling_points` takes it.
         points: Its points, likewise: the last two axes are those of the features, at half the
-            resolution of the picture.
+            resolution of the image.
         flows: The motion, likewise.
         row: Row of the pixel.
         column: Column of the pixel.
@@ -224,11 +224,11 @@ def reach(
 
 
 def before_after(before: PictureLike, after: PictureLike, share: float = 0.5) -> Explorer:
-    """Show two pictures of one scene in one frame, with a movable line between them.
+    """Show two images of one scene in one frame, with a movable line between them.
 
     Args:
-        before: The picture on the left.
-        after: The picture on the right, of the same size.
+        before: The image on the left.
+        after: The image on the right, of the same size.
         share: Where the line stands, as a share of the width.
 
     Returns:

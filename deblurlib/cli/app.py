@@ -41,7 +41,7 @@ def missing_module(error: ImportError) -> str | None:
 
 
 def explain(error: Exception) -> tuple[str, ExitCode] | None:
-    """Turn an error into what the user reads.
+    """Turn an error into a message and an exit code.
 
     Args:
         error: Anything that a command raised.
@@ -81,7 +81,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             outcome = "Interrupted: finished work is kept.", ExitCode.INTERRUPTED
-        except (typer.Exit, BrokenPipeError):  # a closed pipe, as of `| head`, is not worth a word
+        except (typer.Exit, BrokenPipeError):  # a closed pipe, as with `| head`, is not an error
             raise
         except Exception as error:
             explained = explain(error)

@@ -46,7 +46,7 @@ def reproduce(
     notebooks: Notebooks = None,
     jobs: Jobs = None,
     results: Results = None,
-    seed: Annotated[int, typer.Option(help="Seed for everything random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     device: Device = "auto",
     force: Annotated[
         bool, typer.Option("--force", help="Also run notebooks that are up to date.")
@@ -56,7 +56,7 @@ def reproduce(
     """Run the notebooks through papermill and regenerate every table and figure."""
     from ..book import reproduce as runner
 
-    # a terminated run ends its notebooks, just as after Ctrl-C
+    # termination ends the notebooks, as Ctrl-C does
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     summary = runner.run(
         preset,
@@ -125,20 +125,22 @@ def bench(
         list[str] | None, typer.Argument(help="operators, networks; default: both.")
     ] = None,
     size: Annotated[
-        str, typer.Option(help="Image that whole networks are timed on, HEIGHTxWIDTH.")
+        str, typer.Option(help="Image size for whole networks, HEIGHTxWIDTH.")
     ] = "720x1280",
     repeats: Annotated[
         int, typer.Option(min=1, help="Runs per contestant; slow contestants run less often.")
     ] = 7,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Small shapes only, to check that it works.")
+        bool, typer.Option("--quick", help="Small shapes only, as a quick check.")
     ] = False,
     device: Annotated[
         str, typer.Option(help="cpu or cuda for operators; networks are timed on the CPU.")
     ] = "cpu",
     backends: Annotated[
         str,
-        typer.Option(help='Backends of our operators, e.g. "auto torch"; ratios are to the first.'),
+        typer.Option(
+            help='Backends of our operators, such as "auto torch"; ratios refer to the first.'
+        ),
     ] = "auto",
     results: Results = None,
     as_json: AsJson = False,

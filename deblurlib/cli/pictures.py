@@ -35,7 +35,7 @@ def deblur(
     tile: Annotated[
         str,
         typer.Option(
-            help="Tile side in pixels; 0 = one tile for the whole image, auto = by the free memory."
+            help="Tile side in pixels; 0 = whole image; auto = as large as memory allows."
         ),
     ] = "auto",
     compare: Annotated[
@@ -62,7 +62,7 @@ def deblur(
         raise ValueError(
             f"--tile is {tile!r}: give a number of pixels, 0 for the whole image, or auto."
         )
-    # a terminated run leaves no half-written file, just as after Ctrl-C
+    # termination leaves no half-written file, as Ctrl-C does
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = choose_device(device)
     rows = deblur_files(
@@ -122,7 +122,7 @@ def evaluate(
         str, typer.Option(help="Preset for the number and size of rendered scenes.")
     ] = "quick",
     metrics: Annotated[
-        str, typer.Option(help="Names of metrics, separated by commas.")
+        str, typer.Option(help="Metrics, separated by commas.")
     ] = "rgb-psnr,ssim-skimage",
     output: Annotated[
         Path | None,
@@ -167,7 +167,7 @@ def evaluate(
 def check_data(
     root: Annotated[Path, typer.Argument(help="Root of a data set.")], as_json: AsJson = False
 ) -> None:
-    """Check a data folder: layout, splits, pairs and damaged files, against the official counts."""
+    """Check a data set: layout, splits, damaged files, and counts against the official ones."""
     from ..data import check_data as check
 
     report = check(root)

@@ -1,4 +1,4 @@
-"""What the commands share: exit codes, options, and output as text or JSON."""
+"""Shared parts of the commands: exit codes, options, and output as text or JSON."""
 
 import json
 from enum import IntEnum
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """What the shell sees when a command ends; the numbers are stable."""
+    """Exit codes of the commands; the numbers are stable."""
 
     SUCCESS = 0
     FAILURE = 1
@@ -33,16 +33,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other progr
 
 
 def given(**options: object) -> dict[str, Any]:
-    """The options that the user gave; those left out are None.
+    """Collect the options that the user gave.
 
     Args:
         **options: Values by the names of their options, with underscores.
 
     Returns:
-        The options that are not None. 0 and False are values like any other.
+        The options that are not None; 0 and False are values.
 
     Raises:
-        ValueError: An option is an empty string, most often from an unset shell variable.
+        ValueError: An option is an empty string, usually from an unset shell variable.
     """
     for name, value in options.items():
         if value == "":

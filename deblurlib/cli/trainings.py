@@ -22,9 +22,7 @@ Photos = Annotated[
     str | None,
     typer.Option(help="Folder of sharp photographs to render from; default: the bundled ones."),
 ]
-RealVariant = Annotated[
-    str, typer.Option(help="blur or blur_gamma, if the real pairs come in both.")
-]
+RealVariant = Annotated[str, typer.Option(help="blur or blur_gamma, if the real pairs have both.")]
 
 
 @commands.command(
@@ -40,9 +38,7 @@ def train(
     ] = "paper",
     preset: Annotated[
         str,
-        typer.Option(
-            help="Preset for settings that are not given: smoke, quick, reference, gpu or paper."
-        ),
+        typer.Option(help="Preset for all other settings: smoke, quick, reference, gpu or paper."),
     ] = "quick",
     size: Annotated[
         str | None, typer.Option(help="Network width, full or small; default: the preset's.")
@@ -63,7 +59,9 @@ def train(
     ] = None,
     real_share: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Share of crops from real pairs; 1 = nothing is rendered."),
+        typer.Option(
+            min=0, max=1, help="Share of crops from real pairs, 0 to 1; 1 = real pairs only."
+        ),
     ] = 1.0,
     real_variant: RealVariant = "blur",
     position: Annotated[
@@ -87,7 +85,10 @@ def train(
     precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
     device: Device = "auto",
     workers: Annotated[
-        int, typer.Option(min=0, help="Processes that render scenes; 0 = the training's own.")
+        int,
+        typer.Option(
+            min=0, help="Processes that render scenes; 0 = render in the training process."
+        ),
     ] = 0,
     validate_every: Annotated[
         int | None,
@@ -212,10 +213,10 @@ def ablation(
     table: Annotated[str, typer.Argument(help="A table such as svdn_table2.")],
     against: Annotated[
         str | None,
-        typer.Option(help="Row that the others are compared with; default: the table's first."),
+        typer.Option(help="Row to compare the others with; default: the table's first."),
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="Preset for the trainings, and for the number and size of scenes.")
+        str, typer.Option(help="Preset for the trainings and for the number and size of scenes.")
     ] = "quick",
     seed: Annotated[int, typer.Option(help="First seed.")] = 0,
     device: Device = "auto",

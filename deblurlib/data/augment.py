@@ -1,6 +1,6 @@
-"""Augmentation that keeps pictures, motion and blur extent consistent.
+"""Augmentation that keeps images, motion and blur extent consistent.
 
-What is done to the pixels is done to the vectors of the flows, too.
+Every change to the pixels is also applied to the flow vectors.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ def augment(sample: Sample, rng: np.random.Generator) -> Sample:
     channels.
 
     Args:
-        sample: A sample, or a batch, which is changed alike as a whole.
+        sample: A sample, or a batch, which is changed as a whole.
         rng: Source of randomness.
 
     Returns:
@@ -70,23 +70,23 @@ def flip_vertically(sample: Sample) -> Sample:
 
 
 def quarter_turn(sample: Sample) -> Sample:
-    """Turn by 90 degrees counter-clockwise as seen: (u, v) -> (v, -u).
+    """Rotate by 90 degrees counter-clockwise: (u, v) -> (v, -u).
 
     Args:
         sample: A sample or a batch.
 
     Returns:
-        The turned sample, with height and width swapped.
+        The rotated sample, with height and width swapped.
     """
     return _change(sample, lambda t: t.rot90(1, (-2, -1)), lambda u, v: (v, -u))
 
 
 def permute_channels(sample: Sample, order: Sequence[int] | NDArray[np.integer[Any]]) -> Sample:
-    """Reorder the colour channels of every picture; motion stays as it is.
+    """Reorder the colour channels of every image; motion is unchanged.
 
     Args:
         sample: A sample or a batch.
-        order: For each channel of the result, the channel that it is taken from.
+        order: For each channel of the result, its source channel.
 
     Returns:
         The changed sample.
@@ -146,7 +146,7 @@ def random_crop(sample: Sample, size: int | tuple[int, int], rng: np.random.Gene
 
 
 def _change(sample: Sample, place: Place, vector: Vector | None = None) -> Sample:
-    """Move the pixels of every field by `place`, and turn the vectors of the flows by `vector`."""
+    """Move the pixels of every field with `place`, and the flow vectors with `vector`."""
     moved: dict[str, Any] = {name: place(tensor) for name, tensor in sample.tensors().items()}
     if vector is not None:
         for name in FLOWS:

@@ -1,4 +1,4 @@
-"""Checking a folder of real pictures: layout, counts, sizes and faulty files."""
+"""Checking a folder of real images: layout, counts, sizes and faulty files."""
 
 import json
 import os
@@ -17,11 +17,11 @@ from .pictures import measure
 
 @dataclass(frozen=True)
 class Official:
-    """What a split of a complete data set holds.
+    """Published counts of a complete split.
 
     Attributes:
         pairs: Number of pairs.
-        sequences: Number of sequences, None where it is not published.
+        sequences: Number of sequences, None if unpublished.
     """
 
     pairs: int
@@ -55,8 +55,8 @@ class SplitReport:
         pairs: Number of pairs by variant, "" in layouts without variants.
         sequences: Number of sequences.
         sizes: Number of pairs by size, such as "1280 x 720".
-        official_pairs: Pairs of the complete split, None where they are not known.
-        official_sequences: Sequences of the complete split, None where they are not known.
+        official_pairs: Pairs of the complete split, None if unknown.
+        official_sequences: Sequences of the complete split, None if unknown.
         unmatched: Files without a partner.
         unreadable: Files that cannot be read.
         mismatched: Blurry files that differ in size from their partners.
@@ -84,7 +84,7 @@ class SplitReport:
 
 @dataclass
 class DataReport:
-    """What `check_data` found.
+    """Report of `check_data`.
 
     Attributes:
         root: The folder.
@@ -92,7 +92,7 @@ class DataReport:
         dataset: "GoPro", "HIDE", "REDS", or None for any other data set.
         paired: Whether there is ground truth.
         splits: A report per split.
-        absent_splits: Pairs of the splits that the complete data set has besides.
+        absent_splits: Number of pairs of each split that is missing here.
         error: Why the folder is not a data set, in one sentence; None if it is one.
     """
 
@@ -106,9 +106,9 @@ class DataReport:
 
     @property
     def ok(self) -> bool:
-        """Whether every picture can be read and has a partner of its size.
+        """Whether every image can be read and has a partner of its size.
 
-        A part of a data set is as good as the whole.
+        Missing parts of a data set do not count as faults.
         """
         return not self.error and not self._faulty
 
@@ -127,10 +127,10 @@ class DataReport:
 
     @property
     def text(self) -> str:
-        """The report in words, on several lines."""
+        """The report as text, on several lines."""
         if self.error:
             return self.error
-        lines = [f"{self.root}: {self.dataset or 'pictures'} laid out as {LAYOUTS[self.layout]}"]
+        lines = [f"{self.root}: {self.dataset or 'images'} laid out as {LAYOUTS[self.layout]}"]
         for split in self.splits:
             lines += _describe(split, self)
         for name, pairs in self.absent_splits.items():
@@ -144,7 +144,7 @@ class DataReport:
 
 
 def check_data(root: str | Path) -> DataReport:
-    """Check a folder of real pictures, and compare its counts with the published ones.
+    """Check a folder of real images, and compare its counts with the published ones.
 
     Every file is opened: PNG files are verified by their checksums, others are decoded.
 
@@ -214,7 +214,7 @@ def _report_split(
 
 
 def _describe(split: SplitReport, report: DataReport) -> Iterator[str]:
-    kind = "pairs" if report.paired else "pictures without ground truth"
+    kind = "pairs" if report.paired else "images without ground truth"
     counts = [
         f"{n} {kind} with `{variant}`" if variant else f"{n} {kind}"
         for variant, n in split.pairs.items()
@@ -245,7 +245,7 @@ def _listed(items: list[str]) -> str:
 
 
 def _inspect(path: Path) -> str | None:
-    """The size of a picture file as text, None where it cannot be read."""
+    """The size of an image file as text, None if it cannot be read."""
     try:
         width, height = measure(path)
     except ValueError:

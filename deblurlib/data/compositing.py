@@ -1,4 +1,4 @@
-"""Compositing: what a stack of moving layers looks like at each time, and how its points move."""
+"""Compositing: the appearance of a stack of moving layers at each time, and its motion."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -20,19 +20,20 @@ Labels = NDArray[np.uint8]
 def compose(
     layers: list[Layer], times: Floats, size: tuple[int, int], labels: list[Labels | None]
 ) -> Iterator[NDArray[np.float32]]:
-    """Draw the layers over one another.
+    """Composite the layers.
 
     Args:
         layers: The layers from back to front.
         times: (T,), in frame periods.
         size: Height and width in pixels.
-        labels: For each time None, or (H, W) zeros, which get the number of the layer in front.
+        labels: Per time, None or an (H, W) array of zeros that receives the number of the layer in
+            front.
 
     Yields:
-        For each time the light, (H, W, 4) with alpha: one canvas, overwritten by the next.
+        The light per time, (H, W, 4) with alpha, on one canvas that the next time overwrites.
     """
     canvas = np.empty((*size, 4), np.float32)
-    # a layer as it is seen, and the share of the light behind it that it lets through
+    # a visible layer, and the share of the light behind it that it transmits
     scratch = np.empty((2, canvas.size), np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     views = [_views(layer, times, size, everywhere=k == 0) for k, layer in enumerate(layers)]
@@ -57,11 +58,11 @@ def compose(
 def to_picture(
     light: NDArray[np.float32], gamma: float, grain: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """Turn light into a picture.
+    """Encode light as an image.
 
     Args:
         light: (H, W, 4), linear values with alpha.
-        gamma: The response is x^(1 / gamma).
+        gamma: Exponent of the response x^(1 / gamma).
         grain: (H, W, 3) noise that is added to the encoded values, None for none.
 
     Returns:
@@ -85,8 +86,8 @@ def flow(layers: list[Layer], time: float, labels: Labels) -> NDArray[np.float32
         labels: (H, W), the layer in front at each pixel of the sharp frame.
 
     Returns:
-        (H, W, 2), (u, v) = (right, down) in pixels: where the point seen at each pixel stands at
-        that time, minus where it stands at time 0.
+        (H, W, 2), (u, v) = (right, down) in pixels: the position at that time of the point seen at
+        each pixel, minus its position at time 0.
     """
     grid = _pixel_grid(labels.shape)
     there = np.empty_like(grid)
@@ -144,7 +145,7 @@ def still_visible(labels: Labels, other: Labels, motion: NDArray[np.float32]) ->
         (H, W), whether the point is inside the other frame and not occluded there.
     """
     where = _pixel_grid(labels.shape) + motion
-    # OpenCV's stubs demand a second map beside one of two channels
+    # OpenCV's stubs require a second map even for a two-channel one
     there = cv2.remap(  # type: ignore[call-overload]
         other,
         where,
@@ -160,7 +161,7 @@ def still_visible(labels: Labels, other: Labels, motion: NDArray[np.float32]) ->
 def _views(
     layer: Layer, times: Floats, size: tuple[int, int], everywhere: bool
 ) -> tuple[NDArray[np.intp], Floats]:
-    """Where a layer is seen at each time.
+    """Locate a layer at each time.
 
     Returns boxes (T, 4), x0, y0, x1, y1, and (T, 3, 3), pixel of the box -> texture pixel.
     """
@@ -180,7 +181,7 @@ def _views(
 
 
 def _masks(labels: Labels) -> Iterator[tuple[int, Labels, tuple[slice, slice]]]:
-    """Yield each layer that is seen: its number, its mask, and the box around it."""
+    """Yield each visible layer: its number, its mask, and the box around it."""
     for k in range(labels.max() + 1):
         mask = np.equal(labels, k).view(np.uint8)
         x, y, w, h = cv2.boundingRect(mask)

@@ -1,7 +1,7 @@
-"""Optical flow between two frames, the warp that it stands for, and its error.
+"""Optical flow between two frames, warping by a flow, and the end-point error.
 
 Flow is (u, v) = (right, down) in pixels: what is seen at (x, y) in the first frame is seen at
-(x + u, y + v) in the second. Pictures are (H, W, 3) or (3, H, W), uint8, uint16 or float in
+(x + u, y + v) in the second. Images are (H, W, 3) or (3, H, W), uint8, uint16 or float in
 [0, 1]; flows are (H, W, 2) or (2, H, W); both are arrays or tensors.
 """
 
@@ -40,7 +40,7 @@ def dis_flow(first: Values, second: Values, preset: str = "medium") -> NDArray[n
         (H, W, 2) in pixels.
 
     Raises:
-        ValueError: If there is no such preset, or the frames differ in size or are below 16 x 16.
+        ValueError: If the preset is unknown, or the frames differ in size or are below 16 x 16.
     """
     if preset not in DIS_PRESETS:
         raise ValueError(
@@ -48,7 +48,7 @@ def dis_flow(first: Values, second: Values, preset: str = "medium") -> NDArray[n
         )
     search = cv2.DISOpticalFlow.create(DIS_PRESETS[preset])
     pair = _grey_pair(first, second)
-    # OpenCV's stubs demand a flow to begin with
+    # OpenCV's stubs require an initial flow
     found = search.calc(*pair, None)  # type: ignore[call-overload]
     return np.asarray(found, np.float32)
 
@@ -83,7 +83,7 @@ def farneback_flow(
         ValueError: If the frames differ in size or are below 16 x 16.
     """
     begin, end = _grey_pair(first, second)
-    # OpenCV's stubs demand a flow to begin with
+    # OpenCV's stubs require an initial flow
     found = cv2.calcOpticalFlowFarneback(  # type: ignore[call-overload]
         begin, end, None, PYRAMID_SCALE, levels, window, iterations, poly_n, poly_sigma, 0
     )
@@ -125,24 +125,24 @@ def neighbour_flows(sample: Sample, preset: str = "medium") -> tuple[torch.Tenso
 
 
 def warp(picture: Values, flow: Values) -> Array:
-    """Fetch the second frame into the first: out(x, y) = picture(x + u, y + v).
+    """Warp the second frame to the first: out(x, y) = picture(x + u, y + v).
 
-    Values between pixels are bilinear; outside, the edge is repeated.
+    Values between pixels are interpolated bilinearly; edge pixels are repeated outside.
 
     Args:
         picture: The second frame.
         flow: The flow from the first to the second, of the same size.
 
     Returns:
-        (H, W, C) or (H, W), of the picture's dtype.
+        (H, W, C) or (H, W), of the image's dtype.
 
     Raises:
-        ValueError: If picture and flow differ in size.
+        ValueError: If image and flow differ in size.
     """
     pixels, vectors = _channels_last(picture), _channels_last(flow, (2,)).astype(np.float32)
     if pixels.shape[:2] != vectors.shape[:2]:
         raise ValueError(
-            f"The picture is {_size(pixels)} and the flow {_size(vectors)}: they must be of equal "
+            f"The image is {_size(pixels)} and the flow {_size(vectors)}: they must be of equal "
             "size."
         )
     rows, columns = np.indices(vectors.shape[:2], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Folders of real pictures as a data set: GoPro, HIDE, REDS, RWBI, `input`/`target`, any two."""
+"""Folders of real images as a data set: GoPro, HIDE, REDS, RWBI, `input`/`target`, any two."""
 
 import logging
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ logger = logging.getLogger(__name__)
 
 
 class PairedFolder(Dataset[Sample]):
-    """Blurry pictures of one split and one variant, with their sharp partners and sharp neighbours.
+    """Blurry images of one split and one variant, with their sharp partners and sharp neighbours.
 
-    Samples are ordered by split, sequence and name. An unreadable picture, or one that differs in
+    Samples are ordered by split, sequence and name. An unreadable image, or one that differs in
     size from its partner, raises ValueError when its sample is read.
 
     Args:
         root: GoPro's original layout `train|test/SEQUENCE/{blur,blur_gamma,sharp}`, REDS, HIDE,
-            `[split/]input|target`, one sequence folder with `blur` and `sharp`, or pictures
+            `[split/]input|target`, one sequence folder with `blur` and `sharp`, or images
             without ground truth (RWBI; `sharp` is None).
         split: The split, "all" for every one; None if there is only one.
         variant: "blur" or "blur_gamma"; None unless both exist.
@@ -36,7 +36,7 @@ class PairedFolder(Dataset[Sample]):
         unmatched: Files without a partner, which are left out.
 
     Raises:
-        ValueError: If root, split or variant do not fit.
+        ValueError: If the root is not a data set, or the split or variant is not in it.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class PairedFolder(Dataset[Sample]):
 
     @classmethod
     def from_folders(cls, blurry: str | Path, sharp: str | Path | None = None) -> "PairedFolder":
-        """Pair the pictures of any two folders by name.
+        """Pair the images of any two folders by name.
 
         Args:
-            blurry: Folder of the blurry pictures; its subfolders are included.
-            sharp: Folder of the sharp pictures, under the same names (extensions may differ);
+            blurry: Folder of the blurry images; its subfolders are included.
+            sharp: Folder of the sharp images, under the same names (extensions may differ);
                 None without ground truth.
 
         Returns:
@@ -72,7 +72,7 @@ class PairedFolder(Dataset[Sample]):
             if folder is not None and not Path(folder).is_dir():
                 raise ValueError(
                     f"The folder {folder} does not exist: give the folders of the blurry and the "
-                    "sharp pictures."
+                    "sharp images."
                 )
         dataset = cls.__new__(cls)
         dataset.root = Path(blurry)

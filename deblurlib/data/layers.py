@@ -1,4 +1,4 @@
-"""Layers of a rendered scene: a texture with alpha, the place it is seen at, and how it moves."""
+"""Layers of a rendered scene: textures with alpha, their positions and their motion."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +38,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What scenes are drawn by.
+    """Parameters of a scene.
 
     Attributes:
         size: Height and width in pixels.
@@ -67,7 +67,7 @@ def draw_layers(
         rng: Source of randomness.
         photo: (H, W, 3) RGB, the photograph of the background.
         textures: Photographs of nearer layers and objects.
-        recipe: What the scene is drawn by.
+        recipe: Parameters of the scene.
 
     Returns:
         The layers from back to front: the background, often a nearer layer, and the objects.
@@ -109,8 +109,8 @@ def subframe_times(layers: list[Layer], recipe: Recipe, minimum: int) -> Floats:
 
     Args:
         layers: The layers of the scene.
-        recipe: What the scene was drawn by.
-        minimum: The least number of times.
+        recipe: Parameters of the scene.
+        minimum: Minimum number of times.
 
     Returns:
         (T,), symmetric about 0, with T odd and at most 257.

@@ -1,7 +1,7 @@
-"""Layouts of data sets: how folders are read as groups of blurry pictures and their partners.
+"""Layouts of data sets: how folders are read as groups of blurry images and their partners.
 
-Supported are GoPro, HIDE, REDS, `input`/`target`, and pictures without ground truth (RWBI). Every
-layout is read into groups: the pictures of one sequence in one blur variant.
+Supported are GoPro, HIDE, REDS, `input`/`target`, and images without ground truth (RWBI). Every
+layout is read into groups: the images of one sequence in one blur variant.
 """
 
 import os
@@ -19,10 +19,10 @@ LAYOUTS = {
     "reds": "{train,val}_{blur,sharp}/SEQUENCE/*.png",
     "hide": "{train,test}/**/*.png with GT/*.png",
     "input-target": "{input,target}/*.png",
-    "unpaired": "pictures without ground truth",
+    "unpaired": "images without ground truth",
     "two folders": "two folders, paired by name",
 }
-# names of a film's frames: what precedes the number, the number
+# names of video frames: prefix and number
 FRAME = r"(.*?)(\d+)"
 FLAT_FRAME = r"(.*[-_])(\d{6})"  # all sequences in one folder, as in GOPR0372_07_00-000047
 DEPTH = 4  # levels of folders that are searched
@@ -30,15 +30,15 @@ DEPTH = 4  # levels of folders that are searched
 
 @dataclass(frozen=True)
 class Group:
-    """The pictures of one sequence in one variant, by name without extension.
+    """The images of one sequence in one variant, by name without extension.
 
     Attributes:
         split: The split that they belong to, "" for none.
         sequence: Name of the sequence, unique within the split.
         variant: "blur" or "blur_gamma", None in layouts that have no variants.
-        blurry: The blurry pictures.
-        sharp: The sharp pictures, None without ground truth.
-        frames: Pattern of names that are numbered frames of a film, None where they are not.
+        blurry: The blurry images.
+        sharp: The sharp images, None without ground truth.
+        frames: Pattern of the names of numbered video frames, None if they are not numbered.
     """
 
     split: str
@@ -50,7 +50,7 @@ class Group:
 
     @property
     def keys(self) -> list[str]:
-        """Names of the pictures that have what they need, sorted."""
+        """Sorted names of the images that have every required partner."""
         return sorted(self.blurry if self.sharp is None else self.blurry.keys() & self.sharp.keys())
 
     @property
@@ -68,14 +68,14 @@ class Group:
         return sorted(path for key, path in both if key in lone)
 
     def neighbour(self, key: str, step: int) -> Path | None:
-        """Find the sharp frame beside another one.
+        """Find a sharp frame near another one.
 
         Args:
-            key: Name of a picture.
+            key: Name of an image.
             step: How many frames later, negative for earlier ones.
 
         Returns:
-            The sharp frame of that number in the same sequence, None where there is none.
+            The sharp frame of that number in the same sequence, None if there is none.
         """
         match = re.fullmatch(self.frames, key) if self.frames else None
         if match is None or self.sharp is None:
@@ -84,7 +84,7 @@ class Group:
 
 
 def scan(root: Path) -> tuple[str, list[Group]]:
-    """Recognise the layout of a data set and collect its pictures.
+    """Recognise the layout of a data set and collect its images.
 
     Args:
         root: The root of the data set, or a folder above it.
@@ -93,7 +93,7 @@ def scan(root: Path) -> tuple[str, list[Group]]:
         The layout, a key of `LAYOUTS`, and the groups in a fixed order.
 
     Raises:
-        ValueError: If the folder does not exist or holds no pictures in a known layout.
+        ValueError: If the folder does not exist or holds no images in a known layout.
     """
     if not root.is_dir():
         raise ValueError(f"The data folder {root} does not exist: give the root of a data set.")
@@ -109,7 +109,7 @@ def scan(root: Path) -> tuple[str, list[Group]]:
     if groups := list(_find_unpaired(root, folders)):
         return "unpaired", groups
     raise ValueError(
-        f"{root} holds no pictures in a known layout: give a folder with train/ and test/ "
+        f"{root} holds no images in a known layout: give a folder with train/ and test/ "
         "(GoPro, HIDE, REDS), with input/ and target/, or with blur/ and sharp/."
     )
 
@@ -133,7 +133,7 @@ def splits_of(groups: Iterable[Group]) -> list[str]:
     """List the splits of groups.
 
     Args:
-        groups: Groups of pictures.
+        groups: Groups of images.
 
     Returns:
         The splits, "" for none, in the order of `SPLITS`.
@@ -142,7 +142,7 @@ def splits_of(groups: Iterable[Group]) -> list[str]:
 
 
 def without_pairs(root: Path, layout: str) -> str:
-    """Word the error for a data set in which nothing forms a pair.
+    """Compose the error message for a data set without pairs.
 
     Args:
         root: The root of the data set.
@@ -152,13 +152,13 @@ def without_pairs(root: Path, layout: str) -> str:
         One sentence.
     """
     return (
-        f"{root} holds no pair, since no picture has a partner of the same name: lay it out as "
+        f"{root} holds no pair, since no image has a partner of the same name: lay it out as "
         f"{LAYOUTS[layout]}."
     )
 
 
 def choose_split(root: Path, groups: list[Group], split: str | None) -> tuple[list[Group], str]:
-    """Keep the groups of one split.
+    """Select the groups of one split.
 
     Args:
         root: The root of the data set, for error messages.
@@ -169,7 +169,7 @@ def choose_split(root: Path, groups: list[Group], split: str | None) -> tuple[li
         The groups of the split, and its name.
 
     Raises:
-        ValueError: If there is no such split, or several and none was named.
+        ValueError: If the split does not exist, or several exist and none was chosen.
     """
     found = splits_of(groups)
     if split == "all":
@@ -177,7 +177,7 @@ def choose_split(root: Path, groups: list[Group], split: str | None) -> tuple[li
     if split is None and len(found) > 1:
         listed = ", ".join(name or "(none)" for name in found)
         raise ValueError(
-            f"{root} holds the splits {listed}: name one with split=…, or take split='all'."
+            f"{root} holds the splits {listed}: choose one with split=…, or use split='all'."
         )
     chosen = found[0] if split is None else split
     if chosen not in found:
@@ -189,7 +189,7 @@ def choose_split(root: Path, groups: list[Group], split: str | None) -> tuple[li
 def choose_variant(
     root: Path, groups: list[Group], variant: str | None
 ) -> tuple[list[Group], str | None]:
-    """Keep the groups of one blur variant.
+    """Select the groups of one blur variant.
 
     Args:
         root: The root of the data set, for error messages.
@@ -200,7 +200,7 @@ def choose_variant(
         The groups of the variant, and its name, None in layouts without variants.
 
     Raises:
-        ValueError: If there is no such variant, or two and none was named.
+        ValueError: If the variant does not exist, or two exist and none was chosen.
     """
     found = sorted({group.variant for group in groups if group.variant})
     if not found and variant:
@@ -211,7 +211,7 @@ def choose_variant(
     if variant is None and len(found) > 1:
         raise ValueError(
             f"{root} holds both `blur` and `blur_gamma`, which differ by decibels: "
-            "name one with variant=…."
+            "choose one with variant=…."
         )
     chosen = variant or (found[0] if found else None)
     if found and chosen not in found:
@@ -235,14 +235,14 @@ def name_dataset(layout: str, groups: Iterable[Group]) -> str | None:
 
 
 def pictures_below(folder: Path) -> dict[str, Path]:
-    """Collect the picture files below a folder.
+    """Collect the image files below a folder.
 
     Args:
         folder: The folder; its subfolders are searched too.
 
     Returns:
-        The files, sorted, by their path below the folder without extension; with it where two
-        paths differ in nothing else.
+        The files, sorted, by their path below the folder without extension; the extension is kept
+        if two paths differ in nothing else.
     """
     files: dict[str, Path] = {}
     for path in sorted(path for path in folder.rglob("*") if is_picture(path)):

@@ -1,4 +1,4 @@
-"""Metadata of picture files: reading what is stored beside the pixels, writing it to a new file."""
+"""Metadata of image files: everything besides the pixels, read from one file for another."""
 
 import contextlib
 import io
@@ -21,7 +21,7 @@ BITS_PER_SAMPLE = 258
 PHOTOMETRIC = 262
 PLANES = 284
 SAMPLE_FORMAT = 339
-# TIFF tags that describe how the pixels are stored, and so do not survive into a new file
+# TIFF tags that describe how the pixels are stored and are not copied to a new file
 STORAGE_TAGS = frozenset(
     [
         *range(254, 260),  # subfile type, size, bits, compression
@@ -51,7 +51,7 @@ Pixels = NDArray[np.uint8 | np.uint16]
 
 
 class Metadata(TypedDict, total=False):
-    """What a file stores beside its pixels, under the names of Pillow's `save`.
+    """Everything a file stores besides its pixels, named as in Pillow's `save`.
 
     An absent key means "not given".
 
@@ -73,19 +73,19 @@ class Metadata(TypedDict, total=False):
 
 
 def orientation(image: Image.Image) -> int:
-    """Read the orientation of an opened picture.
+    """Read the orientation of an opened image.
 
     Args:
-        image: The picture as opened by Pillow, not yet turned upright.
+        image: The image as opened by Pillow, not yet turned upright.
 
     Returns:
-        EXIF's orientation, 1 (upright) to 8; 1 where the file has none.
+        EXIF's orientation, 1 (upright) to 8; 1 if the file has none.
     """
     return int(image.getexif().get(ORIENTATION, 1))
 
 
 def turn(pixels: Pixels, orientation: int) -> Pixels:
-    """Turn a picture upright.
+    """Turn an image upright.
 
     Args:
         pixels: (H, W) or (H, W, C).
@@ -102,16 +102,16 @@ def turn(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def collect(image: Image.Image, width: int, height: int, *, lossless: bool) -> Metadata:
-    """Read the metadata of an opened picture.
+    """Read the metadata of an opened image.
 
     Args:
-        image: The picture as opened by Pillow, not yet turned upright.
-        width: Width of the upright picture in pixels.
-        height: Height of the upright picture in pixels.
+        image: The image as opened by Pillow, not yet turned upright.
+        width: Width of the upright image in pixels.
+        height: Height of the upright image in pixels.
         lossless: Whether the file is a lossless WebP.
 
     Returns:
-        The metadata that describes the upright picture; damaged blocks are left out.
+        The metadata that describes the upright image; damaged blocks are left out.
     """
     found: Metadata = {}
     if exif := _upright_exif(image, width, height):
@@ -130,10 +130,10 @@ def collect(image: Image.Image, width: int, height: int, *, lossless: bool) -> M
 
 
 def png_chunks(metadata: Metadata) -> bytes:
-    """Make the PNG chunks that OpenCV does not write itself, which is the one for the resolution.
+    """Make the PNG chunk for the resolution, which OpenCV does not write itself.
 
     Args:
-        metadata: The metadata of the picture.
+        metadata: The metadata of the image.
 
     Returns:
         The chunks, to be placed after IHDR.
@@ -152,7 +152,7 @@ def tiff_tags(metadata: Metadata) -> list[ExtraTag]:
     """Convert EXIF's tags for tifffile.
 
     Args:
-        metadata: The metadata of the picture.
+        metadata: The metadata of the image.
 
     Returns:
         `extratags` of `tifffile.imwrite`: (code, type, count, value, write once), where the
@@ -179,7 +179,7 @@ def add_directories(file: io.BytesIO, metadata: Metadata) -> None:
 
     Args:
         file: The file, which is changed.
-        metadata: The metadata of the picture.
+        metadata: The metadata of the image.
     """
     exif = Image.Exif()
     exif.load(metadata.get("exif", b""))
@@ -201,7 +201,7 @@ def add_directories(file: io.BytesIO, metadata: Metadata) -> None:
 
 
 def _upright_exif(image: Image.Image, width: int, height: int) -> bytes | None:
-    """The EXIF block for the upright picture: orientation 1, its size, no `STORAGE_TAGS`."""
+    """The EXIF block for the upright image: orientation 1, its size, no `STORAGE_TAGS`."""
     try:
         source, exif = image.getexif(), Image.Exif()
         for tag, value in source.items():
@@ -216,7 +216,7 @@ def _upright_exif(image: Image.Image, width: int, height: int) -> bytes | None:
             return None
         exif[ORIENTATION] = 1
         return exif.tobytes()
-    except Exception:  # a damaged block of metadata is no reason to refuse the picture
+    except Exception:  # damaged metadata must not prevent reading the image
         return None
 
 

@@ -1,7 +1,7 @@
 """Smooth random motions as homographies that change with time.
 
 Time is counted in frame periods. A motion maps times (T,) to matrices (T, 3, 3) that take a pixel
-at time 0 to where its scene point stands at each time; at time 0 it is the identity.
+at time 0 to the position of its scene point at each time; at time 0 it is the identity.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ class SmoothPath:
 
         Args:
             times: (T,), in frame periods.
-            parallax: Factor on the translation, above 1 for what is near.
+            parallax: Factor on the translation, above 1 for near objects.
 
         Returns:
             (T, 3, 3) homographies.
@@ -74,10 +74,10 @@ def random_path(
 
     Args:
         rng: Source of randomness.
-        size: Height and width of the picture in pixels.
+        size: Height and width of the image in pixels.
         blur: Mean path length during the exposure in pixels, over 9 points around the centre.
         exposure: Duration of the exposure in frame periods.
-        centre: The point (x, y) that is turned and zoomed about; None for the picture's centre.
+        centre: The point (x, y) that is turned and zoomed about; None for the image's centre.
 
     Returns:
         The motion.

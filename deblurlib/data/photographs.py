@@ -1,4 +1,4 @@
-"""The sharp photographs that scenes are rendered from; no picture belongs to two splits."""
+"""The sharp photographs that scenes are rendered from; no image belongs to two splits."""
 
 from functools import cache, lru_cache
 from pathlib import Path
@@ -38,14 +38,14 @@ def list_photographs(split: str, folder: str | Path | None = None) -> list[Path]
 
     Args:
         split: "train", "validation" or "test".
-        folder: A folder whose pictures, subfolders included, take the place of the bundled ones:
-            every tenth in sorted order goes to "validation", the one after it to "test".
+        folder: Folder whose images, including subfolders, replace the bundled ones: every tenth in
+            sorted order goes to "validation", the one after it to "test".
 
     Returns:
         The paths, in a fixed order.
 
     Raises:
-        ValueError: If there is no such split, or the folder holds fewer than ten pictures.
+        ValueError: If there is no such split, or the folder holds fewer than ten images.
     """
     if split not in SPLITS:
         raise ValueError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")
@@ -54,7 +54,7 @@ def list_photographs(split: str, folder: str | Path | None = None) -> list[Path]
     pictures = sorted(p for p in Path(folder).rglob("*") if is_picture(p))
     if len(pictures) < 10:
         raise ValueError(
-            f"{folder} holds {len(pictures)} pictures: at least 10 are needed for three splits."
+            f"{folder} holds {len(pictures)} images: at least 10 are needed for three splits."
         )
     side = {0: "validation", 1: "test"}
     return [p for i, p in enumerate(pictures) if side.get(i % 10, "train") == split]
@@ -65,13 +65,13 @@ def load_photograph(path: str | Path) -> NDArray[np.uint8]:
     """Read a photograph to render scenes from, once per process.
 
     Args:
-        path: A picture file of any readable kind.
+        path: An image file of any readable kind.
 
     Returns:
-        (H, W, 3) RGB, upright, without alpha and read-only; 16-bit pictures are rounded to 8 bits.
+        (H, W, 3) RGB, upright, without alpha and read-only; 16-bit images are rounded to 8 bits.
 
     Raises:
-        ValueError: If the picture cannot be read.
+        ValueError: If the image cannot be read.
     """
     pixels = to_8_bits(read_picture(path))
     pixels.setflags(write=False)

@@ -1,7 +1,7 @@
-"""Picture files: the one reader and the one writer of PNG, JPEG, TIFF, WebP and BMP.
+"""Image files: the only reader and the only writer of PNG, JPEG, TIFF, WebP and BMP.
 
-Pillow reads and writes pictures of 8 bits per channel, and writes 16-bit grey. OpenCV decodes 16
-bits, which Pillow would cut to 8 in colour, and writes them as PNG; tifffile writes them as TIFF.
+Pillow reads and writes images of 8 bits per channel and writes 16-bit grey. OpenCV decodes 16-bit
+images, whose colours Pillow would cut to 8 bits, and writes them as PNG; tifffile writes TIFF.
 """
 
 import io
@@ -31,7 +31,7 @@ FORMATS = {
     ".webp": "WEBP",
     ".bmp": "BMP",
 }
-READABLE = {*FORMATS.values(), "MPO"}  # MPO: a phone's JPEG with a second picture behind the first
+READABLE = {*FORMATS.values(), "MPO"}  # MPO: a phone's JPEG with a second image behind the first
 KEPT_MODES = ("L", "LA", "RGB", "RGBA")
 PLAIN_MODES = {  # what other modes become: 1-bit, palette, premultiplied alpha, print colours …
     "1": "L",
@@ -54,7 +54,7 @@ QUALITY = 95
 
 @dataclass
 class Picture:
-    """The content of a picture file, upright.
+    """The content of an image file, upright.
 
     Attributes:
         pixels: (H, W) grey, or (H, W, C) with C = 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha);
@@ -69,11 +69,11 @@ class Picture:
 
 
 class Unsupported(ValueError):
-    """A valid picture of a kind that is not read; the message continues "The picture PATH …"."""
+    """A valid image of an unsupported kind; the message continues "The image PATH …"."""
 
 
 def is_picture(path: Path) -> bool:
-    """Tell pictures from other files by their names.
+    """Recognise an image file by its name.
 
     Args:
         path: The file, which need not exist.
@@ -89,16 +89,16 @@ def is_picture(path: Path) -> bool:
 
 
 def read(path: str | Path) -> Picture:
-    """Read a picture file and turn it upright.
+    """Read an image file and turn it upright.
 
     Args:
         path: The file; its content, not its extension, decides on the format.
 
     Returns:
-        The picture with its alpha channel, bit depth and metadata.
+        The image with its alpha channel, bit depth and metadata.
 
     Raises:
-        ValueError: In one sentence, if the file is damaged, is not a picture, has several frames,
+        ValueError: In one sentence, if the file is damaged, is not an image, has several frames,
             or holds numbers other than unsigned integers of up to 16 bits.
     """
     with _opened(Path(path)) as (image, data):
@@ -106,7 +106,7 @@ def read(path: str | Path) -> Picture:
 
 
 def read_picture(path: str | Path) -> Pixels:
-    """Read a picture file as RGB: the reader of data sets.
+    """Read an image file as RGB: the reader of data sets.
 
     Args:
         path: The file, as for `read`.
@@ -126,7 +126,7 @@ def read_picture(path: str | Path) -> Pixels:
 
 
 def measure(path: str | Path) -> tuple[int, int]:
-    """Check that `read` can read a picture file, and return its size.
+    """Check that `read` can read an image file, and return its size.
 
     The pixels of a PNG file are not decoded: its checksums tell as much in a fraction of the time.
 
@@ -134,7 +134,7 @@ def measure(path: str | Path) -> tuple[int, int]:
         path: The file, as for `read`.
 
     Returns:
-        Width and height of the upright picture in pixels.
+        Width and height of the upright image in pixels.
 
     Raises:
         ValueError: As for `read`.
@@ -166,10 +166,10 @@ def to_8_bits(pixels: Pixels) -> NDArray[np.uint8]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
-    """Open a picture; every error inside becomes one sentence that names the file."""
+    """Open an image; every error inside becomes one sentence that names the file."""
     if path.exists() and not path.is_file():  # opening a pipe would block
         raise ValueError(
-            f"The picture {path} cannot be read (it is not a regular file): replace or remove it."
+            f"The image {path} cannot be read (it is not a regular file): replace or remove it."
         )
     try:
         data = path.read_bytes()
@@ -177,21 +177,21 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
             _check_kind(image)
             yield image, data
     except Unsupported as error:
-        raise ValueError(f"The picture {path} {error}") from None
+        raise ValueError(f"The image {path} {error}") from None
     except Image.DecompressionBombError:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         raise ValueError(
-            f"The picture {path} claims to have more than {most} pixels: cut it into smaller ones."
+            f"The image {path} claims to have more than {most} pixels: cut it into smaller ones."
         ) from None
     except MemoryError:
         raise
-    except Exception as error:  # decoders have many names for a damaged file
+    except Exception as error:  # decoders raise many types for a damaged file
         if isinstance(error, OSError) and error.errno:
             reason = os.strerror(error.errno).lower()
         else:
             reason = "it is damaged or not a picture"
         raise ValueError(
-            f"The picture {path} cannot be read ({reason}): replace or remove it."
+            f"The image {path} cannot be read ({reason}): replace or remove it."
         ) from error
 
 
@@ -201,7 +201,7 @@ def _check_kind(image: Image.Image) -> None:
         raise Unsupported(f"is in the format {image.format}: convert it to one of {known}.")
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":
-        raise Unsupported(f"holds {frames} frames: save the one you want as a separate picture.")
+        raise Unsupported(f"holds {frames} frames: save the one you want as a separate image.")
 
 
 def _read(image: Image.Image, data: bytes) -> Picture:
@@ -223,7 +223,7 @@ def _read(image: Image.Image, data: bytes) -> Picture:
 
 
 def _bits(image: Image.Image, data: bytes) -> int:
-    """The depth to read a picture with: 8 or 16 bits per channel."""
+    """The depth to read an image with: 8 or 16 bits per channel."""
     if image.format == "PNG":
         return 16 if data[24] == 16 else 8
     if isinstance(image, TiffImageFile):
@@ -259,7 +259,7 @@ def _deep_pixels(image: Image.Image, data: bytes, orientation: int) -> NDArray[n
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """The picture in one of KEPT_MODES, without loss where there is such a mode."""
+    """The image in one of KEPT_MODES, converted without loss if possible."""
     transparent = "transparency" in image.info
     if image.mode in KEPT_MODES and not transparent:
         return image
@@ -276,18 +276,18 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def encode(picture: Picture, suffix: str, quality: int = QUALITY) -> bytes:
-    """Encode a picture as a file.
+    """Encode an image as a file.
 
     Args:
-        picture: The picture; of its metadata, the file gets what its format has a place for.
+        picture: The image; its metadata is kept if the format can store it.
         suffix: Extension of the file, one of `FORMATS`.
-        quality: Quality of JPEG, and of WebP unless the picture came from a lossless one, 1 to 100.
+        quality: Quality of JPEG, and of WebP unless the image came from a lossless one, 1 to 100.
 
     Returns:
         The content of the file.
 
     Raises:
-        ValueError: If the format cannot hold the picture, or the encoder fails.
+        ValueError: If the format cannot hold the image, or the encoder fails.
     """
     check_fits(picture.pixels, suffix)
     format = FORMATS[suffix.lower()]
@@ -297,36 +297,36 @@ def encode(picture: Picture, suffix: str, quality: int = QUALITY) -> bytes:
         return _encode_by_pillow(picture, format, quality)
     except MemoryError:
         raise
-    except Exception as error:  # encoders have many names for metadata that they cannot write
+    except Exception as error:  # encoders raise many types for metadata that they cannot write
         raise ValueError(
-            f"The picture cannot be written as {format} ({type(error).__name__}: {error}): "
+            f"The image cannot be written as {format} ({type(error).__name__}: {error}): "
             "choose another output format."
         ) from error
 
 
 def check_fits(pixels: Pixels, suffix: str) -> None:
-    """Check that a format can hold a picture.
+    """Check that a format can hold an image.
 
     Args:
         pixels: (H, W) or (H, W, C), uint8 or uint16.
         suffix: Extension of the file, one of `FORMATS`.
 
     Raises:
-        ValueError: If the picture has transparency, bits or a size that the format does not hold.
+        ValueError: If the format cannot hold the image's transparency, bit depth or size.
     """
     format = FORMATS[suffix.lower()]
     if format in ("JPEG", "BMP") and pixels.ndim == 3 and pixels.shape[2] in (2, 4):
         raise ValueError(
-            f"{format} has no transparency, but this picture does: write it as .png, .tif or .webp."
+            f"{format} has no transparency, but this image does: write it as .png, .tif or .webp."
         )
     if format not in ("PNG", "TIFF") and pixels.dtype == np.uint16:
         raise ValueError(
-            f"{format} holds 8 bits per channel, but this picture has 16: write it as .png or .tif."
+            f"{format} holds 8 bits per channel, but this image has 16: write it as .png or .tif."
         )
     longest = LONGEST_SIDES.get(format, 2**31)
     if max(pixels.shape[:2]) > longest:
         raise ValueError(
-            f"{format} holds at most {longest} pixels per side: write the picture as .png or .tif."
+            f"{format} holds at most {longest} pixels per side: write the image as .png or .tif."
         )
 
 

@@ -1,4 +1,4 @@
-"""What every data set here returns: one Sample per image; and how samples become batches."""
+"""Samples, the items of every data set, and batches of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass
 class Sample:
-    """One blurry picture and what is known about it; what is not known is None.
+    """One blurry image and everything known about it; unknown fields are None.
 
     Batched samples gain a first dimension B.
 
@@ -20,7 +20,7 @@ class Sample:
         sharp: (3, H, W), the ground truth.
         previous: (3, H, W), the sharp frame before it.
         following: (3, H, W), the sharp frame after it.
-        name: Name of the picture; of a batch, the list of names.
+        name: Name of the image; of a batch, the list of names.
         flow_previous: (2, H, W), (u, v) = (right, down) in pixels, from `sharp` to `previous`.
         flow_next: (2, H, W), the same from `sharp` to `following`.
         blur_extent: (1, H, W), path length during the exposure in pixels.
@@ -36,7 +36,7 @@ class Sample:
     blur_extent: torch.Tensor | None = None
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Collect what is known.
+        """Collect the known fields.
 
         Returns:
             The fields that hold a tensor, by name.
@@ -58,7 +58,7 @@ class Sample:
 
 
 def to_tensor(array: NDArray[Any]) -> torch.Tensor:
-    """Convert a picture or a flow to a tensor.
+    """Convert an image or a flow to a tensor.
 
     Args:
         array: (H, W, C), float, or uint8 or uint16, which are divided by 255 or 65535.
@@ -72,7 +72,7 @@ def to_tensor(array: NDArray[Any]) -> torch.Tensor:
 
 
 def to_array(tensor: torch.Tensor) -> NDArray[np.float32]:
-    """Convert a tensor to a picture or a flow.
+    """Convert a tensor to an image or a flow.
 
     Args:
         tensor: (C, H, W), on any device.

@@ -1,4 +1,4 @@
-"""Rendered dynamic scenes: a moving camera and moving things, averaged over an exposure.
+"""Rendered dynamic scenes: a moving camera and moving objects, averaged over an exposure.
 
 A scene is a stack of flat layers: a far background, often a nearer one, and 0 to 4 objects, each
 with a soft mask. Every layer k moves by a homography M_k(t) in pixels, with M_k(0) the identity;
@@ -30,7 +30,7 @@ from .layers import Recipe, draw_layers, subframe_times
 from .photographs import list_photographs, load_photograph
 from .samples import Sample, to_tensor
 
-# Cached trainings are keyed by it: raise it when a seed gives another picture, beyond rounding.
+# Part of the key of cached trainings: raise it when a seed renders a different scene.
 RENDERER_VERSION = 1
 RESPONSE = {"blur": 1.0, "blur_gamma": 2.2}
 MOST_NOISE = 0.01  # standard deviation in [0, 1] units
@@ -103,7 +103,7 @@ def render_scene(  # noqa: PLR0913 - one argument per property of the scene
         severity: Factor on every motion.
         exposure: Share of the frame period in (0, 1] that the shutter is open.
         noise: Standard deviation in [0, 1] units; None for up to 0.01 at random.
-        min_subframes: The least number of times that are averaged.
+        min_subframes: Minimum number of times that are averaged.
 
     Returns:
         The scene.
@@ -158,7 +158,7 @@ class SceneDataset(Dataset[Sample]):
         size: Side of the scenes, or their height and width, in pixels.
         seed: Seed of the data set.
         variant: "blur" or "blur_gamma", as for `render_scene`.
-        photos: A folder of photographs in place of the bundled ones, None for these.
+        photos: Folder of photographs; None for the bundled ones.
         options: Further arguments of `render_scene`.
 
     Raises:
@@ -196,7 +196,7 @@ class SceneDataset(Dataset[Sample]):
             The scene with its exact motion.
 
         Raises:
-            IndexError: If there are not that many scenes.
+            IndexError: If the index is out of range.
         """
         if not 0 <= index < self.count:
             raise IndexError(f"There is no scene {index}: the data set has {self.count}.")

@@ -93,7 +93,7 @@ def blob(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float32
 
 
 def half_plane(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Draw everything on one side of a wavy line, turned to a random side, with a soft edge.
+    """Draw a mask of everything on one random side of a wavy line, with a soft edge.
 
     Args:
         rng: Source of randomness.

@@ -43,7 +43,7 @@ def measured(
     Args:
         table: A key of TABLES.
         preset: Sets the size of the trainings and the number of seeds.
-        dataset: The pictures to measure on, see `evaluate`.
+        dataset: The images to measure on, see `evaluate`.
         folder: Folder of all runs, as in `fit`.
         seed: The first seed.
         seeds: Number of seeds; None is the preset's.
@@ -51,7 +51,7 @@ def measured(
 
     Returns:
         One row per row of the table, seed and image: table, row, seed, image, the metrics of the
-        restored and of the blurry picture, and the number of parameters.
+        restored and of the blurry image, and the number of parameters.
 
     Raises:
         ValueError: If there is no such table or preset.

@@ -1,6 +1,6 @@
 """Every plot of the notebooks in one visual style: colour-blind-safe, quiet, equal scales.
 
-Pictures are (H, W, 3) or (H, W) arrays in [0, 1], or (3, H, W) tensors. Functions return the figure
+Images are (H, W, 3) or (H, W) arrays in [0, 1], or (3, H, W) tensors. Functions return the figure
 and show nothing.
 """
 

@@ -1,4 +1,4 @@
-"""How a network adapts to a picture: maps under it, restored crops beside each other, accuracy
+"""How a network adapts to an image: maps under it, restored crops beside each other, accuracy
 against time.
 """
 
@@ -19,14 +19,14 @@ def maps_beside_pictures(
     columns: Mapping[str, tuple[str, Sequence[np.ndarray]]],
     width: float = 8.5,
 ) -> Figure:
-    """Draw pictures one below the other, each beside its maps.
+    """Draw images one below the other, each beside its maps.
 
     Columns of one unit share a scale and a colour bar; units with negative values are drawn around
     zero.
 
     Args:
-        pictures: Pictures by title.
-        columns: (unit, maps in the order of the pictures, of any size) by column label.
+        pictures: Images by title.
+        columns: (unit, maps in the order of the images, of any size) by column label.
         width: Width of the figure in inches.
 
     Returns:
@@ -76,10 +76,10 @@ def attention_rows(
     stride: int,
     width: float = 7.0,
 ) -> Figure:
-    """Draw a picture with some marked places and the row of the attention map of each.
+    """Draw an image with some marked places and the row of the attention map of each.
 
     Args:
-        picture: The picture under the marks.
+        picture: The image under the marks.
         rows: Weights (h, w), as multiples of the flat 1/N, by (row, column) of a feature pixel.
         stride: Image pixels per feature pixel.
         width: Width of the figure in inches.
@@ -108,10 +108,10 @@ def attention_rows(
 
 
 def overview_and_crops(rows: Sequence[tuple[Any, Any, Any]], width: float = 8.0) -> Figure:
-    """Draw one line per picture: the whole with a window marked, then that window of each version.
+    """Draw one line per image: the whole with a window marked, then that window of each version.
 
     Args:
-        rows: (picture, (top, left, height, width), {title: version}) per line.
+        rows: (image, (top, left, height, width), {title: version}) per line.
         width: Width of the figure in inches.
 
     Returns:
@@ -141,11 +141,11 @@ def overview_and_crops(rows: Sequence[tuple[Any, Any, Any]], width: float = 8.0)
 
 
 def worst_window(output: PictureLike, target: PictureLike, side: int) -> tuple[int, int, int, int]:
-    """Find the window with the largest squared error between two pictures.
+    """Find the window with the largest squared error between two images.
 
     Args:
-        output: A picture.
-        target: A picture of the same size.
+        output: An image.
+        target: An image of the same size.
         side: Side of the window in pixels.
 
     Returns:

@@ -95,7 +95,7 @@ def dense_module(
     Args:
         wiring: Channels that each unit reads, by name, the reducing layer last.
         offset: (18, h, w), (dy, dx) per tap in feature pixels.
-        picture: The picture under the taps.
+        picture: The image under the taps.
         place: (row, column) of a feature pixel.
         stride: Image pixels per feature pixel.
         width: Width of the figure in inches.

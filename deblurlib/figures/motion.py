@@ -41,7 +41,7 @@ def flow_fields(
     Args:
         named: Flows (H, W, 2), (right, down) in pixels, by title.
         longest: Length in pixels that is fully saturated; None takes the largest 99th percentile.
-        columns: Pictures per row, the wheel included; None puts up to four in a row.
+        columns: Images per row, the wheel included; None puts up to four in a row.
         width: Width of the figure in inches.
 
     Returns:
@@ -111,7 +111,7 @@ def local_kernels(
     """Draw the two flow segments that stand for the blur kernel on a grid of pixels.
 
     Args:
-        picture: The picture under the segments.
+        picture: The image under the segments.
         flow_previous: (H, W, 2) flow to the previous frame, (right, down) in pixels.
         flow_next: (H, W, 2) flow to the next frame.
         scale: Part of the flow that the exposure covers.

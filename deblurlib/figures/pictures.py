@@ -1,4 +1,4 @@
-"""Pictures side by side, and maps of a quantity beside them."""
+"""Images side by side, and maps of a quantity beside them."""
 
 from collections.abc import Mapping
 
@@ -15,13 +15,13 @@ def pictures(
     width: float = 10.0,
     crop: tuple[int, int, int, int] | None = None,
 ) -> Figure:
-    """Draw pictures in a grid, each under its title.
+    """Draw images in a grid, each under its title.
 
     Args:
-        named: Pictures by title.
-        columns: Pictures per row; None puts up to four in a row.
+        named: Images by title.
+        columns: Images per row; None puts up to four in a row.
         width: Width of the figure in inches.
-        crop: (top, left, height, width) in pixels: the window to show of every picture; None shows
+        crop: (top, left, height, width) in pixels: the window to show of every image; None shows
             all of it.
 
     Returns:
@@ -49,10 +49,10 @@ def pictures(
 def pictures_and_map(
     named: Mapping[str, PictureLike], values: np.ndarray, title: str, unit: str, width: float = 10.0
 ) -> Figure:
-    """Draw pictures in a row and, to their right, a map of a non-negative quantity.
+    """Draw images in a row and, to their right, a map of a non-negative quantity.
 
     Args:
-        named: Pictures by title.
+        named: Images by title.
         values: The map, (H, W), with its own colour bar.
         title: Title of the map.
         unit: Label of the colour bar.
@@ -76,11 +76,11 @@ def pictures_and_map(
 def before_and_after(
     before: PictureLike, after: PictureLike, share: float, width: float = 5.0
 ) -> Figure:
-    """Draw one picture that is `before` on the left and `after` on the right of a line.
+    """Draw one image that is `before` on the left and `after` on the right of a line.
 
     Args:
-        before: The picture on the left.
-        after: The picture on the right, of the same size.
+        before: The image on the left.
+        after: The image on the right, of the same size.
         share: Part of the width that is taken from `before`, 0 to 1.
         width: Width of the figure in inches.
 

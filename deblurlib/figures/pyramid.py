@@ -121,7 +121,7 @@ def branch_points(
     (scale i, scale j).
 
     Args:
-        picture: The picture under the points.
+        picture: The image under the points.
         points: (N, 2, 9, h, w), (right, down) in feature pixels, relative to the pixel.
         masks: (N, 9, h, w) in [0, 1].
         spots: (row, column) of feature pixels by title.
@@ -172,10 +172,10 @@ def attention_maps(
     highest: float = 1.0,
     width: float = 10.0,
 ) -> Figure:
-    """Draw one line per scene: the picture, its blur path and its attention maps.
+    """Draw one line per scene: the image, its blur path and its attention maps.
 
     Args:
-        rows: (picture, blur path (H, W) in pixels, maps (N, h, w)) per scene.
+        rows: (image, blur path (H, W) in pixels, maps (N, h, w)) per scene.
         titles: Titles of the N maps.
         highest: The scale of all maps reaches from 0 to this value.
         width: Width of the figure in inches.

@@ -1,4 +1,4 @@
-"""Reblurring: the way to copying, filters of single pixels, differences from the blurry picture."""
+"""Reblurring: the way to copying, filters of single pixels, differences from the blurry image."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -67,10 +67,10 @@ def difference_maps(
     label: str,
     width: float = 10.0,
 ) -> Figure:
-    """Draw pictures in a row, then maps of a magnitude on the scale of one colour bar.
+    """Draw images in a row, then maps of a magnitude on the scale of one colour bar.
 
     Args:
-        named: Pictures by title.
+        named: Images by title.
         maps: Maps (H, W) by title.
         label: Label of the colour bar.
         width: Width of the figure in inches.

@@ -45,7 +45,7 @@ def reach(
     decades: int = 6,
     width: float = 9.0,
 ) -> Figure:
-    """Draw a picture with a marked pixel beside |d output there / d input| of some networks.
+    """Draw an image with a marked pixel beside |d output there / d input| of some networks.
 
     Titles say how many pixels hold nine tenths of the sum; grey pixels are exactly zero.
 
@@ -93,11 +93,11 @@ def signed_maps(
     columns: int | None = None,
     width: float = 10.0,
 ) -> Figure:
-    """Draw maps of a signed quantity on one scale around zero, after the pictures beside them.
+    """Draw maps of a signed quantity on one scale around zero, after the images beside them.
 
     Args:
         named: Maps (H, W) by title.
-        beside: Pictures by title that are drawn first; None draws none.
+        beside: Images by title that are drawn first; None draws none.
         limit: The scale reaches from -limit to limit.
         label: Label of the colour bar.
         columns: Panels per row; None puts all in one row.

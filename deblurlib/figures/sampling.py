@@ -91,12 +91,12 @@ def sampling_points(
     window: int = 28,
     width: float = 9.0,
 ) -> Figure:
-    """Draw where a deformable layer at half resolution reads, over the picture and the flow.
+    """Draw where a deformable layer at half resolution reads, over the image and the flow.
 
     Everything is drawn in image pixels: feature pixel (i, j) lies on image pixel (2i, 2j).
 
     Args:
-        picture: The picture under the points.
+        picture: The image under the points.
         points: (2, n, h, w), (right, down) in feature pixels, relative to the pixel.
         flows: Flow to the previous and to the next frame, each (h, w, 2) in feature pixels.
         spots: (row, column) of feature pixels by title, one panel each.

@@ -1,4 +1,4 @@
-"""Tables as pictures: differences with their intervals, ours beside theirs."""
+"""Tables as images: differences with their intervals, ours beside theirs."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Deblurring pictures of any size, files and folders of them, and networks for other runtimes."""
+"""Deblurring images of any size, deblurring files and folders, and exporting networks to ONNX."""
 
 from ..models.devices import choose_device
 from .deblurring import deblur, resolve_network

@@ -1,11 +1,11 @@
-"""Deblurring a picture of any size: small ones are padded, large ones cut into overlapping tiles.
+"""Deblurring an image of any size: small ones are padded, large ones cut into overlapping tiles.
 
-    picture -> RGB in [0, 1] -> tiles with a margin of context -> network -> blended
-            -> the picture's own dtype and shape
+    image -> RGB in [0, 1] -> tiles with a margin of context -> network -> blended
+            -> the image's own dtype and shape
 
-A network whose output depends on a neighbourhood gives the same picture with and without tiles, to
+A network whose output depends on a neighbourhood gives the same image with and without tiles, to
 1e-4, as long as the margin covers that neighbourhood. SVRNN's recurrences and RADN's attention see
-the whole picture, so their result depends on the tiles: with the shipped weights on photographs,
+the whole image, so their result depends on the tiles: with the shipped weights on photographs,
 SVRNN's by less than 1/255, RADN's by a third of that on average (RMS) and by up to 12/255 at single
 pixels. Blending leaves no seams: the difference from the untiled result jumps no more from tile to
 tile than elsewhere.
@@ -34,7 +34,7 @@ def deblur(
     margin: int | None = None,
     progress: bool | None = None,
 ) -> np.ndarray:
-    """Deblur a picture of any height and width, from one pixel up.
+    """Deblur an image of any height and width, from one pixel up.
 
     Args:
         image: (H, W) or (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGBA;
@@ -43,18 +43,18 @@ def deblur(
             (B, 3, H, W) RGB in [0, 1] to the same shape.
         device: where to compute, such as "cpu" or "cuda"; "auto" leaves a module where it is, and
             puts a named network on the GPU if there is one.
-        tile: side of the tiles in pixels; 0 for the whole picture at once; None or "auto" for the
+        tile: side of the tiles in pixels; 0 for the whole image at once; None or "auto" for the
             largest tiles that fit into the free memory.
         margin: pixels of context that the network sees around each tile; None for what the network
             states (`models.spec.NetworkSpec.margin`).
         progress: whether to show a progress bar; None shows it in terminals and notebooks only.
 
     Returns:
-        The restored picture, of the same shape and dtype. Alpha is copied; a grey picture is the
+        The restored image, of the same shape and dtype. Alpha is copied; a grey image is the
         mean of the network's three channels.
 
     Raises:
-        ValueError: an argument is wrong, or the network does not keep the picture's shape.
+        ValueError: an argument is wrong, or the network does not keep the image's shape.
         FileNotFoundError: no weights are shipped for the name.
         MemoryError: memory runs out even with the smallest tiles, or with the given ones.
 
@@ -84,7 +84,7 @@ def deblur(
 
 
 def resolve_network(model: str | nn.Module, device: str | torch.device = "auto") -> nn.Module:
-    """Return a network that deblurs single pictures, on its device.
+    """Return a network that deblurs single images, on its device.
 
     Args:
         model: a module, returned as it is, or a name in `list_models()`, whose shipped weights are
@@ -96,7 +96,7 @@ def resolve_network(model: str | nn.Module, device: str | torch.device = "auto")
         The network. Networks loaded by name are cached.
 
     Raises:
-        ValueError: model is neither, takes more than one picture, or the device is not available.
+        ValueError: model is neither, takes more than one image, or the device is not available.
         FileNotFoundError: no weights are shipped for the name.
     """
     if isinstance(model, nn.Module):
@@ -111,7 +111,7 @@ def resolve_network(model: str | nn.Module, device: str | torch.device = "auto")
     pictures = getattr(network, "pictures", 1)
     if pictures != 1:
         raise ValueError(
-            f"{type(network).__name__} takes {pictures} pictures: choose a network that deblurs a "
+            f"{type(network).__name__} takes {pictures} images: choose a network that deblurs a "
             "single one."
         )
     return network
@@ -136,7 +136,7 @@ def _restore(
     tiles: Tiles,
     progress: bool | None,
 ) -> None:
-    """Write the restored picture into `result`, one row of tiles after the other.
+    """Write the restored image into `result`, one row of tiles after the other.
 
     Only a band of blended float32 pixels is held; its finished lines move on to the result.
     """
@@ -169,26 +169,24 @@ def _restore(
 
 
 def _check(image: np.ndarray) -> None:
-    """Raise a ValueError for an argument that is not a picture."""
+    """Raise a ValueError for an argument that is not an image."""
     if not isinstance(image, np.ndarray):
         raise ValueError(
-            f"The picture is of type {type(image).__name__}: give a NumPy array, height by width "
+            f"The image is of type {type(image).__name__}: give a NumPy array, height by width "
             "by channels."
         )
     shape = " x ".join(map(str, image.shape)) or "a single number"
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 2, 3, 4)):
         first = image.ndim == 3 and image.shape[0] in (1, 3, 4)
         hint = ", with the channels last (see np.moveaxis)" if first else ""
-        raise ValueError(
-            f"The picture has shape {shape}: give H x W or H x W x 1, 2, 3 or 4{hint}."
-        )
+        raise ValueError(f"The image has shape {shape}: give H x W or H x W x 1, 2, 3 or 4{hint}.")
     if image.size == 0:
-        raise ValueError(f"The picture is empty (shape {shape}): give at least one pixel.")
+        raise ValueError(f"The image is empty (shape {shape}): give at least one pixel.")
     if image.dtype.kind == "f":
         _check_range(image)
     elif image.dtype.kind != "u" or image.dtype.itemsize > 2:
         raise ValueError(
-            f"The picture has dtype {image.dtype}: convert it to uint8, uint16, or floats between "
+            f"The image has dtype {image.dtype}: convert it to uint8, uint16, or floats between "
             "0 and 1."
         )
 
@@ -197,13 +195,13 @@ def _check_range(image: np.ndarray) -> None:
     """Raise a ValueError for floats outside [0, 1], with a tolerance for rounding."""
     if not np.isfinite(image).all():
         raise ValueError(
-            "The picture contains NaN or infinite values: replace them first, for example with "
+            "The image contains NaN or infinite values: replace them first, for example with "
             "np.nan_to_num."
         )
     lowest, highest = image.min(), image.max()
     if lowest < -1e-3 or highest > 1 + 1e-3:
         raise ValueError(
-            f"The picture's values range from {lowest:g} to {highest:g}: scale floats to between "
+            f"The image's values range from {lowest:g} to {highest:g}: scale floats to between "
             "0 and 1."
         )
 

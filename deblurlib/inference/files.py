@@ -1,4 +1,4 @@
-"""Deblurring picture files: finding them, planning the outputs, working through the batch."""
+"""Deblurring image files: find them, plan the outputs, and process the batch."""
 
 import errno
 import glob
@@ -31,22 +31,22 @@ from ..results import write_atomically
 from .deblurring import deblur, resolve_network
 from .tiles import Tiles
 
-MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next picture would meet them too
+MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # they would stop the next image too
 COMPARISON_QUALITY = 90
 logger = logging.getLogger(__name__)
 
 
 class Row(TypedDict):
-    """What became of one picture.
+    """The outcome for one image.
 
     Attributes:
-        input: Path of the picture.
-        output: Path of the deblurred picture.
+        input: Path of the image.
+        output: Path of the deblurred image.
         state: "done", "exists" (the output was left alone) or "failed".
         width: Width in pixels, None unless it is done.
         height: Height in pixels, None unless it is done.
         error: One sentence, None if it is done.
-        seconds: The time that the picture took.
+        seconds: Processing time.
     """
 
     input: str
@@ -60,7 +60,7 @@ class Row(TypedDict):
 
 @dataclass(frozen=True)
 class _Batch:
-    """What is the same for every picture of a batch."""
+    """Settings shared by all images of a batch."""
 
     network: nn.Module
     tile: int | str | None
@@ -84,26 +84,26 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
 ) -> list[Row]:
     """Deblur files, folders (with all their subfolders) and patterns such as "*.jpg".
 
-    A picture that cannot be read, deblurred or written does not stop the others. Each output is
+    An image that cannot be read, deblurred or written does not stop the others. Each output is
     written under a temporary name, then renamed; inputs are never changed.
 
     Args:
         inputs: One or several files, folders or patterns.
-        output: A file if there is one input picture and this has a picture's extension; otherwise
-            a folder, in which the structure of the input folders is kept.
+        output: A file name with an image extension if there is a single input; otherwise a folder,
+            in which the structure of the input folders is kept.
         model: Name of a model with shipped weights, or a network.
         device: Where to compute: "auto", "cpu", "cuda", "cuda:1", …
-        tile: Side of the pieces that a picture is deblurred in, as for `deblur`.
+        tile: Side of the tiles in pixels, as for `deblur`.
         force: Overwrite existing outputs.
-        compare: Also write NAME_compare.jpg, the picture before and after side by side.
+        compare: Also write NAME_compare.jpg, the image before and after side by side.
         quality: Quality of JPEG and lossy WebP, 1 to 100.
         progress: Show a progress bar; None shows one on a terminal.
 
     Returns:
-        One row per picture, in a fixed order.
+        One row per image, in a fixed order.
 
     Raises:
-        ValueError: If the call is wrong, before any work.
+        ValueError: If an argument is invalid, before any work.
         FileNotFoundError: If an input does not exist, before any work.
         OSError: If the disk is full or read-only.
     """
@@ -111,10 +111,10 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
     if not 1 <= quality <= 100:
         raise ValueError(f"quality is {quality}: give a number from 1 to 100.")
     network = resolve_network(model, device)
-    Tiles(network, (1, 1), tile)  # a wrong tile is the call's fault, not each picture's
+    Tiles(network, (1, 1), tile)  # an invalid tile is an error of the call, not of each image
     batch = _Batch(network, tile, force, compare, quality, progress)
     hidden = None if progress is None else not progress
-    bar = tqdm(jobs, desc="pictures", unit="picture", disable=hidden)
+    bar = tqdm(jobs, desc="images", unit="image", disable=hidden)
     return [_deblur_file(source, target, batch) for source, target in bar]
 
 
@@ -161,23 +161,23 @@ def _deblur_one(source: Path, target: Path, batch: _Batch) -> tuple[int, int]:
 
 
 def _sentence(source: Path, error: Exception) -> str:
-    """The error in one sentence that names the file, and its type unless it is a usual one."""
+    """The error in one sentence that names the file, and the type of an unusual error."""
     words = " ".join(str(error).split())
     if type(error) in (ValueError, MemoryError) or isinstance(error, OSError):
         return words if str(source) in words else f"{source}: {words or type(error).__name__}"
     reason = f"{type(error).__name__}: {words}" if words else type(error).__name__
-    return f"The picture {source} cannot be deblurred ({reason}): convert it to another format."
+    return f"The image {source} cannot be deblurred ({reason}): convert it to another format."
 
 
 def side_by_side(before: Pixels, after: Pixels) -> Picture:
-    """Compose a comparison picture.
+    """Compose a comparison image.
 
     Args:
         before: (H, W) or (H, W, C), uint8 or uint16.
         after: The same shape.
 
     Returns:
-        Both in 8-bit RGB beside each other, a white line between them, transparency on white.
+        Both side by side in 8-bit RGB, separated by a white line, transparency on white.
     """
     gap = np.full((before.shape[0], max(before.shape[1] // 50, 2), 3), 255, np.uint8)
     both = np.concatenate([_on_white(before), gap, _on_white(after)], 1)
@@ -202,35 +202,35 @@ def _on_white(pixels: Pixels) -> np.ndarray:
 def plan(
     inputs: str | Path | Iterable[str | Path], output: str | Path, compare: bool = False
 ) -> list[tuple[Path, Path]]:
-    """Decide where each picture goes.
+    """Choose an output path for each image.
 
     Args:
         inputs: One or several files, folders or patterns.
         output: A file or a folder, as for `deblur_files`.
-        compare: Whether each output gets a comparison picture beside it.
+        compare: Whether each output comes with a comparison image.
 
     Returns:
-        (input, output) of every picture, in a fixed order.
+        (input, output) of every image, in a fixed order.
 
     Raises:
-        ValueError: If there is no picture, two outputs would share a path, or one would overwrite
-            an input.
+        ValueError: If there is no image, two outputs would share a path, or one would overwrite an
+            input.
         FileNotFoundError: If an input does not exist.
     """
     inputs, output = [inputs] if isinstance(inputs, (str, Path)) else list(inputs), Path(output)
-    found: dict[Path, tuple[Path, Path]] = {}  # the first mention of a file decides where it goes
+    found: dict[Path, tuple[Path, Path]] = {}  # the first mention of a file decides its output
     for item in inputs:
         for path, below in find_pictures(item, aside=output):
             found.setdefault(path.resolve(), (path, below))
     if not found:
-        raise ValueError("There is nothing to deblur: name pictures, or folders of pictures.")
+        raise ValueError("There is nothing to deblur: name images, or folders of images.")
     names_a_file = output.suffix.lower() in FORMATS and not output.is_dir()
     if names_a_file and len(found) == 1 and not any(Path(item).is_dir() for item in inputs):
         jobs = [(path, output) for path, _ in found.values()]
     elif names_a_file or (output.exists() and not output.is_dir()):
         raise ValueError(
-            f"{output} is one file: give a folder for the output of {len(found)} pictures, or of "
-            "a folder."
+            f"{output} is a single file: give a folder for {len(found)} images or for the images "
+            "of a folder."
         )
     else:
         jobs = [(path, output / below) for path, below in found.values()]
@@ -264,18 +264,18 @@ def _comparison(target: Path) -> Path:
 
 
 def find_pictures(item: str | Path, aside: Path | None = None) -> Iterator[tuple[Path, Path]]:
-    """Find the pictures that a file, a folder or a pattern names.
+    """Find the images that a file, a folder or a pattern refers to.
 
     Args:
         item: A file (with any extension), a folder, or a pattern as for `glob`.
-        aside: A folder whose pictures are left out, None for none.
+        aside: A folder to exclude, None for none.
 
     Yields:
-        Each picture, and its path below the folder named.
+        Each image, and its path below the folder named.
 
     Raises:
-        ValueError: If a folder holds no picture.
-        FileNotFoundError: If nothing is there.
+        ValueError: If a folder holds no image.
+        FileNotFoundError: If nothing matches.
     """
     path = Path(item)
     if path.is_dir():
@@ -283,7 +283,7 @@ def find_pictures(item: str | Path, aside: Path | None = None) -> Iterator[tuple
         pictures = sorted(_walk(path, None if apart == path.resolve() else apart))
         if not pictures:
             raise ValueError(
-                f"{path} holds no pictures ({', '.join(sorted(FORMATS))}): give another folder."
+                f"{path} holds no images ({', '.join(sorted(FORMATS))}): give another folder."
             )
         yield from ((picture, picture.relative_to(path)) for picture in pictures)
     elif path.exists():
@@ -293,17 +293,17 @@ def find_pictures(item: str | Path, aside: Path | None = None) -> Iterator[tuple
         found = map(Path, sorted(glob.glob(str(item), recursive=True)))  # noqa: PTH207
         matches = [match for match in found if match.is_dir() or is_picture(match)]
         if not matches:
-            raise FileNotFoundError(f"No picture matches {item}: check the pattern.")
+            raise FileNotFoundError(f"No image matches {item}: check the pattern.")
         for match in matches:
             yield from find_pictures(match, aside)
     else:
         raise FileNotFoundError(
-            f"{path} does not exist: give a picture, a folder of pictures, or a pattern."
+            f"{path} does not exist: give an image, a folder of images, or a pattern."
         )
 
 
 def _walk(folder: Path, aside: Path | None) -> Iterator[Path]:
-    """The pictures below a folder, without hidden folders and `aside`."""
+    """The images below a folder, without hidden folders and `aside`."""
     for parent, folders, files in os.walk(folder, onerror=_fail):
         below = Path(parent)
         folders[:] = [

@@ -1,4 +1,4 @@
-"""How much memory is free, and how much a network needs per pixel."""
+"""Free memory, and the memory that a network needs per pixel."""
 
 import contextlib
 import weakref
@@ -38,21 +38,21 @@ def free_memory(device: torch.device | str = "cpu") -> int:
 
 
 def bytes_per_pixel(network: nn.Module, side: int = 128) -> float:
-    """Measure the peak memory of a network per pixel of its input, on a small grey picture.
+    """Measure the peak memory of a network per pixel of its input, on a small grey image.
 
     All tensors alive at the same time are counted; `WORKSPACE` allows for what kernels add.
 
     Args:
         network: maps (1, 3, h, w) RGB in [0, 1] to the same shape.
-        side: height and width of the picture, in pixels.
+        side: height and width of the image, in pixels.
 
     Returns:
-        Bytes per pixel; `UNKNOWN` if the network does not accept the picture.
+        Bytes per pixel; `UNKNOWN` if the network does not accept the image.
     """
     try:
         with predicting(network), LiveBytes() as live:
             run_window(network, np.full((side, side, 3), 128, np.uint8))
-    except Exception:  # a foreign network that needs another size fails again on the real picture
+    except Exception:  # a foreign network that needs another size fails again on the real image
         return UNKNOWN
     return WORKSPACE * float(live.peak) / side**2
 
@@ -100,7 +100,7 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch le
 def _free_of_groups(
     root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")
 ) -> Iterator[int]:
-    """What control groups (versions 2 and 1) leave; cached file pages count as free."""
+    """Free memory within the control groups (versions 2 and 1), cached file pages included."""
     try:
         lines = [line.split(":", 2) for line in groups.read_text().splitlines()]
     except OSError:
@@ -124,7 +124,7 @@ def _free_of_groups(
 
 
 def _free_of_process() -> Iterator[int]:
-    """What the limit of the address space leaves, on systems that have one."""
+    """Free memory within the address-space limit, on systems that have one."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 

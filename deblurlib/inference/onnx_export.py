@@ -30,8 +30,8 @@ def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 25
         model: a network whose `spec_of(model).exportable` is true; not SVRNN, whose recurrence has
             no counterpart in ONNX, nor Reblur, which has two inputs.
         path: the file to write.
-        size: (height, width) in pixels of the pictures that the file accepts, each at least
-            `SMALLEST`; cut larger pictures into tiles of this size, and pad smaller ones.
+        size: (height, width) in pixels of the images that the file accepts, each at least
+            `SMALLEST`; cut larger images into tiles of this size, and pad smaller ones.
 
     Returns:
         The path.
@@ -48,7 +48,7 @@ def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 25
         )
     if len(size) != 2 or any(int(n) != n or n < SMALLEST for n in size):
         raise ValueError(
-            f"size is {size!r}: give (height, width) of the pictures, each at least {SMALLEST} "
+            f"size is {size!r}: give (height, width) of the images, each at least {SMALLEST} "
             "pixels."
         )
     require("onnx", "export", "An ONNX file")

@@ -1,4 +1,4 @@
-"""How a large picture is cut into overlapping tiles that leave no seams."""
+"""Cutting a large image into overlapping tiles that leave no seams."""
 
 import math
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from ..models import spec_of
 from .memory import bytes_per_pixel, free_memory
 from .windows import SMALLEST, parameter_of
 
-GRID = 32  # tiles begin at multiples of it, where strides and pooling windows of the picture begin
+GRID = 32  # tiles begin at multiples of it, as strides and pooling windows of the image do
 RAMP = 32  # pixels over which neighbouring tiles are blended
 LARGEST = 2**12  # pixels per side of one tile, for networks that do not state their own
-WHOLE = 2**16  # pixels: a picture up to this size is never cut automatically
+WHOLE = 2**16  # pixels: an image up to this size is never cut automatically
 MEMORY_ON_CPU = 3 * 2**29  # bytes that automatic tiles use at most, even if more are free
 MEMORY_ON_GPU = 2**34
 
 
 @dataclass(frozen=True)
 class Span:
-    """What a tile sees along one axis; the weights of all tiles sum to one at every pixel.
+    """The extent of a tile along one axis; the weights of all tiles sum to one at every pixel.
 
     Attributes:
         start: index of the first pixel.
-        stop: index behind the last pixel.
-        weight: (stop - start,) float32, how much each pixel counts in the blended picture.
+        stop: index after the last pixel.
+        weight: (stop - start,) float32, the weight of each pixel in the blended image.
     """
 
     start: int
@@ -36,14 +36,14 @@ class Span:
 
 
 class Tiles:
-    """How a picture is cut for a network.
+    """The tiles into which an image is cut for a network.
 
     Attributes:
-        size: (height, width) of the picture in pixels.
-        automatic: whether the side follows the free memory, and so may shrink.
+        size: (height, width) of the image in pixels.
+        automatic: whether the side depends on the free memory and may shrink.
         margin: pixels of context around each tile, a multiple of `GRID`.
         side: side of the tiles without their margin, in pixels, a multiple of `GRID`; 0 means that
-            the picture is not cut.
+            the image is not cut.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class Tiles:
 
         Args:
             network: the network that will run on the tiles.
-            size: (height, width) of the picture in pixels.
+            size: (height, width) of the image in pixels.
             tile: side of the tiles in pixels, rounded up to a multiple of `GRID`; 0 for the whole
-                picture; None or "auto" for the largest side that fits into the free memory.
+                image; None or "auto" for the largest side that fits into the free memory.
             margin: pixels that an output pixel depends on in each direction, extended by the
                 blending ramp and rounded up; None for what the network states
                 (`models.spec.NetworkSpec.margin`).
@@ -79,7 +79,7 @@ class Tiles:
         """Halve the tiles after memory has run out.
 
         Returns:
-            Whether the tiles are smaller now: not if the caller chose their size, or they are
+            Whether the tiles are smaller now; False if the caller chose their size or they are
             already as small as `GRID`.
         """
         if not self.automatic or 0 < self.side <= GRID:
@@ -115,7 +115,7 @@ class Tiles:
         return spans
 
     def _affordable(self, network: nn.Module) -> int:
-        """The side of the tiles that fit into the free memory; 0 if the whole picture does."""
+        """The side of the tiles that fit into the free memory; 0 if the whole image does."""
         height, width = (max(n, SMALLEST) for n in self.size)
         if height * width <= WHOLE:
             return 0
@@ -147,12 +147,12 @@ def _pixels(tile: Any) -> int:
     """A tile's side as the caller gave it, checked."""
     if isinstance(tile, bool) or not isinstance(tile, (int, np.integer)) or tile < 0:
         raise ValueError(
-            f'tile is {tile!r}: give a number of pixels, 0 for the whole picture, or "auto".'
+            f'tile is {tile!r}: give a number of pixels, 0 for the whole image, or "auto".'
         )
     return int(tile)
 
 
 def _ramp(x: np.ndarray) -> np.ndarray:
-    """0 before an edge, 1 behind it, and half a cosine over RAMP pixels between."""
+    """0 before an edge, 1 after it, and half a cosine over RAMP pixels between."""
     ramp: np.ndarray = 0.5 - 0.5 * np.cos(np.pi * np.clip(x / RAMP + 0.5, 0, 1))
     return ramp

@@ -1,4 +1,4 @@
-"""One window of a picture through a network: NumPy in, NumPy out, without gradients."""
+"""Running a network on one window of an image: NumPy in, NumPy out, without gradients."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ def predicting(network: nn.Module) -> Iterator[None]:
     """Switch gradients off and the network to eval mode within a `with` block.
 
     Args:
-        network: the network; afterwards each of its modules is back in the mode it was in.
+        network: the network; each of its modules returns to its previous mode afterwards.
 
     Yields:
         None.
@@ -45,7 +45,7 @@ def parameter_of(network: nn.Module) -> torch.Tensor:
 
 
 def run_window(network: nn.Module, window: np.ndarray) -> np.ndarray:
-    """Run a network on one window of a picture.
+    """Run a network on one window of an image.
 
     Args:
         network: maps (1, 3, h, w) RGB in [0, 1] to the same shape.
@@ -64,7 +64,7 @@ def run_window(network: nn.Module, window: np.ndarray) -> np.ndarray:
     if not isinstance(y, torch.Tensor) or y.shape != x.shape:
         what = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
         raise ValueError(
-            f"{kind} returned {what} for a picture of shape {tuple(x.shape)}: "
+            f"{kind} returned {what} for an image of shape {tuple(x.shape)}: "
             "use a network that keeps the shape."
         )
     height, width = window.shape[:2]

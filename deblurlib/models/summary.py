@@ -17,7 +17,7 @@ def count_macs(model: nn.Module, size: tuple[int, int]) -> int:
 
     Args:
         model: A network.
-        size: (height, width) of the picture.
+        size: (height, width) of the image.
 
     Returns:
         Their number.
@@ -46,7 +46,7 @@ def list_parts(model: nn.Module, size: tuple[int, int], parts: list[str]) -> pd.
 
     Args:
         model: A network.
-        size: (height, width) of the picture.
+        size: (height, width) of the image.
         parts: Names of the parts, such as "encoder.conv0".
 
     Returns:

@@ -49,7 +49,7 @@ def devices() -> pd.DataFrame:
 
 
 def runtimes() -> pd.DataFrame:
-    """List the printed running times for a picture of 1280 x 720.
+    """List the printed running times for an image of 1280 x 720.
 
     >>> runtimes()["ms"].tolist()
     [1400.0, 10.0, 38.0, 280.0]

@@ -1,7 +1,7 @@
 """Blur, its inverses and their limits: the mathematics before the networks, in NumPy and float64.
 
 A kernel is an array of taps with an anchor, the index of the tap that multiplies the pixel itself.
-Causal kernels have it at index 0 (SVRNN eq. 1), kernels of pictures in their centre, n // 2, which
+Causal kernels have it at index 0 (SVRNN eq. 1), kernels of images in their centre, n // 2, which
 is the default. Functions on a finite signal have a zero boundary (everything outside is 0);
 functions of a transfer function have a periodic one.
 """

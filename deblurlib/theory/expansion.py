@@ -97,7 +97,7 @@ def expansion_ratio(kernel: ArrayLike, anchor: Anchor | None = None) -> float:
         anchor: index of the tap k0, an int for all axes; None for the centre.
 
     Returns:
-        The ratio; below 1 the expansion converges for every picture of any size.
+        The ratio; below 1 the expansion converges for every image of any size.
 
     Raises:
         ValueError: the tap at the anchor is 0.

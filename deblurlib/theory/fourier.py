@@ -9,7 +9,7 @@ from .grid import Anchor, anchor_of
 def transfer_function(
     kernel: ArrayLike, shape: tuple[int, ...], anchor: Anchor | None = None
 ) -> np.ndarray:
-    """Compute F[K], with the anchor at index 0 so that the blur does not shift the picture.
+    """Compute F[K], with the anchor at index 0 so that the blur does not shift the image.
 
     Args:
         kernel: K, of as many dimensions as `shape`.
@@ -87,7 +87,7 @@ def wiener_constant(sharp_spectrum: np.ndarray, noise: float) -> np.ndarray:
     """Compute c = noise power / signal power at each frequency, for white noise.
 
     Args:
-        sharp_spectrum: |F[S]|² of a sharp picture, or of a model of one, scaled as by NumPy's fftn.
+        sharp_spectrum: |F[S]|² of a sharp image, or of a model of one, scaled as by NumPy's fftn.
         noise: standard deviation.
 
     Returns:

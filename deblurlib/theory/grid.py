@@ -30,6 +30,6 @@ def offsets(shape: tuple[int, ...]) -> list[np.ndarray]:
         shape: of a filter.
 
     Returns:
-        One array of that shape per axis: (down, right) for a picture.
+        One array of that shape per axis: (down, right) for an image.
     """
     return [axis - n // 2 for axis, n in zip(np.indices(shape), shape, strict=True)]

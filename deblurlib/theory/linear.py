@@ -41,9 +41,9 @@ def blur_matrix(
     """Build K of b = K s (SVDN eq. 1, ASPDC eq. 2), with a zero boundary.
 
     Args:
-        kernel: one for the whole picture, of as many dimensions as `shape`, or one per pixel,
+        kernel: one for the whole image, of as many dimensions as `shape`, or one per pixel,
             stacked as (*shape, *kernel shape).
-        shape: of the picture, 1-D or 2-D.
+        shape: of the image, 1-D or 2-D.
         anchor: index of the tap K[0], an int for all axes; None for the centre.
 
     Returns:

@@ -27,7 +27,7 @@ class Samples(Protocol):
 class TrainingCrops(Dataset[Sample]):
     """The training crops of an experiment, as many as its steps need.
 
-    Item i draws its picture, window, flips, quarter turns and channel order from (seed, i).
+    Item i draws its image, window, flips, quarter turns and channel order from (seed, i).
 
     Args:
         experiment: Gives the seed, the data and the size of the crops.
@@ -104,7 +104,7 @@ class WithFlow(Dataset[Sample]):
 class Remembered(Dataset[Sample]):
     """A data set whose items are made once and kept in memory.
 
-    Pictures are kept in 8 bits, flows in half precision. Neighbouring frames are dropped: training
+    Images are kept in 8 bits, flows in half precision. Neighbouring frames are dropped: training
     needs their flow, not their pixels.
 
     Args:

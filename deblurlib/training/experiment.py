@@ -18,7 +18,7 @@ class Experiment:
     Use `dataclasses.replace` to vary one. A field that is `None` is not given.
 
     Attributes:
-        model: The network's name. "reblur" learns to blur the sharp picture again (ASPDC eq. 6);
+        model: The network's name. "reblur" learns to blur the sharp image again (ASPDC eq. 6);
             all others learn to deblur.
         variant: The network's variant.
         size: Its width, "full" or "small".

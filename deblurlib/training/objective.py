@@ -13,7 +13,7 @@ class LossTerms(nn.Module):
     """The loss of an experiment.
 
     L = L_pixel + lambda1 L_percep + lambda2 L_position (SVDN eq. 7) + lambda L_reblurring (ASPDC
-    eq. 7). Of pictures in [0, 1], L_pixel + lambda L_reblurring is an eighth of
+    eq. 7). Of images in [0, 1], L_pixel + lambda L_reblurring is an eighth of
     `losses.consistency_loss`.
 
     Args:
@@ -39,13 +39,13 @@ class LossTerms(nn.Module):
 
         Args:
             model: The network in training.
-            batch: Blurry and sharp pictures (B, 3, H, W), with flow for the position loss.
+            batch: Blurry and sharp images (B, 3, H, W), with flow for the position loss.
 
         Returns:
             The loss, and its terms by name: detached and without their weights.
         """
         chosen = self.experiment
-        assert batch.sharp is not None, "training crops have a sharp picture"
+        assert batch.sharp is not None, "training crops have a sharp image"
         pictures, target = task(model, batch)
         extras: dict[str, torch.Tensor] = {}
         if chosen.position:

@@ -60,7 +60,7 @@ def test_gopro_with_both_variants(tmp_path):
     assert value(PairedFolder(tmp_path, "train", "blur")[0].blurry) == 100
     with pytest.raises(ValueError, match=r"holds both `blur` and `blur_gamma`.*variant="):
         PairedFolder(tmp_path, "train")
-    with pytest.raises(ValueError, match="holds the splits train, test: name one"):
+    with pytest.raises(ValueError, match="holds the splits train, test: choose one"):
         PairedFolder(tmp_path, variant="blur")
     with pytest.raises(ValueError, match="no split 'validation': choose one of 'train', 'test'"):
         PairedFolder(tmp_path, "validation", "blur")
@@ -166,7 +166,7 @@ def test_pictures_without_ground_truth(tmp_path):
     pictures = PairedFolder(tmp_path)
     assert pictures.names == ["1/a", "2/a"] and pictures[0].sharp is None
     report = check_data(tmp_path)
-    assert report.ok and not report.paired and "2 pictures without ground truth" in report.text
+    assert report.ok and not report.paired and "2 images without ground truth" in report.text
 
 
 def test_any_two_folders(tmp_path):
@@ -302,7 +302,7 @@ def test_two_files_of_one_name_are_not_mixed_up(tmp_path):
     ("make", "reason"),
     [
         (lambda root: None, "does not exist"),
-        (lambda root: root.mkdir(), "holds no pictures in a known layout"),
+        (lambda root: root.mkdir(), "holds no images in a known layout"),
         (lambda root: write(root / "train/A/blur/1.png"), "holds no pair"),
         (lambda root: write(root / "train/A/sharp/1.png"), "holds no pair"),
     ],

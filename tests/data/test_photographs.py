@@ -72,5 +72,5 @@ def test_a_folder_of_pictures_takes_their_place(tmp_path):
 def test_wrong_splits_and_small_folders_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no split 'dev'"):
         list_photographs("dev")
-    with pytest.raises(ValueError, match="holds 0 pictures: at least 10"):
+    with pytest.raises(ValueError, match="holds 0 images: at least 10"):
         list_photographs("train", tmp_path)

@@ -142,7 +142,7 @@ class NoNumber(nn.Module):
         ((np.zeros((2, 2), object),), "dtype object"),
         ((np.zeros((2, 2)), "svdm"), "no model 'svdm'"),
         ((np.zeros((2, 2)), 7), "model is of type int"),
-        ((np.zeros((2, 2)), create_model("reblur", size="small")), "takes 2 pictures"),
+        ((np.zeros((2, 2)), create_model("reblur", size="small")), "takes 2 images"),
         ((np.zeros((2, 2)), nn.Identity(), "gpu"), "no device 'gpu'"),
         ((np.zeros((2, 2)), nn.Identity(), "auto", -3), "tile is -3"),
         ((np.zeros((2, 2)), nn.Identity(), "auto", "big"), "tile is 'big'"),
