@@ -1,7 +1,7 @@
 # `make reproduce` and `make test` are the two commands to know; `make` alone lists the others.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test test-slow sanitize lab site lint bench notebooks pins clean distclean opencv
+.PHONY: help install reproduce test test-slow mutants sanitize lab site lint bench notebooks pins clean distclean opencv
 
 PYTHON ?= python3     # 3.11 or newer, with pip
 PRESET ?= quick       # smoke, quick, gpu or paper
@@ -41,6 +41,13 @@ test: $(INSTALLED)  ## run pytest, then every notebook through nbval; results/ s
 test-slow: export OMP_NUM_THREADS := 1
 test-slow: $(INSTALLED)  ## run the tests that take minutes
 	$(BIN)/python -m pytest tests -n 2 -m slow
+	$(MAKE) mutants
+
+mutants: export OMP_NUM_THREADS := 1
+mutants: $(INSTALLED)  ## change the core line by line and list the changes that no test notices
+	@mkdir -p build
+	$(BIN)/mutmut run --max-children 2 > build/mutants.log 2>&1
+	@$(BIN)/mutmut results
 
 sanitize: $(INSTALLED)  ## run the C kernels under the sanitizers for addresses and undefined behaviour
 	$(BIN)/python -m pytest tests/ops/test_sanitizers.py -m slow
@@ -67,7 +74,7 @@ pins: $(UV)  ## recompile requirements.txt from requirements.in
 	$(UV) pip compile --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
 
 clean:  ## remove caches, logs and executed copies (trainings in results/runs stay)
-	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache results/notebooks results/logs
+	rm -rf build dist mutants .pytest_cache .ruff_cache .mypy_cache results/notebooks results/logs
 	find deblurlib tests notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
 
 distclean: clean  ## remove also the environment and all trainings
