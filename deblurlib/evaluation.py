@@ -1,7 +1,7 @@
 """Measuring restored images: named metrics, prediction, and a table with one row per image.
 
-Published SSIM values differ by their settings as much as by the methods, so a table names its
-metric by one of the keys of `METRICS`:
+Published SSIM values differ as much through their settings as through the methods, so tables name
+their metrics by the keys of `METRICS`:
 
     "rgb-psnr"        over all pixels and RGB channels
     "ssim-skimage"    7x7 uniform window, sample covariance, mean over the channels
@@ -63,8 +63,8 @@ def ssim(output: Picture, sharp: Picture, **settings: object) -> float:
     Args:
         output: the image to measure, in [0, 1]; values outside are clipped.
         sharp: the reference, of the same shape, clipped as well.
-        settings: keywords of `skimage.metrics.structural_similarity`; the channels are the last
-            axis and the data range is 1 unless they say otherwise.
+        settings: keywords of `skimage.metrics.structural_similarity`; by default the channels are
+            the last axis and the data range is 1.
 
     Returns:
         The index in [-1, 1].
@@ -97,10 +97,10 @@ def predict(
     """Run a network in eval mode, without gradients.
 
     Args:
-        model: the network; afterwards it is back in the mode it was in.
+        model: the network; its mode is restored afterwards.
         pictures: the network's inputs, each (3, H, W) or (B, 3, H, W) in [0, 1]: the blurry
             image, or the blurry and the sharp one for a reblurring network.
-        device: where the inputs are moved; None for the device of the network.
+        device: device to move the inputs to; None for that of the network.
 
     Returns:
         The output, clamped to [0, 1], float32 on the CPU, in the shape of the first input.
@@ -118,7 +118,7 @@ def predict(
 
 
 def task(model: nn.Module, sample: Sample) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
-    """Choose what a network is given of a sample, and what it should make of it.
+    """Choose a network's inputs and its target from a sample.
 
     Args:
         model: a deblurring network, or a reblurring one (`model.pictures` is 2).
@@ -164,7 +164,7 @@ def evaluate(
     names = tuple(metrics)
     unknown = sorted(set(names) - set(METRICS))
     if unknown:
-        raise ValueError(f"There is no metric {unknown[0]!r}: choose among {', '.join(METRICS)}.")
+        raise ValueError(f"There is no metric {unknown[0]!r}: choose from {', '.join(METRICS)}.")
     bar = tqdm(
         _each(dataset),
         desc="evaluate",
@@ -213,7 +213,7 @@ def score(
 
 
 def _each(dataset: Samples | Iterable[Sample]) -> Iterator[Sample]:
-    """The samples in order; a data set need not end its iteration by an IndexError."""
+    """The samples in order; a data set need not raise IndexError at its end."""
     if isinstance(dataset, Samples):
         yield from (dataset[i] for i in range(len(dataset)))
     else:

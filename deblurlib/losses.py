@@ -1,4 +1,4 @@
-"""What training minimises.
+"""The losses that training minimises.
 
 The pixel, perceptual and position losses are SVDN's (Yuan et al., CVPR 2020, eq. 6-10 and Algorithm
 1), the consistency loss is ASPDC's (Huo et al., CVPRW 2022, eq. 5-7).
@@ -125,8 +125,8 @@ def printed_algorithm_1(points: torch.Tensor, ends: torch.Tensor) -> torch.Tenso
     """Compute SVDN's Algorithm 1 to the letter, with (u, v) = (right, down), for comparison only.
 
     Lines 1 and 3 hold for (u, v) = (down, right), lines 2 and 6 for (right, down): no reading makes
-    all of them right. Zero flow divides by zero, and a vertical one always passes the range test of
-    line 2.
+    all of them correct. Zero flow causes a division by zero, and a vertical one always passes the
+    range test of line 2.
 
     Args:
         points: (..., 2) as (x, y).
@@ -270,14 +270,14 @@ def vgg16_features(weights: str | Path = "cached") -> nn.Sequential:
 
     Args:
         weights: "cached" for the file in torch's cache, the path of another file, or "random" for
-            seeded random weights, which make the loss a random projection, not the paper's: label
-            such results.
+            seeded random weights, which make the loss a random projection instead of the paper's:
+            label such results.
 
     Returns:
         torchvision's `vgg16().features`.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
     """
     from torchvision.models import VGG16_Weights, vgg16
 

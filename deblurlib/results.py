@@ -1,6 +1,6 @@
-"""Writing results so that each number says where it came from.
+"""Writing results together with their origin.
 
-Tables are CSV files with a JSON file beside them, figures are PNG files that describe themselves.
+Tables are CSV files, each with a JSON file beside it; figures are PNG files with a description.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parent.parent
-# The distributions whose versions are recorded; of alternatives, the one that is installed.
+# Distributions whose versions are recorded; of alternatives, the installed one.
 RECORDED_VERSIONS = (
     ("torch",),
     ("torchvision",),
@@ -35,9 +35,9 @@ def results_folder(folder: str | Path | None = None) -> Path:
     """Choose the folder for results.
 
     Args:
-        folder: The folder; None (or "", as notebooks pass it) for the usual one: the environment
-            variable DEBLURLIB_RESULTS if it is set, otherwise `results` beside the package, or
-            below the current folder if the package is installed without its notebooks.
+        folder: The folder; None (or "", as notebooks pass it) for the default: the environment
+            variable DEBLURLIB_RESULTS if it is set, otherwise `results` beside the package, or in
+            the current folder if the package is installed without its notebooks.
 
     Returns:
         An absolute path.
@@ -89,7 +89,7 @@ def whole_seed(seed: int) -> int:
 def write_atomically(path: Path, content: str | bytes) -> Path:
     """Write a file under a temporary name, then rename it.
 
-    A full disk or a killed process never leaves half a file.
+    A full disk or a killed process never leaves a partial file.
 
     Args:
         path: The file; missing folders above it are created.
@@ -109,9 +109,9 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
 
 
 def save_table(table: "pd.DataFrame", path: Path, **origin: object) -> "pd.DataFrame":
-    """Write a table as CSV and, beside it, a JSON file that says where it came from.
+    """Write a table as CSV and, beside it, a JSON file that records its origin.
 
-    The CSV holds nothing that changes between two equal runs, so it is identical to the byte.
+    The CSV holds nothing that varies between equal runs, so they write identical bytes.
 
     Args:
         table: The table; its index is not written.
@@ -187,7 +187,7 @@ def describe(figure: "Figure") -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Say what a measurement ran on.
+    """Describe the environment of a measurement.
 
     Returns:
         git_commit, python, machine (the type of processor) and versions, by distribution.
@@ -224,7 +224,7 @@ def hash_files(paths: Iterable[str | Path], root: Path | None = None) -> str:
 
     Args:
         paths: The files, in any order.
-        root: The folder to which names are relative; None for the bare file names.
+        root: The folder that names are relative to; None for the bare file names.
 
     Returns:
         The first 16 hexadecimal digits of a sha256.

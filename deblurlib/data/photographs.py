@@ -45,7 +45,7 @@ def list_photographs(split: str, folder: str | Path | None = None) -> list[Path]
         The paths, in a fixed order.
 
     Raises:
-        ValueError: If there is no such split, or the folder holds fewer than ten images.
+        ValueError: If the split is unknown, or the folder holds fewer than ten images.
     """
     if split not in SPLITS:
         raise ValueError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")

@@ -109,7 +109,7 @@ def render_scene(  # noqa: PLR0913 - one argument per property of the scene
         The scene.
 
     Raises:
-        ValueError: If there is no such variant.
+        ValueError: If the variant is unknown.
     """
     if variant not in RESPONSE:
         raise ValueError(
@@ -162,7 +162,7 @@ class SceneDataset(Dataset[Sample]):
         options: Further arguments of `render_scene`.
 
     Raises:
-        ValueError: If there is no such split, or the folder holds too few photographs.
+        ValueError: If the split is unknown, or the folder holds too few photographs.
     """
 
     def __init__(

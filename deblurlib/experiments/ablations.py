@@ -1,4 +1,4 @@
-"""Ablation tables: what the trained rows of a printed table measure, per image, seed and row."""
+"""Ablation tables: measurements of the trained rows of a printed table, per image and seed."""
 
 import json
 import shutil
@@ -46,7 +46,7 @@ def measured(
         dataset: The images to measure on, see `evaluate`.
         folder: Folder of all runs, as in `fit`.
         seed: The first seed.
-        seeds: Number of seeds; None is the preset's.
+        seeds: Number of seeds; None for the preset's.
         **options: Further options of `fit`.
 
     Returns:
@@ -54,7 +54,7 @@ def measured(
         restored and of the blurry image, and the number of parameters.
 
     Raises:
-        ValueError: If there is no such table or preset.
+        ValueError: If the table or preset is unknown.
     """
     preset = get_preset(preset)
     found = []
@@ -120,8 +120,8 @@ def summary(measurements: pd.DataFrame, against: str, metric: str = "rgb-psnr") 
     Returns:
         One line per row: parameters, means over seeds and images, and the paired difference to
         the row `against` with its 95 % interval, low and high. p is Holm's over the table; "could
-        be noise" is "yes" where p >= 0.05. With one seed the interval speaks of other images only,
-        not of other trainings.
+        be noise" is "yes" where p >= 0.05. With one seed the interval covers other images only,
+        not other trainings.
     """
     lines, estimates = [], {}
     for name, of_row in measurements.groupby("row", sort=False):
@@ -196,14 +196,14 @@ def ship(
     folder: str | Path,
     seeds_with_weights: int = 1,
 ) -> pd.DataFrame:
-    """Put the finished trainings of a preset into the library, for maintainers.
+    """Include the finished trainings of a preset in the library (for maintainers).
 
     The measurements cover every seed that is finished for the whole table, on the test scenes of
     the preset.
 
     Args:
         preset: The preset of the trainings.
-        tables: Keys of TABLES; None, or none given, is all of them.
+        tables: Keys of TABLES; None or an empty sequence for all.
         folder: Folder of all runs, as in `fit`.
         seeds_with_weights: Number of seeds whose weights are included, in half precision.
 

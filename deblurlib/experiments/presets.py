@@ -115,7 +115,7 @@ def get_preset(name: str | Preset) -> Preset:
         The preset.
 
     Raises:
-        ValueError: If there is no preset of that name.
+        ValueError: If the name is unknown.
     """
     if isinstance(name, Preset):
         return name

@@ -36,15 +36,15 @@ def sweep(
 ) -> pd.DataFrame:
     """Train all rows of some tables for all seeds of a preset.
 
-    A training that fails raises nothing: its state says why.
+    A failed training raises no error; its state gives the reason.
 
     Args:
-        tables: Keys of TABLES; None, or none given, is all of them.
+        tables: Keys of TABLES; None or an empty sequence for all.
         preset: Sets the size of the trainings and the number of seeds.
         folder: Folder of all runs, as in `fit`.
         scheduler: Address of a running Dask scheduler, such as "tcp://host:8786", whose workers
             see the same folder; None starts local processes.
-        jobs: Number of local processes; None is one per core.
+        jobs: Number of local processes; None for one per core.
         device: "auto", or a device such as "cpu" or "cuda".
         seed: The first seed.
         progress: Whether to show a progress bar; None shows it in a terminal.
@@ -56,7 +56,7 @@ def sweep(
 
     Raises:
         ImportError: If Dask is not installed.
-        ValueError: If there is no such table or preset.
+        ValueError: If the table or preset is unknown.
     """
     try:
         from distributed import Client, LocalCluster, as_completed

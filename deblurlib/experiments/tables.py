@@ -25,8 +25,8 @@ class Row:
     Attributes:
         changes: Fields of Experiment.
         printed: The row's line in `papers.table(...)`, counted from 0; None for a control.
-        note: What the row is, where its name does not say it.
-        measured: Variant that the trained weights are measured in; None is the trained one.
+        note: Description of the row, if its name does not say enough.
+        measured: Variant that the trained weights are measured in; None for the trained one.
         tuned: Fields that change in a second, shorter training that starts from the first; empty
             if there is only one training.
     """
@@ -146,7 +146,7 @@ IMAGENET = NETWORKS["radn"].pretrained_variants  # start pretrained in the paper
 def network(
     model: str, variant: str, preset: str | Preset, seed: int = 0, **changes: Any
 ) -> Experiment:
-    """Describe the training of any variant, in a table or not.
+    """Describe the training of any variant, whether or not a table lists it.
 
     Args:
         model: The network's name.
@@ -159,7 +159,7 @@ def network(
         The training.
 
     Raises:
-        ValueError: If there is no such network or preset, or no printed schedule of the network.
+        ValueError: If the network or preset is unknown, or no schedule is printed for the network.
     """
     return _scaled({"model": model, "variant": variant}, get_preset(preset), seed, changes)
 
@@ -179,7 +179,7 @@ def row(table: str, name: str, preset: str | Preset, seed: int = 0, **changes: A
         The training; the `start` of a second one is the first.
 
     Raises:
-        ValueError: If there is no such table, row or preset.
+        ValueError: If the table, row or preset is unknown.
     """
     entry, preset = _entry(table, name), get_preset(preset)
     experiment = _scaled(entry.changes, preset, seed, changes)
@@ -207,7 +207,7 @@ def rows(table: str, preset: str | Preset, seed: int = 0, **changes: Any) -> dic
         which have the full width.
 
     Raises:
-        ValueError: If there is no such table or preset.
+        ValueError: If the table or preset is unknown.
     """
     made = {name: row(table, name, preset, seed, **changes) for name in _table(table)}
     return {
@@ -222,7 +222,7 @@ def everything(
 
     Args:
         preset: Sets the size of the trainings and the number of seeds.
-        tables: Keys of TABLES; None, or none given, is all of them.
+        tables: Keys of TABLES; None or an empty sequence for all.
         seed: The first seed.
         **changes: Further fields of Experiment.
 
@@ -230,7 +230,7 @@ def everything(
         Each training once, seed after seed.
 
     Raises:
-        ValueError: If there is no such table or preset.
+        ValueError: If the table or preset is unknown.
     """
     preset = get_preset(preset)
     found = [

@@ -1,4 +1,4 @@
-"""Checks that the operators share: of their arguments, and of who computes the call."""
+"""Checks shared by the operators, and the dispatch of tensor-like arguments."""
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
@@ -12,14 +12,14 @@ R = TypeVar("R")
 
 
 class ArgumentError(ValueError, RuntimeError):
-    """An argument of an operator has a value or a shape that does not fit.
+    """Raised if the value or shape of an operator's argument does not fit.
 
-    It is a ValueError, and also a RuntimeError because torchvision's operators raise that.
+    It is a ValueError, and also a RuntimeError, which torchvision's operators raise.
     """
 
 
 class DtypeError(TypeError, RuntimeError):
-    """A tensor does not hold floating-point numbers; a TypeError that is also a RuntimeError."""
+    """Raised if a tensor is not floating-point; a TypeError that is also a RuntimeError."""
 
 
 def overridable(function: Callable[P, R]) -> Callable[P, R]:
@@ -46,7 +46,7 @@ def overridable(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def pair(value: int | Iterable[int]) -> tuple[int, int]:
-    """A (vertical, horizontal) pair from one number for both or from two numbers.
+    """Return a (vertical, horizontal) pair from one number for both or from two numbers.
 
     Args:
         value: one integer, or two.
@@ -61,7 +61,7 @@ def pair(value: int | Iterable[int]) -> tuple[int, int]:
 
 
 def check_tensor(operator: str, name: str, tensor: Tensor, axes: Sequence[str]) -> None:
-    """Refuse a tensor that does not hold floating-point numbers or has the wrong number of axes.
+    """Reject a tensor that is not floating-point or has the wrong number of axes.
 
     Args:
         operator: name of the operator, with which the message begins.
@@ -85,7 +85,7 @@ def check_tensor(operator: str, name: str, tensor: Tensor, axes: Sequence[str]) 
 
 
 def check_shape(operator: str, name: str, tensor: Tensor, expected: Sequence[int]) -> None:
-    """Refuse a tensor of another shape than expected.
+    """Reject a tensor of an unexpected shape.
 
     Args:
         operator: name of the operator, with which the message begins.
@@ -103,7 +103,7 @@ def check_shape(operator: str, name: str, tensor: Tensor, expected: Sequence[int
 
 
 def check_device(operator: str, name: str, tensor: Tensor, first_name: str, first: Tensor) -> None:
-    """Refuse a tensor on another device than the first argument.
+    """Reject a tensor on a device other than that of the first argument.
 
     Args:
         operator: name of the operator, with which the message begins.

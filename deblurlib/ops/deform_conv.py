@@ -139,7 +139,7 @@ def _check(
 
 
 def _check_channels(input: Tensor, offset: Tensor, weight: Tensor) -> None:
-    """Refuse channels that cannot be divided into weight groups and offset groups."""
+    """Reject channels that cannot be divided into weight groups and offset groups."""
     channels, (outs, group_channels, *kernel) = input.shape[1], weight.shape
     taps = math.prod(kernel)
     if min(channels, outs, group_channels, taps) < 1:
@@ -196,7 +196,7 @@ def _deform_conv2d_backward(  # noqa: PLR0913  # the schema of an operator has n
     padding: list[int],
     dilation: list[int],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of input, offset, weight, bias and mask; that of an absent one is empty."""
+    """Gradients of input, offset, weight, bias and mask; empty for an absent one."""
     given, window = (input, offset, weight, bias, mask), (stride, padding, dilation)
     if grad.numel() == 0:
         empty = _empty_gradients(grad, *given, *window)

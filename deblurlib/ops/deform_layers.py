@@ -175,7 +175,7 @@ class ModulatedDeformConv2d(DeformConv2d):
             input: images, (B, in_channels, H, W).
             guide: (B, guide_channels, H, W) that offsets and mask are predicted from, or None for
                 the input.
-            return_sampling: whether to return offsets and mask, too, for figures and losses.
+            return_sampling: whether to also return offsets and mask, for figures and losses.
 
         Returns:
             (B, out_channels, Ho, Wo), or that and the pair (offset, mask).

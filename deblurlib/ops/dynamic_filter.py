@@ -1,4 +1,4 @@
-"""Dynamic filter: every pixel is filtered with a small kernel of its own."""
+"""Dynamic filter: every pixel is filtered with its own small kernel."""
 
 import math
 from collections.abc import Sequence

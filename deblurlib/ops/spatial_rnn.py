@@ -86,9 +86,9 @@ def spatial_rnn_4way(x: Tensor, p: Tensor) -> Tensor:
 def spatial_rnn_associative(x: Tensor, p: Tensor, direction: str) -> Tensor:
     """`spatial_rnn` by an associative scan in log2(length) steps, in plain torch, for teaching.
 
-    A step h -> a*h + b is an affine map. Two steps are one, (a2, b2) after (a1, b1) =
-    (a2*a1, a2*b1 + b2), and composition is associative, so that distances 1, 2, 4, ... can be
-    joined in turn.
+    A step h -> a*h + b is an affine map. Two steps compose to one, (a2, b2) after (a1, b1) =
+    (a2*a1, a2*b1 + b2). Composition is associative, so steps can be joined over distances 1, 2,
+    4, ... in turn.
 
     Source: Hillis and Steele, "Data parallel algorithms", CACM 1986.
 
@@ -107,7 +107,7 @@ def spatial_rnn_associative(x: Tensor, p: Tensor, direction: str) -> Tensor:
     _check("spatial_rnn_associative", x, p, 1)
     a, b = line_up(p, direction), line_up((1 - p) * x, direction)
     distance = 1
-    while distance < a.shape[-1]:  # before the line stands the identity, (1, 0)
+    while distance < a.shape[-1]:  # the identity, (1, 0), precedes the line
         earlier_a = nn.functional.pad(a[..., :-distance], (distance, 0), value=1.0)
         earlier_b = nn.functional.pad(b[..., :-distance], (distance, 0))
         a, b = a * earlier_a, a * earlier_b + b

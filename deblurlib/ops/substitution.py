@@ -1,4 +1,4 @@
-"""Exchange the operators within a block of code, for exports and comparisons."""
+"""Replace operators within a block of code, for exports and comparisons."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def substitute(
 
 
 def current(operator: str, default: Function) -> Function:
-    """The function that computes an operator now.
+    """Return the function that currently computes an operator.
 
     Args:
         operator: its public name, such as "deform_conv2d".

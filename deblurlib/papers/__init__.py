@@ -1,4 +1,4 @@
-"""What was printed: every table of the four papers, their numbered items, claims and errata."""
+"""The printed content of the four papers: tables, numbered items, claims and errata."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def table(name: str) -> pd.DataFrame:
         The table as printed, one row per printed row.
 
     Raises:
-        ValueError: If there is no such table.
+        ValueError: If the table is unknown.
     """
     path = FOLDER / "tables" / f"{name}.csv"
     if not path.is_file():
@@ -68,7 +68,7 @@ def runtimes() -> pd.DataFrame:
 
 
 def printed_on_gopro() -> pd.DataFrame:
-    """Collect what the four main tables print for GoPro's test set.
+    """Collect the printed results of the four main tables on GoPro's test set.
 
     Returns:
         Columns paper, method (one name, whichever paper prints it), printed, psnr and ssim.

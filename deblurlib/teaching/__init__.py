@@ -34,7 +34,7 @@ def check(exercise: str, answer: Any) -> Verdict:
         A verdict with a reason; nothing that the answer raises escapes.
 
     Raises:
-        ValueError: If there is no such exercise.
+        ValueError: If the exercise is unknown.
     """
     if exercise not in CHECKS:
         raise ValueError(f"There is no exercise {exercise!r}: choose one of {', '.join(CHECKS)}.")

@@ -10,7 +10,7 @@ from .linear import convolve
 def expansion_terms(
     blurred: ArrayLike, kernel: ArrayLike, terms: int, anchor: Anchor | None = None
 ) -> np.ndarray:
-    """Compute what the blurred signal contributes after t = 0 … terms - 1 substitutions.
+    """Compute the contributions of the blurred signal after t = 0 … terms - 1 substitutions.
 
     K = k0 δ + K' gives I = sum_t (-1)^t K'^{*t} * B / k0^{t+1}: SVRNN eq. 3 and RADN eq. 2-3. Term
     0 is B / k0, term t + 1 is -K' * term t / k0. The sum is finite and exact for causal kernels (on
@@ -42,7 +42,7 @@ def expansion_terms(
 def expansion_remainder(
     sharp: ArrayLike, kernel: ArrayLike, substitutions: int, anchor: Anchor | None = None
 ) -> np.ndarray:
-    """Compute what is still expressed by the sharp signal itself after J substitutions.
+    """Compute the remainder that still contains the sharp signal after J substitutions.
 
     It is (-1)^{J+1} K'^{*(J+1)} * I / k0^{J+1} (SVRNN eq. 3, RADN eq. 2).
 

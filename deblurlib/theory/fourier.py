@@ -1,4 +1,4 @@
-"""Transfer functions, the exact inverse and the careful ones, with a periodic boundary."""
+"""Transfer functions, the exact inverse and regularised ones, with a periodic boundary."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,8 +25,8 @@ def transfer_function(
     kernel = np.asarray(kernel, dtype=np.float64)
     if any(k > n for k, n in zip(kernel.shape, shape, strict=True)):
         raise ValueError(
-            f"A kernel of {kernel.shape} does not fit into {tuple(shape)}: take a larger grid or a "
-            "shorter kernel."
+            f"A kernel of {kernel.shape} does not fit into {tuple(shape)}: use a larger grid or a "
+            "smaller kernel."
         )
     padded = np.zeros(shape)
     padded[tuple(slice(n) for n in kernel.shape)] = kernel
@@ -67,7 +67,7 @@ def split_inverse(
     Args:
         transfer: F[K].
         constant: c of `inverse_filter`.
-        form: what regularising means: "squared" for F[K] and inverse_filter², the printed split;
+        form: how to regularise: "squared" for F[K] and inverse_filter², the printed split;
             "matched" for conj(F[K]) and 1 / (|F[K]|² + c), whose product is exactly inverse_filter.
 
     Returns:

@@ -47,7 +47,7 @@ def path_kernel(down: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def arc_kernel(length: float, angle: float = 0.0, turn: float = 0.0) -> np.ndarray:
-    """Build the kernel of a steady motion that turns on the way.
+    """Build the kernel of a steady motion along an arc.
 
     There are four sub-frames per pixel, and the centre of the path is in the centre of the square.
 
@@ -71,7 +71,7 @@ def arc_kernel(length: float, angle: float = 0.0, turn: float = 0.0) -> np.ndarr
 
 
 def curve_kernel(extent: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw the kernel of a random smooth camera path, as hand shake draws it.
+    """Draw the kernel of a random smooth camera path, as caused by hand shake.
 
     Args:
         extent: pixels that the path spans in both directions, odd.
@@ -81,7 +81,7 @@ def curve_kernel(extent: int, rng: np.random.Generator) -> np.ndarray:
         (extent, extent); sums to 1.
     """
     walk = rng.standard_normal((2, 401)).cumsum(1).cumsum(1)
-    # a path that drifts on is a straight one, so most of the drift is taken out
+    # steady drift would make the path a straight line, so most of it is removed
     walk -= np.linspace(0, 1, 401) * walk[:, -1:] * rng.uniform(0.3, 0.9, (2, 1))
     walk -= (walk.max(1, keepdims=True) + walk.min(1, keepdims=True)) / 2
     down, right = walk / np.abs(walk).max(1, keepdims=True) * (extent - 1) / 2

@@ -68,7 +68,7 @@ def kernel_zeros(kernel: ArrayLike) -> np.ndarray:
 
 
 def noise_gain(kernel: ArrayLike, length: int = 4096) -> float:
-    """Compute the standard deviation that white noise of 1 has behind the recursion.
+    """Compute the noise gain of the recursion: its output deviation for white noise of 1.
 
     Args:
         kernel: causal, 1-D.
@@ -117,7 +117,7 @@ def two_tap_pole(a: float) -> float:
 
 
 def symmetric_pole(b: float) -> float:
-    """Compute the p with which a scan there and one back undo the blur [b, 1 - 2b, b].
+    """Compute the p with which a forward and a backward scan undo the blur [b, 1 - 2b, b].
 
     Args:
         b: outer tap of the blur, 0 <= b < 1/4.

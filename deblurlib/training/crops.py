@@ -30,7 +30,7 @@ class TrainingCrops(Dataset[Sample]):
     Item i draws its image, window, flips, quarter turns and channel order from (seed, i).
 
     Args:
-        experiment: Gives the seed, the data and the size of the crops.
+        experiment: Provides the seed, the data and the size of the crops.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -61,7 +61,7 @@ class TrainingCrops(Dataset[Sample]):
         return augment(random_crop(sample, self.experiment.patch, rng), rng)
 
     def blurry_loss(self, step: int) -> float:
-        """Compute the pixel loss of returning the blurry crops of a step unchanged.
+        """Compute the pixel loss of a step's unchanged blurry crops.
 
         Args:
             step: The step, counted from 1.
@@ -79,7 +79,7 @@ class TrainingCrops(Dataset[Sample]):
 
 
 class WithFlow(Dataset[Sample]):
-    """The first samples of a data set, with DIS flow to their neighbours if it is wanted.
+    """The first samples of a data set, with DIS flow to their neighbours if `wanted`.
 
     Args:
         dataset: The data set.
@@ -102,7 +102,7 @@ class WithFlow(Dataset[Sample]):
 
 
 class Remembered(Dataset[Sample]):
-    """A data set whose items are made once and kept in memory.
+    """A data set whose items are computed once and kept in memory.
 
     Images are kept in 8 bits, flows in half precision. Neighbouring frames are dropped: training
     needs their flow, not their pixels.

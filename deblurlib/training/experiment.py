@@ -15,7 +15,7 @@ from ..results import hash_files, whole_seed
 class Experiment:
     """A complete description of one training: two equal experiments give the same weights.
 
-    Use `dataclasses.replace` to vary one. A field that is `None` is not given.
+    Use `dataclasses.replace` to vary one. `None` in a field means "not given".
 
     Attributes:
         model: The network's name. "reblur" learns to blur the sharp image again (ASPDC eq. 6);
@@ -63,7 +63,7 @@ class Experiment:
         consistency: Weight of the consistency loss (lambda of ASPDC eq. 7).
 
     Raises:
-        ValueError: If a field has a value that no training can use.
+        ValueError: If a field has an invalid value.
     """
 
     model: str = "svdn"
@@ -187,10 +187,10 @@ def _check_combinations(experiment: Experiment) -> None:
     start, reblur = experiment.start, experiment.reblur
     if experiment.real_share and experiment.real is None:
         share = experiment.real_share
-        _require(False, "real_share", share, "give the folder of real pairs as real, too")
+        _require(False, "real_share", share, "also give the folder of real pairs as real")
     if experiment.consistency and reblur is None:
         weight = experiment.consistency
-        _require(False, "consistency", weight, "give the reblurring network as reblur, too")
+        _require(False, "consistency", weight, "also give the reblurring network as reblur")
     if reblur is not None:
         valid = reblur.model == "reblur"
         _require(valid, "reblur.model", reblur.model, "give an experiment of the network 'reblur'")

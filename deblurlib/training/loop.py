@@ -1,9 +1,8 @@
 """The training loop: `fit` carries out what an Experiment describes.
 
-Everything random is a function of (seed, index): the initial weights of the seed, training item i
-of (seed, i). The state of a run is therefore weights, optimiser and step; an interrupted run that
-resumes ends with the same weights as one that was never interrupted, and several processes each
-take their share of the same global batches.
+Initial weights depend on the seed alone, and training item i on (seed, i). The state of a run is
+therefore weights, optimiser and step: a resumed run ends with the same weights as an uninterrupted
+one, and several processes each process their share of the same global batches.
 """
 
 import os
@@ -64,15 +63,15 @@ def fit(
 
     Args:
         experiment: The training.
-        resume: Load or resume an existing run; False deletes it and starts afresh.
+        resume: Load or resume an existing run; False deletes it and starts over.
         device: "auto", or a device such as "cpu" or "cuda".
         folder: Folder of all runs, by default results/runs. Each run has a subfolder named by its
             hash with experiment.json, log.jsonl and model.safetensors or, while unfinished,
             checkpoint.pt. Finished runs that ship with the library are found as well.
         workers: Number of processes that render scenes.
         checkpoint_every: Steps between checkpoints.
-        validate_every: Steps between measurements on eight scenes of the validation photographs,
-            for the log's curve; None does not measure.
+        validate_every: Steps between measurements, for the log, on eight scenes of the validation
+            photographs; None for no measurements.
         progress: Whether to show a progress bar; None shows it in a terminal.
 
     Returns:
@@ -113,13 +112,13 @@ def initial_model(experiment: Experiment) -> nn.Module:
     """Create the untrained network of an experiment.
 
     Args:
-        experiment: Gives the network and the seed.
+        experiment: Provides the network and the seed.
 
     Returns:
         The network; its weights depend on the seed, not on torch's global generator.
 
     Raises:
-        ValueError: If there is no such network or variant, or no ImageNet weights for it.
+        ValueError: If the network or variant is unknown, or has no ImageNet weights.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
@@ -245,7 +244,7 @@ class Trainer:
         return means
 
     def validate(self) -> float:
-        """Measure the network that the run would end with now.
+        """Measure the network that the run would return now.
 
         Returns:
             Its mean PSNR in dB on eight rendered scenes of the validation photographs.
@@ -261,7 +260,7 @@ class Trainer:
         return float(np.mean(values))
 
     def final_network(self) -> nn.Module:
-        """Return the network that the run would end with now.
+        """Return the network that the run would end with if it stopped now.
 
         Returns:
             The network in training or, with `ema`, the averaged weights with the batch statistics
@@ -279,7 +278,7 @@ class Trainer:
 
         Args:
             terms: The loss terms of the last step.
-            validate: Whether to measure validation scenes, too.
+            validate: Whether to measure validation scenes as well.
         """
         row = {"step": self.done, "lr": learning_rate(self.done - 1, self.experiment)}
         row |= {name: value.item() for name, value in terms.items()}

@@ -17,7 +17,7 @@ class LossTerms(nn.Module):
     `losses.consistency_loss`.
 
     Args:
-        experiment: Gives the weights of the terms, the margin and the exposure scale.
+        experiment: Provides the weights of the terms, the margin and the exposure scale.
         network: The reblurring network of the last term; it is frozen.
 
     Raises:

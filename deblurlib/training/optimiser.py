@@ -1,4 +1,4 @@
-"""Adam as the papers set it up, the schedules of its learning rate, and averaged weights."""
+"""Adam as the papers configure it, its learning-rate schedules, and averaged weights."""
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ def learning_rate(step: int, experiment: Experiment) -> float:
 
     Args:
         step: Step s, counted from 0.
-        experiment: Gives lr, lr_end, lr_power, halve_every and the number of steps S.
+        experiment: Provides lr, lr_end, lr_power, halve_every and the number of steps S.
 
     Returns:
         The learning rate of weights; `bias_lr` scales that of biases.
@@ -34,7 +34,7 @@ def adam(model: nn.Module, experiment: Experiment) -> torch.optim.Adam:
 
     Args:
         model: The network to train.
-        experiment: Gives lr, betas, eps, weight_decay and bias_lr.
+        experiment: Provides lr, betas, eps, weight_decay and bias_lr.
 
     Returns:
         Adam with one group of parameters, or with a second one for the biases if `bias_lr` is not
@@ -70,7 +70,7 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel:
     """Start an exponential moving average of the weights of a network.
 
     Args:
-        model: The network; the average starts from its present weights.
+        model: The network; the average starts from its current weights.
         decay: Weight of the previous average in each update.
 
     Returns:

@@ -30,7 +30,7 @@ class Run:
         log: One row every few steps: step, lr, each loss term, psnr of the training batch in dB
             and, where measured, that of the validation scenes.
         folder: The folder that holds its files.
-        seconds: Training time, including interrupted sittings.
+        seconds: Training time, including that before interruptions.
         cached: Whether it was loaded rather than trained now.
     """
 
@@ -55,7 +55,7 @@ def is_finished(folder: Path) -> bool:
 
 
 def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Write the checkpoint of an unfinished run; a kill never leaves half a file.
+    """Write the checkpoint of an unfinished run; a killed process never leaves a partial file.
 
     Args:
         folder: The folder of the run.
@@ -95,7 +95,7 @@ def append_to_log(folder: Path, row: dict[str, float]) -> None:
 
 
 def cut_log(folder: Path, step: int) -> None:
-    """Remove the lines of the log that come after a step, and a line that a kill cut short.
+    """Remove the lines of the log after a step, and an incomplete last line.
 
     Args:
         folder: The folder of the run.

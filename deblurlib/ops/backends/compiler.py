@@ -1,7 +1,7 @@
 """Compiles the C kernels into a per-user cache and loads them with ctypes.
 
-The sources do not include anything of torch, so each compiles in about a second and the result does
-not depend on the version of torch.
+The sources include no torch headers, so each compiles in about a second and the result does not
+depend on the version of torch.
 """
 
 import atexit
@@ -46,7 +46,7 @@ def describe_cpu() -> str:
     """The features of the processor.
 
     Returns:
-        A text that differs where -march=native may stand for different instructions.
+        A text that differs between processors for which -march=native may differ.
     """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -90,7 +90,7 @@ def temporary_folder() -> Path:
 
 
 def _is_private(path: Path) -> bool:
-    """Whether only this user, or root, can have written what lies at `path`."""
+    """Whether only this user or root can have written the content of `path`."""
     if not hasattr(os, "getuid"):
         return True
     facts = path.stat()

@@ -44,7 +44,7 @@ def register(
     forward: Callable[..., Tensor],
     backward: Callable[..., Any],
 ) -> None:
-    """Enter an implementation of an operator into the table that `implementation` reads.
+    """Register an implementation of an operator in the table that `implementation` reads.
 
     Args:
         operator: name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
@@ -56,7 +56,7 @@ def register(
 
 
 def register_lazily(backend: str, load: Callable[[], None]) -> None:
-    """Name the function that imports a backend's kernels, which then register themselves.
+    """Register the function that imports a backend's kernels, which then register themselves.
 
     Args:
         backend: the backend whose kernels are imported when they are first needed.
@@ -88,7 +88,7 @@ class set_backend:
             torch elsewhere.
 
     Raises:
-        ValueError: if there is no backend of that name.
+        ValueError: if the name is unknown.
     """
 
     def __init__(self, name: str) -> None:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def is_channels_last(tensor: Tensor) -> bool:
-    """Whether a tensor is dense in channels-last order, and not also in the usual one.
+    """Whether a tensor is dense in channels-last order but not in contiguous order.
 
     Args:
         tensor: (B, C, H, W).
@@ -29,7 +29,7 @@ def format_like(tensor: Tensor) -> torch.memory_format:
 
 
 def dense(tensor: Tensor) -> Tensor:
-    """A tensor without gaps, in the memory format that it has.
+    """Return a tensor without gaps, in its own memory format.
 
     Args:
         tensor: (B, C, H, W).

@@ -1,4 +1,4 @@
-"""The backend torch: the operators as they are defined, in plain torch.
+"""The backend torch: the operators by their definitions, in plain torch.
 
 Autograd can differentiate everything here, which gives the second derivatives of all backends.
 """
@@ -20,7 +20,7 @@ class Tap:
     """One tap of a deformable convolution: where it reads, and its share of the mask.
 
     Attributes:
-        number: of the tap, row after row.
+        number: index of the tap, row by row.
         corners: for each of the four neighbours (upper left, upper right, lower left, lower right)
             their places in the bordered image, (B, G, C/G, Ho*Wo).
         fy: fraction of the vertical position, (B, G, 1, Ho, Wo).
@@ -282,7 +282,7 @@ dispatch.register(
 
 
 def fold_reflection(tensor: Tensor, radius: int, axis: int) -> Tensor:
-    """The transpose of reflection padding along one axis: margins are added to what they show.
+    """The transpose of reflection padding along one axis: adds margins to the pixels they mirror.
 
     Args:
         tensor: a padded image.

@@ -1,4 +1,4 @@
-"""How functions become operators of torch, with first and second derivatives."""
+"""Registration of functions as torch operators with first and second derivatives."""
 
 import contextlib
 import functools
@@ -77,7 +77,7 @@ def differentiate_by_autograd(name: str, function: Callable[..., tuple[Tensor, .
     def gradients(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         higher = torch.is_grad_enabled()
         with torch.enable_grad(), full_precision(grads[0].device.type):
-            # each tensor under a name of its own: one may have been computed from another
+            # each tensor under a separate name: one may have been computed from another
             own = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
             own = [tensor if tensor.requires_grad else tensor.requires_grad_() for tensor in own]
             left = iter(own)

@@ -124,7 +124,7 @@ dispatch.register(
 
 
 class _Samples(NamedTuple):
-    """What both passes of a deformable convolution compute with."""
+    """Tensors that both passes of a deformable convolution use."""
 
     input: Tensor
     offset: Tensor
@@ -135,7 +135,7 @@ class _Samples(NamedTuple):
     column: Tensor  # the samples, (B, groups, C/groups*taps, Ho*Wo)
 
     def run(self, grads: tuple[Tensor, Tensor, Tensor] | None = None) -> None:
-        """Fill the column, or compute the gradients of input, offset and mask from that of it."""
+        """Fill the column, or compute the gradients of input, offset and mask from its gradient."""
         batch, channels, height, width = self.input.shape
         kernel_height, kernel_width = self.weight.shape[-2:]
         taps, (out_height, out_width) = kernel_height * kernel_width, self.offset.shape[-2:]

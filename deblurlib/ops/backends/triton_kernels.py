@@ -171,7 +171,7 @@ def sample_points(  # noqa: PLR0913  # a kernel takes pointers and sizes one by 
     m = tl.load(mask + slot * pixels + pixel, valid, 0.0)
     y = pixel // out_width * stride_y - pad_y + tap // kernel_width * dilation_y + dy
     x = pixel % out_width * stride_x - pad_x + tap % kernel_width * dilation_x + dx
-    m = tl.where((y == y) & (x == x), m, float("nan"))  # an offset that is not a number must show
+    m = tl.where((y == y) & (x == x), m, float("nan"))  # a NaN offset must show in the result
     inside_y, inside_x = (y >= -1) & (y < height), (x >= -1) & (x < width)
     y = tl.minimum(
         tl.maximum(tl.where(y == y, y, -1.0), -1.0), height
