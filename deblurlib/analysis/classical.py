@@ -1,6 +1,6 @@
 """Deconvolution without learning, its kernel chosen by an oracle.
 
-This is the best that one kernel for the whole image can reach. The oracle knows the sharp
+This is the best result that one kernel for the whole image can achieve. The oracle knows the sharp
 picture: it tries straight kernels of many lengths and angles and keeps the closest result; no
 method that sees only the blurry image can choose better among them.
 """
@@ -20,11 +20,11 @@ LENGTHS = (3, 5, 7, 11, 15, 21, 31)  # of the kernels in pixels
 ANGLES = tuple(range(0, 180, 15))  # degrees, anticlockwise from "right"
 CONSTANTS = (1e-2, 3e-2, 1e-1, 3e-1, 1.0)  # Wiener's c
 ITERATIONS = (2, 5, 10, 20)  # Richardson and Lucy's
-MARGIN = 32  # pixels added on each side, since Fourier filters take an image as periodic
+MARGIN = 32  # pixels added on each side, since Fourier filters treat an image as periodic
 
 
 class Restored(NamedTuple):
-    """A restored image (H, W, 3) in [0, 1], and what the oracle chose for it."""
+    """A restored image (H, W, 3) in [0, 1], and the oracle's choice for it."""
 
     picture: np.ndarray
     choice: str
@@ -148,9 +148,9 @@ def best_kernel(sample: Sample) -> tuple[int, int, float]:
 
 
 def _truth(sample: Sample) -> torch.Tensor:
-    """The sharp image, without which there is no oracle."""
+    """The sharp image, which the oracle needs."""
     if sample.sharp is None:
-        raise ValueError(f"{sample.name} has no sharp image: an oracle needs one.")
+        raise ValueError(f"{sample.name} has no sharp image for the oracle: add one.")
     return sample.sharp
 
 

@@ -1,4 +1,4 @@
-"""Does one map follow another? Rank correlation, and what chance gives for maps that smooth."""
+"""Rank correlation of maps, and the values that chance gives for equally smooth maps."""
 
 from collections.abc import Iterable
 
@@ -64,7 +64,7 @@ def shift_test(
 
 
 def rank_residual(a: ArrayLike, b: ArrayLike) -> np.ndarray:
-    """Return what remains of the ranks of map a without a straight line in the ranks of map b.
+    """Return the residuals of a linear fit of the ranks of map a to the ranks of map b.
 
     The correlation of two such residuals is the partial rank correlation, given b.
 

@@ -1,4 +1,4 @@
-"""What features know about motion: rank correlations, and linear probes judged on unseen scenes.
+"""Motion information in features: rank correlations, and linear probes judged on unseen scenes.
 
 Features are maps (K, h, w) at half resolution, as are SVRNN's weights and most layers of these
 networks.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def reach(network: "torch.nn.Module", picture: "torch.Tensor", row: int, column: int) -> np.ndarray:
-    """Return |d output at one pixel / d input|, summed over channels: where a network looks.
+    """Return |d output at one pixel / d input|, summed over channels.
 
     Args:
         network: (B, 3, H, W) -> the same.
@@ -79,7 +79,7 @@ def image_statistics(picture: np.ndarray, scales: Sequence[float] = (1, 2, 4)) -
     """Describe an image without a network: grey value and gradients.
 
     This is the baseline of every probe: blur shows in gradients, so a feature that repeats them
-    knows nothing new.
+    adds no information.
 
     Args:
         picture: (H, W, 3) with even H and W.
@@ -113,7 +113,7 @@ class Pixels:
     scene: np.ndarray
 
     def within(self) -> "Pixels":
-        """Subtract the mean of each scene, so that what varies inside an image is left.
+        """Subtract the mean of each scene, which leaves the variation within an image.
 
         Returns:
             The same pixels, centred per scene.

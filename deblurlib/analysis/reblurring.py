@@ -1,6 +1,4 @@
-"""Probes of trained reblurring networks: do they blur their sharp input again, or copy the blurry
-one?
-"""
+"""Probes that tell whether a reblurring network blurs its sharp input or copies the blurry one."""
 
 from collections.abc import Callable, Sequence
 
@@ -48,7 +46,7 @@ def identity_probes(network: Reblurring, blurry: Tensor, sharp: Tensor) -> dict[
             b, however faintly.
         "no_blur": R(s, s) against s.
         "unaided": R(s, s) against b. No lower than "reblurred": R makes no use of b.
-        "baseline": s against b, which is what doing nothing gives.
+        "baseline": s against b, the result of doing nothing.
 
     Raises:
         ValueError: There are fewer than two pairs.

@@ -192,7 +192,7 @@ def verdict(
     margin: float | None = None,
     seeds: int | None = None,
 ) -> str:
-    """Judge a claim by what was measured.
+    """Judge a claim by its measurement.
 
     ===============  ===============================================================================
     reproduced       exact: it holds. difference, correlation: p < 0.05 on the claimed side; and
@@ -202,7 +202,7 @@ def verdict(
                      printed size
     inconclusive     difference, correlation: p >= 0.05, or the interval contains 0. exact:
                      measured, but it does not decide. Any claim that compares trainings of a
-                     single seed, whatever was measured
+                     single seed, regardless of the result
     contradicted     exact: it does not hold. difference, correlation: p < 0.05 on the other side
     needs GoPro      the claim is about GoPro's test set, and what was measured elsewhere does not
                      decide (else as exact)

@@ -125,9 +125,7 @@ def _look_up(x: Tensor, known: dict[Key, Tensor], name: str) -> list[Key]:
 def _what_may_follow(
     model: SVRNN, name: str, output: Tensor, known: dict[Key, Tensor]
 ) -> dict[Key, Tensor]:
-    """What later layers may read of a convolution's output: activated, then pooled, resized or
-    scanned.
-    """
+    """Forms of a convolution's output that later layers may read: activated, pooled, and so on."""
     number = int(name.removeprefix("conv"))
     if number == 2 and not model.config.conv2_act:
         active = output

@@ -56,7 +56,7 @@ class Case:
     """One comparison.
 
     Attributes:
-        operator: Name of the operator, or of what is timed in its place.
+        operator: Name of the operator, or of the function that is timed instead.
         shape: Size of the input, in words.
         phase: The passes that are timed, such as "forward+backward".
         contestants: Functions without arguments, by name; ours first.

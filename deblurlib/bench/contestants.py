@@ -1,4 +1,4 @@
-"""One build of a network in a process of its own: what is timed, made and run there."""
+"""One build of a network, created and timed in a separate process."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -82,7 +82,7 @@ def prepare(contestant: Contestant, size: tuple[int, int]) -> Entrant:
         The entrant.
     """
     if contestant.plain:
-        import_module("torchvision")  # now: its seconds and memory are not the network's
+        import_module("torchvision")  # before the clock: its time and memory are not the network's
     torch.manual_seed(0)
     try:
         network = load_model(contestant.model, size=contestant.width)
@@ -98,7 +98,7 @@ def forward(entrant: Entrant, *, memory: bool) -> tuple[np.ndarray, Figures]:
 
     Args:
         entrant: The network and its images.
-        memory: Whether to measure its memory, too.
+        memory: Whether to also measure its memory.
 
     Returns:
         The output, (1, 3, H, W), and the measurements; `extra_mb` is NaN without `memory`.

@@ -1,7 +1,7 @@
 """Times whole networks on one image against plain PyTorch: `deblurlib bench networks`.
 
-Each contestant runs in a process of its own, so that its memory is its own. Runs are interleaved,
-so that other load on the machine slows all contestants alike, and medians are compared.
+Each contestant runs in a separate process, whose memory is measured. Runs are interleaved, so that
+other load on the machine slows all contestants alike; medians are compared.
 """
 
 import multiprocessing
@@ -162,7 +162,7 @@ def _measure(ours: Contestant, size: tuple[int, int], repeats: int) -> pd.DataFr
         rows[0]["difference"] = apart
         if ours.precision == "fp32" and not apart <= TOLERANCE:
             raise RuntimeError(
-                f"The plain build of {ours.model} computes another image: "
+                f"The plain build of {ours.model} computes a different image: "
                 f"the largest relative difference is {apart:.2g}."
             )
     macs = count_macs(create_model(ours.model, ours.variant, size=ours.width), size)

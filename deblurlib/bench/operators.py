@@ -93,7 +93,7 @@ def deform_cases(
     Yields:
         Cases against torchvision's operator and a plain convolution.
     """
-    import torchvision  # takes seconds, which only a run that compares with it should pay
+    import torchvision  # slow to import, so only comparisons import it
 
     for shape in shapes:
         batch, channels, *size = shape.sizes

@@ -124,7 +124,7 @@ def torchvision_deform(
     Returns:
         The output, (B, O, H', W'), in the type of the input.
     """
-    import torchvision  # takes seconds, which only a run that compares with it should pay
+    import torchvision  # slow to import, so only comparisons import it
 
     output: Tensor = torchvision.ops.deform_conv2d(
         input.float(),
@@ -151,7 +151,7 @@ class NoOperator(torch.autograd.Function):
             *arguments: Those of `torchvision_deform`.
 
         Returns:
-            The input, as a tensor of its own.
+            A view of the input.
         """
         ctx.arguments = arguments
         output: Tensor = arguments[0].detach()
@@ -175,7 +175,7 @@ class NoOperator(torch.autograd.Function):
         return grads[0], *zeros
 
 
-# what a network of plain PyTorch has in the place of our operators, as ops.substitute takes it
+# plain PyTorch's replacements of our operators, as arguments of ops.substitute
 PLAIN: dict[str, Callable[..., Tensor]] = {
     "deform_conv2d": torchvision_deform,
     "spatial_rnn": scan_loop,

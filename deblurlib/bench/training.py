@@ -42,7 +42,7 @@ def with_deform(function: Callable[..., Tensor], step: Step) -> Step:
         step: Trains a network.
 
     Returns:
-        A step with the same results as far as both functions agree.
+        A step with the same results, to the extent that both functions agree.
     """
 
     def call() -> tuple[Tensor | None, ...]:

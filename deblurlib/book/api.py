@@ -1,4 +1,4 @@
-"""The API reference: every public name with its docstring, as pages that open without a network."""
+"""The API reference: every public name with its docstring, as pages that work offline."""
 
 import warnings
 from importlib import import_module

@@ -37,8 +37,8 @@ def student_edition(
 ) -> list[Path]:
     """Write the book with its exercises and their first checks, but without solutions and outputs.
 
-    Files that its text links to are copied as well, and notebooks among them treated alike. After
-    an error, nothing is left behind.
+    Linked files are copied as well, and linked notebooks are stripped in the same way. After an
+    error, nothing is left behind.
 
     Args:
         out: A new folder.
@@ -88,7 +88,7 @@ def without_solutions(notebook: NotebookNode) -> NotebookNode:
 
 
 def is_check(cell: NotebookNode) -> bool:
-    """Say whether a cell passes an answer to `teaching.check`.
+    """Return whether a cell passes an answer to `teaching.check`.
 
     Args:
         cell: A cell of any type.
@@ -198,11 +198,11 @@ def _heading(path: Path) -> str:
 
 @contextmanager
 def _new_folder(out: str | Path) -> Iterator[Path]:
-    """A folder to write into that appears as `out` at the end; after an error there is none."""
+    """A temporary folder that becomes `out` at the end; an error leaves no folder."""
     out = Path(out).resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(
-            f"{out} already exists and is not an empty folder: name a new one, or remove it first."
+            f"{out} already exists and is not an empty folder: give a new one, or remove it first."
         )
     folder = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     folder.mkdir(parents=True)

@@ -1,6 +1,6 @@
 """The packages that only the book needs.
 
-They come with the extra `notebooks`; if one is missing, an error says so in one sentence.
+They come with the extra `notebooks`; an error names a missing one and the command to install it.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def notebook_packages() -> Iterator[None]:
 
 
 def require(package: str) -> None:
-    """Make sure that a package of the extra `notebooks` that another process imports is installed.
+    """Check that a package of the extra `notebooks`, imported by another process, is installed.
 
     Args:
         package: Name under which it is imported, such as "papermill".

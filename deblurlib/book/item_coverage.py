@@ -15,9 +15,9 @@ GAPS = (NO_CELL, "not run", "failed")
 
 
 def coverage(notebooks: str | Path) -> pd.DataFrame:
-    """Say for each row of papers/items.csv which notebooks show it.
+    """List the notebooks that show each row of papers/items.csv.
 
-    A notebook shows an item with a code cell that is tagged item:<paper>:<item>.
+    A notebook shows an item by a code cell with the tag item:<paper>:<item>.
 
     Args:
         notebooks: The folder of the book.
@@ -49,10 +49,10 @@ def coverage(notebooks: str | Path) -> pd.DataFrame:
 
 
 def summary(rows: pd.DataFrame) -> str:
-    """Write a coverage table as text.
+    """Format a coverage table as text.
 
     Args:
-        rows: What `coverage` returned.
+        rows: Result of `coverage`.
 
     Returns:
         One line per item, then how many items are shown, then the gaps by kind.

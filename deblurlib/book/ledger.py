@@ -1,6 +1,6 @@
 """The claims ledger: what each notebook measured for a claim of a paper, and its verdict.
 
-results/ledger/NN_ID.json holds one measurement, identical to the byte between two equal runs.
+results/ledger/NN_ID.json holds one measurement, byte-identical between equal runs.
 NN_ID.origin.json beside it names the device and the versions it was measured with.
 """
 
@@ -32,7 +32,7 @@ class Named(Protocol):
 
 
 class Measuring(Protocol):
-    """What the ledger asks of a lesson that records a measurement."""
+    """The interface of a lesson that records a measurement."""
 
     @property
     def name(self) -> str:
@@ -41,7 +41,7 @@ class Measuring(Protocol):
 
     @property
     def preset(self) -> Named:
-        """How much work was done."""
+        """The preset of the run."""
         ...
 
     @property
@@ -56,7 +56,7 @@ class Measuring(Protocol):
 
     @property
     def seed(self) -> int:
-        """Everything random followed from it."""
+        """Seed of all random numbers."""
         ...
 
     @property
@@ -81,7 +81,7 @@ def record(
     seeds: int | None = None,
     note: str = "",
 ) -> pd.DataFrame:
-    """Write what a lesson measured for a claim to its results folder.
+    """Write a lesson's measurement for a claim to its results folder.
 
     The verdict shown is that of the claim alone; `ledger` corrects it for the other claims of the
     same table.
@@ -95,8 +95,8 @@ def record(
         p: Its p value, likewise.
         holds: Whether an exact statement is true; None, with a note that says why, if the
             measurement does not decide, and for claims about GoPro measured on other data.
-        seeds: How often each training was repeated, for a claim that compares trainings and for no
-            other; a single seed decides nothing.
+        seeds: How often each training was repeated; only for claims that compare trainings. A
+            single seed decides nothing.
         note: A remark for readers.
 
     Returns:
@@ -131,7 +131,7 @@ def record(
 
 
 def ledger(results: str | Path, notebook: str | None = None) -> pd.DataFrame:
-    """Put every claim of papers/claims.csv beside what was recorded for it, with its verdict.
+    """Join every claim of papers/claims.csv with its record and its verdict.
 
     Args:
         results: The results folder.
@@ -208,7 +208,7 @@ def _paths(results: str | Path, claim: pd.Series) -> tuple[Path, Path]:
 
 
 def _read(results: str | Path, claim: pd.Series) -> dict[str, Any]:
-    """What was recorded for a claim, None for every column if nothing was."""
+    """The record of a claim; None in every column if there is none."""
     path = _paths(results, claim)[0]
     if not path.is_file():
         return dict.fromkeys(RECORDED)

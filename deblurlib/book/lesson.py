@@ -1,4 +1,4 @@
-"""What every notebook starts with: preset, data, results folder and visual style."""
+"""The start of every notebook: preset, data, results folder and visual style."""
 
 import random
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ from . import ledger
 
 
 class Drawing(Protocol):
-    """Anything that draws its present figure, such as an explorer of `deblurlib.book.widgets`."""
+    """Anything that draws its current figure, such as an explorer of `deblurlib.book.widgets`."""
 
     def figure(self) -> Figure:
-        """Draw the present figure.
+        """Draw the current figure.
 
         Returns:
             The figure.
@@ -54,11 +54,11 @@ def open_lesson(
 
     Args:
         name: Number of the lesson, such as "01".
-        preset: How much work is done; see `experiments.PRESETS`.
+        preset: Amount of work; see `experiments.PRESETS`.
         data: Root of a real data set; None for the bundled scenes.
         variant: "blur" or "blur_gamma" where the data set has both.
-        results: Where everything is written; None for `results.results_folder()`.
-        seed: Everything random follows from it, 0 to 2**32 - 1.
+        results: Folder for all outputs; None for `results.results_folder()`.
+        seed: Seed of all random numbers, 0 to 2**32 - 1.
         device: "auto", "cpu", "cuda" or "mps".
 
     Returns:
@@ -101,12 +101,12 @@ class Lesson:
 
     Attributes:
         name: Number of the lesson, such as "01": the prefix of all files that it writes.
-        preset: How much work is done.
+        preset: Amount of work.
         data: Root of a real data set; None for the bundled scenes.
         variant: Which blur of that data set; None where it has only one.
-        results: The folder below which everything is written.
-        seed: Everything random follows from it.
-        device: Where networks run.
+        results: Folder for all outputs.
+        seed: Seed of all random numbers.
+        device: Device that networks run on.
     """
 
     name: str
@@ -133,7 +133,7 @@ class Lesson:
         Args:
             table: The table.
             name: Its name, without the number of the lesson.
-            origin: What else is to be known about its numbers, such as steps=40.
+            origin: Further facts about its numbers, such as steps=40.
 
         Returns:
             The same table, for display.
@@ -150,13 +150,13 @@ class Lesson:
     def timing(self, table: pd.DataFrame, name: str, **origin: object) -> pd.DataFrame:
         """Save running times as results/timings/NN_name.csv together with their origin.
 
-        Times differ from run to run, so they do not belong among the tables, which two equal runs
-        write identically to the byte.
+        Times vary between runs, so they are kept apart from the tables, which are byte-identical
+        between equal runs.
 
         Args:
             table: The table of times.
             name: Its name, without the number of the lesson.
-            origin: What else is to be known about its numbers.
+            origin: Further facts about its numbers.
 
         Returns:
             The same table, for display.
@@ -175,7 +175,7 @@ class Lesson:
         figures.show(figure)
 
     def explore(self, explorer: AnyDrawing, name: str) -> AnyDrawing:
-        """Save and show the present figure of an explorer.
+        """Save and show the current figure of an explorer.
 
         Args:
             explorer: One of `deblurlib.book.widgets`.
@@ -208,7 +208,7 @@ class Lesson:
         p: SupportsFloat | None = None,
         **details: Any,
     ) -> pd.DataFrame:
-        """Record what was measured for a claim of papers/claims.csv.
+        """Record a measurement for a claim of papers/claims.csv.
 
         A paired difference is recorded by `lesson.claim("R2", *paired_bootstrap(differences))`,
         one of trainings also needs the number of seeds, such as `seeds=3`.
@@ -230,7 +230,7 @@ class Lesson:
         return ledger.record(self, id, value, interval, p, **details)
 
     def claims(self) -> pd.DataFrame:
-        """Return what this lesson has recorded for its claims, with verdicts, for display."""
+        """Return this lesson's records of its claims, with verdicts, for display."""
         return ledger.readable(ledger.ledger(self.results, self.name))
 
     def test_scenes(self, **options: Any) -> SceneDataset:
@@ -245,7 +245,7 @@ class Lesson:
         return SceneDataset("test", self.preset.test_scenes, self.preset.scene_size, **options)
 
     def test_set(self) -> "SceneDataset | CentralWindows":
-        """Return what networks are measured on.
+        """Return the samples that networks are measured on.
 
         Returns:
             Central windows of real pairs, spread evenly over the data set, or the rendered test
@@ -265,7 +265,7 @@ class Lesson:
 
         Returns:
             The network with the weights that ship with the library, on this lesson's device. If
-            there are none, this preset trains it first.
+            none are shipped, it is trained first with this preset.
         """
         try:
             return load_model(name, size="small").to(self.device)

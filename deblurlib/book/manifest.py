@@ -9,8 +9,8 @@ from typing import Any, TypedDict
 from ..results import environment, hash_files, write_atomically
 from .notebooks import cores, source_hash
 
-INPUTS = ("preset", "data", "variant", "seed", "device")  # parameters that decide about numbers
-# Files and folders of the package that no notebook imports: they may change without outdating one.
+INPUTS = ("preset", "data", "variant", "seed", "device")  # parameters that affect numbers
+# Files and folders of the package that no notebook imports: changing them outdates no notebook.
 ASIDE = (
     "__main__.py",
     "cli",
@@ -37,7 +37,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 
 class Entry(TypedDict, total=False):
-    """What the manifest says about one notebook."""
+    """The manifest's entry for one notebook."""
 
     inputs: dict[str, Any]  # the parameters in INPUTS, and the hash of the data
     state: str  # done, cached or failed
@@ -72,7 +72,7 @@ class Manifest:
             self.notebooks = json.loads(self.path.read_text())["notebooks"]
 
     def key(self, path: Path) -> str:
-        """Hash all that a notebook's results depend on.
+        """Hash everything that a notebook's results depend on.
 
         Args:
             path: The notebook.
@@ -91,11 +91,11 @@ class Manifest:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def is_current(self, name: str, key: str) -> bool:
-        """Say whether a notebook need not run: it succeeded with this key and its files are intact.
+        """Check whether a notebook is up to date: it succeeded with this key, its files are intact.
 
         Args:
             name: Name of the notebook without its suffix.
-            key: Its present key.
+            key: Its current key.
 
         Returns:
             Whether it need not run.
@@ -107,7 +107,7 @@ class Manifest:
         return all(path.exists() and file_hash(path) == sha256 for path, sha256 in files.items())
 
     def mark_cached(self, name: str) -> None:
-        """Note that a notebook was not run because nothing had changed.
+        """Mark a notebook as not run because nothing has changed.
 
         Args:
             name: Name of the notebook without its suffix.

@@ -25,7 +25,7 @@ PLAIN_METADATA = {
     "language_info": {"name": "python"},
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
-CELL_SECONDS, START_SECONDS = 600, 120  # the most that a cell and the start of a kernel may take
+CELL_SECONDS, START_SECONDS = 600, 120  # time limits of a cell and of the start of a kernel
 
 
 def find_notebooks(wanted: str | Path | Iterable[str | Path] | None = None) -> list[Path]:
@@ -143,8 +143,8 @@ def refresh_notebooks(
 ) -> int:
     """Execute the committed notebooks in place, with their own parameters.
 
-    Their metadata is stripped of what differs between machines. A notebook that fails keeps its old
-    content.
+    Their metadata is stripped of everything that depends on the machine. A notebook that fails
+    keeps its old content.
 
     Args:
         notebooks: Which ones, as `find_notebooks` takes them; None for all.
@@ -202,7 +202,7 @@ def _refresh(path: Path) -> float:
 def strip_metadata(notebook: NotebookNode) -> NotebookNode:
     """Keep only the metadata that is the same on every machine: kernel name, language and tags.
 
-    Progress bars, other widgets and what went to stderr are removed as well.
+    Progress bars, other widgets and stderr output are removed as well.
 
     Args:
         notebook: A notebook of format 4; it is changed in place.

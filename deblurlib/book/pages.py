@@ -1,4 +1,4 @@
-"""Notebooks as self-contained web pages: figures are inside, and formulas are MathML."""
+"""Notebooks as self-contained web pages with embedded figures and MathML formulas."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ def page(
     Args:
         notebook: A notebook of format 4.
         title: Title of the page.
-        here: The one of `pages` that this is; None for a page that stands alone.
+        here: The entry of `pages` for this page; None for a standalone page.
         pages: Links to the pages of a book, each with href, label and title.
 
     Returns:
@@ -46,7 +46,7 @@ class FormulaRenderer(IPythonRenderer):
     """Markdown to HTML with formulas as MathML, which browsers draw without a script."""
 
     def block_math(self, body: str) -> str:
-        """Render a formula on a line of its own.
+        """Render a display formula.
 
         Args:
             body: The formula in LaTeX.
@@ -57,7 +57,7 @@ class FormulaRenderer(IPythonRenderer):
         return str(convert(body, display="block"))
 
     def inline_math(self, body: str) -> str:
-        """Render a formula within a line.
+        """Render an inline formula.
 
         Args:
             body: The formula in LaTeX.

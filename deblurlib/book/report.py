@@ -32,14 +32,14 @@ NO_MANIFEST: dict[str, Any] = {"notebooks": {}, "inputs": {}}
 def write_report(folder: str | Path, notebooks: Iterable[Path]) -> Path:
     """Write results/index.html from the files in a results folder; missing ones are left out.
 
-    The verdicts come first, then the tables that stand beside printed ones, then each lesson with
-    the rest of its tables and figures, and at the end what belongs to no lesson, such as
-    benchmarks. Equal files make equal bytes.
+    The verdicts come first, then the tables with printed counterparts, then each lesson with its
+    other tables and figures, and finally everything without a lesson, such as benchmarks. Equal
+    files give identical bytes.
 
     Args:
         folder: The results folder.
-        notebooks: The notebooks to show. Those beside them that an earlier run recorded in the
-            manifest are shown as well.
+        notebooks: The notebooks to show. Others in their folder that the manifest records from an
+            earlier run are shown as well.
 
     Returns:
         Path of the page.
@@ -78,7 +78,7 @@ def write_report(folder: str | Path, notebooks: Iterable[Path]) -> Path:
 
 
 def describe_origin(sidecar: Mapping[str, Any]) -> str:
-    """Say in one line where a table came from.
+    """Describe the origin of a table in one line.
 
     Args:
         sidecar: Content of the JSON file beside the table.
@@ -115,7 +115,7 @@ def _shown(notebooks: Iterable[Path], manifest: Mapping[str, Any]) -> list[Path]
 def _material(
     notebook: Path, tables: Mapping[Path, dict[str, Any]], figures: list[Path], beside: set[Path]
 ) -> dict[str, Any]:
-    """Figures and tables of one lesson; `elsewhere` are tables that stand beside printed ones."""
+    """Figures and tables of one lesson, without the tables shown `elsewhere`."""
     sections = _sections(notebook)
     mine = [table for table in tables if number(table) == number(notebook)]
     return {
@@ -271,7 +271,7 @@ def _embed(png: bytes) -> str:
 
 
 def _key(text: str) -> str:
-    """What a browser sorts a number by; "" if the text is not a number."""
+    """The key by which a browser sorts a number; "" if the text is not a number."""
     value = float(text) if NUMBER.fullmatch(text) else math.nan
     return "" if math.isnan(value) else repr(value).replace("inf", "Infinity")
 

@@ -1,8 +1,8 @@
 """Regenerating results/: every notebook through papermill, then a manifest and a report.
 
-Each notebook runs in a process of its own, in parallel unless it reads what another one writes. A
-notebook does not run again while its source, the library, its parameters and data are unchanged and
-its outputs are intact. One that fails does not stop the others.
+Each notebook runs in a separate process, in parallel unless it reads another notebook's records. A
+notebook is not run again while its source, the library, its parameters and data are unchanged and
+its outputs are intact. A failing notebook does not stop the others.
 """
 
 import signal
@@ -30,7 +30,7 @@ from .task import Task
 with notebook_packages():
     import nbformat
 
-# The notebooks whose records a notebook reads, by number; those not named here stand alone.
+# The notebooks whose records a notebook reads, by number; all others are independent.
 READS = {"12": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11")}
 SECONDS_TO_DIE = 10  # how long an interrupted notebook may take before it is killed
 POLL_SECONDS = 0.2
@@ -38,7 +38,7 @@ POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did.
+    """The summary of a run.
 
     Attributes:
         table: One row per notebook: notebook, state (done, cached or failed), minutes, tables,
@@ -69,13 +69,13 @@ def run(  # noqa: PLR0913 - the options of one command, all of them optional
     """Run notebooks through papermill and regenerate their tables, figures, manifest and report.
 
     Args:
-        preset: How much work is done, such as "smoke" or "quick"; see `experiments.PRESETS`.
+        preset: Amount of work, such as "smoke" or "quick"; see `experiments.PRESETS`.
         data: Root of a real data set; None for the bundled scenes.
         variant: "blur" or "blur_gamma" where the data set has both.
         notebooks: A folder, or numbers, names or paths ("01 04" or a list); None for all.
         jobs: How many notebooks run at the same time; None for a number that suits the cores.
-        results: Where everything is written; None for `results.results_folder()`.
-        seed: Everything random follows from it, 0 to 2**32 - 1.
+        results: Folder for all outputs; None for `results.results_folder()`.
+        seed: Seed of all random numbers, 0 to 2**32 - 1.
         device: "auto", "cpu", "cuda" or "mps".
         force: Whether notebooks that are up to date run again.
 
@@ -196,7 +196,7 @@ class _Runner:
 def _end(tasks: list[Task]) -> None:
     """Interrupt the running cells, so that a training keeps its checkpoint.
 
-    What is left after a while is killed, and half-written copies of the notebooks are removed.
+    Remaining processes are killed after a while, and partial copies of notebooks are removed.
     """
     processes = []
     for task in tasks:
@@ -215,7 +215,7 @@ def _end(tasks: list[Task]) -> None:
 
 
 def _line(task: Task, manifest: Manifest) -> str:
-    """One line, or three after a failure, that say how a notebook ended."""
+    """The outcome of a notebook in one line, or in three after a failure."""
     entry = manifest.notebooks[task.name]
     if entry["state"] == "cached":
         return f"[green]✓ {task.name}[/green]  unchanged, not run again (--force runs it)"

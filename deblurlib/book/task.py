@@ -1,4 +1,4 @@
-"""One notebook on its way through papermill, in a process of its own."""
+"""Running one notebook through papermill in a separate process."""
 
 import json
 import os
@@ -34,7 +34,7 @@ DEAD_KERNEL = (
 
 
 class Task:
-    """One notebook of a run: it starts papermill, follows it, and describes what came out."""
+    """One notebook of a run: it starts papermill, follows it, and describes the outcome."""
 
     def __init__(
         self, path: Path, folder: Path, parameters: dict[str, Any], threads: int, key: str
@@ -46,7 +46,7 @@ class Task:
             folder: The results folder.
             parameters: The values for its cell of parameters.
             threads: How many threads its computations use.
-            key: What `Manifest.key` says of it.
+            key: Its `Manifest.key`.
         """
         self.path, self.folder, self.parameters = path, folder, parameters
         self.threads, self.key = threads, key

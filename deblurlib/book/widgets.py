@@ -1,7 +1,7 @@
-"""Figures with sliders for JupyterLab, which can also stand still for readers without a kernel.
+"""Figures with sliders for JupyterLab, which appear as still images without a kernel.
 
 Each function returns an `Explorer`. As the last line of a cell, `lesson.explore(explorer, name)`
-shows its present figure and, in JupyterLab, its sliders. Notebooks store the figure alone.
+shows its current figure and, in JupyterLab, its sliders. Notebooks store the figure alone.
 """
 
 import threading
@@ -52,7 +52,7 @@ class Explorer(VBox):
         super().__init__([*sliders.values(), self.picture])
 
     def figure(self) -> Figure:
-        """Draw the figure for the present values.
+        """Draw the figure for the current values.
 
         Returns:
             The figure.
@@ -63,7 +63,7 @@ class Explorer(VBox):
         """Draw the figure into the image below the sliders.
 
         Args:
-            change: What ipywidgets says about the slider that moved; it is not used.
+            change: The event of ipywidgets; unused.
         """
         # JupyterLab moves sliders from two threads of the kernel: one draws at a time, hidden from
         # the inline backend, which would show and close the unfinished figure of the other thread
@@ -79,7 +79,7 @@ def camera_path(
     Args:
         length: Length of the path in pixels.
         angle: Its direction in degrees.
-        turn: By how many degrees it turns on the way.
+        turn: Degrees by which it turns on the way.
         constant: The constant of the Wiener filter.
 
     Returns:
@@ -229,7 +229,7 @@ def before_after(before: PictureLike, after: PictureLike, share: float = 0.5) ->
     Args:
         before: The image on the left.
         after: The image on the right, of the same size.
-        share: Where the line stands, as a share of the width.
+        share: Position of the line as a share of the width.
 
     Returns:
         The explorer.

@@ -1,6 +1,4 @@
-"""How a network adapts to an image: maps under it, restored crops beside each other, accuracy
-against time.
-"""
+"""How a network adapts to an image: attention maps, restored crops, accuracy against time."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -41,7 +41,7 @@ def curves(
         "-.",
         ":",
         (0, (5, 1, 1, 1, 1, 1)),
-    ]  # so that curves differ without colour, too
+    ]  # so that curves also differ without colour
     for (name, values), style in zip(series.items(), styles * 3, strict=False):
         x, y = values if isinstance(values, tuple) else (np.arange(len(values)), values)
         axis.plot(

@@ -1,6 +1,4 @@
-"""Drawings of networks, made from the networks themselves: stages by resolution, a dense module at
-work, attention's tensors.
-"""
+"""Diagrams of networks: stages by resolution, a dense module at work, the tensors of attention."""
 
 from collections.abc import Iterable, Mapping
 

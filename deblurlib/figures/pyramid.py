@@ -1,6 +1,4 @@
-"""The atrous pyramid of ASPDC: a network as boxes and arrows, what each branch sees and reads, and
-which one is listened to.
-"""
+"""The atrous pyramid of ASPDC: its structure, what each branch sees and reads, its attention."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

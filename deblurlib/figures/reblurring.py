@@ -1,4 +1,4 @@
-"""Reblurring: the way to copying, filters of single pixels, differences from the blurry image."""
+"""Reblurring: the path to copying, filters of single pixels, differences from the blurry image."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""SVRNN: what a pixel sees, the drawing of the network, maps of its weights."""
+"""SVRNN: receptive fields, a diagram of the network, maps of its weights."""
 
 from collections.abc import Mapping
 

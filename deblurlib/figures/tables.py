@@ -1,4 +1,4 @@
-"""Tables as images: differences with their intervals, ours beside theirs."""
+"""Tables as charts: differences with their intervals, ours beside the printed ones."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Checks for the exercises: each says whether an answer is right, why, and where to look next.
+"""Checks of the exercises: each says whether an answer is right, why, and where to look next.
 
 A check takes the student's answer and raises `Wrong` with a reason and a hint, or returns one
 sentence that says what the answer shows. `check("01.1", answer)` runs it. Each lesson has a file
@@ -28,7 +28,7 @@ def check(exercise: str, answer: Any) -> Verdict:
 
     Args:
         exercise: Its number, such as "01.1".
-        answer: What the exercise asks for: a function, a number, a dictionary.
+        answer: The answer: a function, a number or a dictionary, as the exercise asks.
 
     Returns:
         A verdict with a reason; nothing that the answer raises escapes.

@@ -32,8 +32,8 @@ def require(condition: bool | np.bool, reason: str) -> None:
     """Reject an answer unless a condition holds.
 
     Args:
-        condition: What a right answer fulfils.
-        reason: Why an answer that does not fulfil it is wrong, and where to look next.
+        condition: Condition that a right answer meets.
+        reason: Why an answer that does not meet it is wrong, and where to look next.
 
     Raises:
         Wrong: With that reason, if the condition does not hold.
@@ -46,7 +46,7 @@ def require_answer(answer: Any) -> None:
     """Reject a skeleton that was not filled in.
 
     Args:
-        answer: What the student's code gave.
+        answer: The value from the student's code.
 
     Raises:
         NotImplementedError: If it is `...` or None.

@@ -120,7 +120,7 @@ def test_a_contestant_that_fails_leaves_a_note_and_the_other_its_row(tmp_path, m
 def test_two_builds_that_differ_are_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(networks, "ProcessPoolExecutor", InThisProcess)
     monkeypatch.setattr(networks, "TOLERANCE", -1)
-    with pytest.raises(RuntimeError, match="The plain build of svrnn computes another image"):
+    with pytest.raises(RuntimeError, match="The plain build of svrnn computes a different image"):
         networks.run(tmp_path, TINY, repeats=1, networks=[SVRNN])
 
 

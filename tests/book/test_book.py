@@ -206,7 +206,7 @@ def test_a_folder_that_holds_something_is_left_alone_in_one_sentence(tmp_path):
         assert (
             result.exit_code == 2
             and len(result.stderr.splitlines()) == 1
-            and "name a new one" in result.stderr
+            and "give a new one" in result.stderr
         )
     assert CliRunner().invoke(app, ["student-edition", str(tmp_path / "empty")]).exit_code == 0
     assert names_in(tmp_path) == ["empty", "file", "full"]
