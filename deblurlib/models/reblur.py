@@ -17,6 +17,7 @@ deconvolution; filters pass through a softmax, and borders are reflected. Images
 inside. Xavier weights everywhere (`init="official"`: except in deconvolutions).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,19 +86,27 @@ class Reblur(nn.Module):
         (blurry, crop), (sharp, _) = (
             pad_to_multiple(2 * picture - 1, 8) for picture in (blurry, sharp)
         )
-        features = self._encode_decode(torch.cat([blurry, sharp], 1), [])  # in this order
+        features = self.encoder_decoder(torch.cat([blurry, sharp], 1))  # in this order
         logits: list[Tensor] = []
         if not self.config.naive:
             filtered = features[-len(self.kernels) :]
             logits = [kernel(u) for kernel, u in zip(self.kernels, filtered, strict=True)]
-            features = self._encode_decode(torch.cat([sharp, sharp], 1), logits)
+            features = self.encoder_decoder(torch.cat([sharp, sharp], 1), logits)
         output = crop((self.tail(features[-1]) + 1) / 2)
         if not return_extras:
             return output
         return output, {"filters": [each.softmax(1) for each in logits], "features": features}
 
-    def _encode_decode(self, x: Tensor, logits: list[Tensor]) -> list[Tensor]:
-        """The features after each of the 7 stages; those with logits are filtered first."""
+    def encoder_decoder(self, x: Tensor, logits: Sequence[Tensor] = ()) -> list[Tensor]:
+        """Run the encoder-decoder that all branches share.
+
+        Args:
+            x: (B, 6, H, W), two pictures in [-1, 1].
+            logits: Logits (B, 9, h, w) of the filters for the last stages; none filters nothing.
+
+        Returns:
+            The features after each of the 7 stages.
+        """
         features: list[Tensor] = []
         unfiltered = len(self.stages) - len(logits)  # the first ones
         for i, stage in enumerate(self.stages):
