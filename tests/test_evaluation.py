@@ -185,3 +185,27 @@ def test_errors_name_what_is_missing():
         evaluate(None, SceneDataset("test", 1, 48), ["psnr"])
     with pytest.raises(ValueError, match="photo has no sharp image"):
         evaluate(None, [Sample(torch.rand(3, 16, 16), name="photo")])
+
+
+def test_the_settings_of_each_ssim(scene):
+    """Wang et al. (2004): an 11 x 11 Gaussian of sigma 1.5, no sample covariance."""
+    blurry, sharp = scene.blurry, scene.sharp
+    wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    grey = (image @ [0.299, 0.587, 0.114] for image in (blurry, sharp))
+    wanted = {
+        "ssim-skimage": structural_similarity(blurry, sharp, channel_axis=-1, data_range=1),
+        "ssim-wang2004": structural_similarity(
+            blurry, sharp, channel_axis=-1, data_range=1, win_size=11, **wang
+        ),
+        "ssim-grey": structural_similarity(*grey, data_range=1, win_size=11, **wang),
+    }
+    found = {name: METRICS[name](scene.blurry, scene.sharp) for name in wanted}
+    assert found == pytest.approx(wanted, abs=1e-6)
+    assert len({round(value, 3) for value in wanted.values()}) == 3
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_the_progress_bar_counts_the_samples_where_it_is_wanted(capsys, progress):
+    evaluate(None, SceneDataset("validation", 2, 32), progress=progress)
+    shown = capsys.readouterr().err
+    assert ("evaluate" in shown and "/2 [" in shown) == progress

@@ -245,3 +245,20 @@ def test_imagenet_scale_of_the_consistency_loss():
             for s in (False, True)
         )
         assert scaled.item() / plain.item() == pytest.approx(factor, abs=0.005)
+
+
+def test_the_printed_algorithm_line_by_line():
+    """Numbers for which every term of its lines 1, 3, 5 and 6 counts."""
+    points, ends = (
+        torch.rand(200, 2, dtype=torch.float64) * 9 - 4,
+        torch.rand(200, 2).double() * 8 - 3,
+    )
+    for (x, y), (u, v), found in zip(
+        points.tolist(), ends.tolist(), losses.printed_algorithm_1(points, ends), strict=True
+    ):
+        foot = (u * v * y + v * v * x) / (u * u + v * v)
+        if min(u, 0) <= foot <= max(u, 0):
+            wanted = abs(u * x - v * y) / math.hypot(u, v)
+        else:
+            wanted = min(math.hypot(x, y), math.hypot(x - u, y - v))
+        assert found == pytest.approx(wanted)

@@ -144,3 +144,40 @@ def test_bad_input_is_refused(noise):
         dis_flow(noise, noise[:100])
     with pytest.raises(ValueError, match="at least 16 x 16"):
         farneback_flow(noise[:8], noise[:8])
+
+
+def test_warp_repeats_the_edge_outside_the_picture():
+    picture = np.arange(1, 21, dtype=np.float32).reshape(4, 5)
+    far = np.zeros((4, 5, 2), np.float32)
+    far[..., 0] = 9
+    assert (warp(picture, far) == picture[:, -1:]).all()
+    far[..., 0], far[..., 1] = 0, -9
+    assert (warp(picture, far) == picture[:1]).all()
+
+
+def test_farneback_runs_with_opencvs_usual_settings(noise):
+    grey = np.rint(255 * noise.mean(-1)).astype(np.uint8)
+    first, second = grey[:200, :200], grey[2:202, 2:202]
+    usual = cv2.calcOpticalFlowFarneback(first, second, None, 0.5, 3, 15, 3, 5, 1.2, 0)
+    found = farneback_flow(first, second)
+    assert found.dtype == np.float32 and np.array_equal(found, usual)
+    levels = cv2.calcOpticalFlowFarneback(first, second, None, 0.5, 1, 15, 3, 5, 1.2, 0)
+    assert np.array_equal(farneback_flow(first, second, levels=1), levels)
+    assert not np.array_equal(levels, usual)
+
+
+def test_neighbour_flows_use_the_preset(noise):
+    frames = [to_tensor(noise[i : 90 + i, i : 90 + i]) for i in (0, 3, 6)]
+    sample = Sample(frames[1], frames[1], previous=frames[0], following=frames[2])
+    for preset in ("ultrafast", "medium"):
+        wanted = to_tensor(dis_flow(frames[1], frames[0], preset))
+        assert torch.equal(neighbour_flows(sample, preset)[0], wanted)
+    assert not torch.equal(wanted, neighbour_flows(sample, "ultrafast")[0])
+
+
+def test_the_end_point_error_of_a_flow_with_channels_first():
+    flow, exact = np.zeros((2, 3, 4)), torch.zeros(2, 3, 4)
+    exact[0], exact[1] = 3, 4
+    assert end_point_error(flow, exact) == 5
+    assert end_point_error(flow, exact, [[0, 1, 0, 0], [0] * 4, [0] * 4]) == 5
+    assert np.isnan(end_point_error(flow, exact, np.zeros((3, 4))))
