@@ -28,11 +28,11 @@ def _undo_two_tap_blur(undo) -> str:
         "you subtract the *blurred* neighbour y[n-1]. That is the expansion cut after one "
         "substitution: eq. 2 wants the "
         "neighbour that you have just recovered, x[n-1].": (y - a * before) / (1 - a),
-        "the sign is turned: the blur has added a x[n-1], so it must be "
+        "the sign is reversed: the blur has added a x[n-1], so it must be "
         "subtracted.": theory.invert_recursively(y, np.array([1 - a, -a])),
         "the division by k[0] = 1 - a is missing: the subtraction leaves "
         "(1-a) x[n].": theory.invert_recursively(y, np.array([1, a])),
-        "the two taps are exchanged: k[0] = 1 - a multiplies x[n], k[1] = a multiplies x[n-1].": (
+        "the two taps are swapped: k[0] = 1 - a multiplies x[n], k[1] = a multiplies x[n-1].": (
             y - (1 - a) * before
         )
         / a,
@@ -73,12 +73,12 @@ def _predict_the_pole(answer) -> str:
     )
     require(
         p < 0,
-        f"p = {p:.3f} averages neighbours, it is one more blur: undoing positive taps needs a "
+        f"p = {p:.3f} averages neighbours, which blurs once more: undoing positive taps needs a "
         "negative p.",
     )
     require(
         np.isclose(p, -3 / 7, atol=5e-3),
-        f"p = {p:.3f} is not it: divide the far tap by the near one, as the scan meets them.",
+        f"p = {p:.3f} is not right: divide the far tap by the near one, as the scan meets them.",
     )
     require(
         reverse,
@@ -125,7 +125,7 @@ def _choose_wiener_constant(choose) -> str:
         "too small: noise is amplified. (noise² / variance errs this way: most of the variance "
         "lies in the lowest frequencies)"
         if c < best
-        else "too large: the blur is left in"
+        else "too large: much of the blur remains"
     )
     require(
         loss < 1.0,

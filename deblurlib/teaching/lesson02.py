@@ -6,8 +6,9 @@ from .verdicts import require, require_answer
 
 
 def _count_subframes(subframes) -> str:
-    """02.1: subframes(flow_previous, flow_next, exposure) -> the least odd number without a step
-    over one pixel.
+    """02.1: subframes(flow_previous, flow_next, exposure) -> the smallest odd number of sub-frames.
+
+    No step between sub-frames may exceed one pixel.
     """
     require_answer(subframes)
     rng = np.random.default_rng(2)
@@ -22,7 +23,7 @@ def _count_subframes(subframes) -> str:
         mistakes = {
             "the whole flow takes a whole frame period, but the shutter is open for exposure / "
             "2 of it on either side.": 2 * int(np.ceil(longest / exposure)) + 1,
-            "you count for the average motion: the fastest point is the one that leaves ghosts, "
+            "you count for the average motion, but the fastest point is what leaves ghosts, "
             "so take the largest length.": 2 * int(np.ceil(exposure * mean / 2)) + 1,
             "these are the sub-frames of one side only: there are as many before the sharp "
             "frame as after it.": int(np.ceil(longest / 2)) + 1,
@@ -39,7 +40,7 @@ def _count_subframes(subframes) -> str:
             )
         require(
             found % 2 == 1,
-            f"{found} is even: then no sub-frame stands in the middle of the exposure, where the "
+            f"{found} is even: then no sub-frame lies in the middle of the exposure, where the "
             "sharp one is.",
         )
         step = longest / max(found - 1, 1)
@@ -102,8 +103,9 @@ def _tell_the_variant(tell) -> str:
 
 
 def _estimate_the_exposure(estimate) -> str:
-    """02.3: estimate(blurry, sharp, flow_previous, flow_next) -> share of the frame period that the
-    shutter was open.
+    """02.3: estimate(blurry, sharp, flow_previous, flow_next) -> exposure.
+
+    The exposure is the share of the frame period during which the shutter was open.
     """
     from ..data import render_scene
     from ..data.photographs import list_photographs, load_photograph

@@ -6,8 +6,9 @@ from .verdicts import require, require_answer
 
 
 def _weight_for_reach(weight) -> str:
-    """03.1: weight(reach) -> p of a sharpening scan at half resolution that remembers `reach` image
-    pixels.
+    """03.1: weight(reach) -> p of a sharpening scan that remembers `reach` image pixels.
+
+    The scan runs at half resolution.
     """
     require_answer(weight)
     for reach in (10, 40, 200):
@@ -48,8 +49,9 @@ def _weight_for_reach(weight) -> str:
 
 
 def _compose(compose) -> str:
-    """03.2: compose(first, second) -> the one step (a, b) that does both, each step being h -> a h
-    + b.
+    """03.2: compose(first, second) -> the single step (a, b) that does both.
+
+    Each step is h -> a h + b.
     """
     require_answer(compose)
     rng = np.random.default_rng(5)
@@ -67,16 +69,16 @@ def _compose(compose) -> str:
     require(not np.isclose(a, a1 + a2), "a is a factor: two factors in a row are multiplied.")
     require(
         not np.isclose(b, b1 + b2),
-        "the second step multiplies everything that it finds, b1 included.",
+        "the second step multiplies everything that came before, including b1.",
     )
     require(
         np.isclose(a, a1 * a2) and np.isclose(b, a2 * b1 + b2),
-        f"from h = 1 the two steps lead to {a2 * (a1 + b1) + b2:.3f}, yours to {a + b:.3f}.",
+        f"from h = 1 the two steps lead to {a2 * (a1 + b1) + b2:.3f}, your step to {a + b:.3f}.",
     )
     left, right = compose(compose(one, two), three), compose(one, compose(two, three))
     require(
         np.allclose(left, right),
-        "grouped differently, three steps give different results: compose must not keep anything.",
+        "grouped differently, three steps give different results: compose must not keep any state.",
     )
     x, p = rng.standard_normal(64), rng.uniform(-0.9, 0.9, 64)
     steps = list(zip(p, (1 - p) * x, strict=True))
@@ -91,8 +93,9 @@ def _compose(compose) -> str:
 
 
 def _backward_scan(gradients) -> str:
-    """03.3: gradients(x, p, h, grad) -> (dL/dx, dL/dp) along one line, for grad = dL/dh as it comes
-    from above.
+    """03.3: gradients(x, p, h, grad) -> (dL/dx, dL/dp) along one line.
+
+    grad is the upstream gradient dL/dh.
     """
     require_answer(gradients)
     rng = np.random.default_rng(3)
@@ -115,7 +118,7 @@ def _backward_scan(gradients) -> str:
 
     before, g = np.r_[0, h[:-1]], total(np.r_[p[1:], 0])
     slips = {
-        "you use dL/dh as it comes from above. h[k] also acts through h[k+1], so its whole "
+        "you use the upstream dL/dh as it is. h[k] also acts through h[k+1], so its whole "
         "gradient is "
         "g[k] = grad[k] + p[k+1] g[k+1].": grad,
         "the carried gradient must be multiplied by p[k+1], the weight with which h[k+1] "

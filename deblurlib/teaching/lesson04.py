@@ -66,7 +66,7 @@ def _check_offsets(answer) -> str:
         got = np.asarray(got, float)
         require(
             got.shape == (50,),
-            "the operator wants 50 numbers, (down, right) for each of 25 taps; yours has shape "
+            "the operator needs 50 numbers, (down, right) for each of 25 taps; yours has shape "
             f"{got.shape}.",
         )
         grid = np.stack(np.divmod(np.arange(25), 5), -1) - 2
@@ -81,7 +81,7 @@ def _check_offsets(answer) -> str:
         )
         require(
             not np.allclose(points[:, ::-1], wanted),
-            "the points are mirrored at the diagonal: each pair is (down, right), D is (right, "
+            "the points are mirrored in the diagonal: each pair is (down, right), D is (right, "
             "down).",
         )
         require(

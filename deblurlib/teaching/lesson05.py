@@ -6,8 +6,10 @@ from .verdicts import require, require_answer
 
 
 def _fold_five_taps(fold) -> str:
-    """05.1: fold(kernel) -> ((2, 3) taps of the even and of the odd samples, zeros that each needs
-    on its left).
+    """05.1: fold(kernel) -> (taps, left).
+
+    taps (2, 3) are those of the even and of the odd samples; left is the number of zeros that each
+    needs on its left.
     """
     require_answer(fold)
     rng = np.random.default_rng(5)
@@ -28,17 +30,17 @@ def _fold_five_taps(fold) -> str:
     )
     require(
         0 <= left <= 2,
-        f"{left} zeros on the left cannot be: three taps reach over the border by two at the most.",
+        f"{left} zeros on the left are impossible: three taps cross the border by at most two.",
     )
     wanted = np.array([kernel @ np.pad(signal, 2)[2 * n : 2 * n + 5] for n in range(12)])
     found = _convolve_phases(signal, taps, left)
     mended = np.append(kernel, 0).reshape(3, 2).T
     mistakes = {
-        "the zero stands in front, as for seven taps. There the first tap reads 2n - 3, an odd "
+        "you put the zero in front, as for seven taps. There the first tap reads 2n - 3, an odd "
         "place, and the zero fills the "
         "even one before it; here it reads 2n - 2, which is even already, so the zero is needed "
         "behind.": np.insert(kernel, 0, 0).reshape(3, 2).T,
-        "the phases are exchanged: row 0 meets the samples 0, 2, 4, …": mended[::-1],
+        "the phases are swapped: row 0 meets the samples 0, 2, 4, …": mended[::-1],
         "the first three taps are not the even ones: neighbouring taps meet neighbouring samples, "
         "which are of different phase.": np.append(kernel, 0).reshape(2, 3),
     }
@@ -70,8 +72,9 @@ def _convolve_phases(signal, taps, left):
 
 
 def _attend_in_pieces(attend) -> str:
-    """05.2: attend(query, pieces) -> sum_i s_i D_i of one query, keys and values seen once, piece
-    by piece.
+    """05.2: attend(query, pieces) -> sum_i s_i D_i of one query.
+
+    Keys and values are seen once, piece by piece.
     """
     require_answer(attend)
     rng = np.random.default_rng(7)
@@ -121,7 +124,7 @@ def _attend_in_pieces(attend) -> str:
             )
         require(
             np.isfinite(large).all(),
-            f"right for small scores, but {large} where they run into the hundreds: exp(710) is "
+            f"right for small scores, but {large} for scores in the hundreds: exp(710) is "
             "infinite. Subtract the largest "
             "score so far; the ratio does not change.",
         )
@@ -149,8 +152,9 @@ def _softmax(scores):
 
 
 def _stretch_sideways(stretch) -> str:
-    """05.3: stretch(offset) -> how much farther apart the third and the first column of taps are
-    than on the grid.
+    """05.3: stretch(offset) -> additional distance of the third from the first column of taps.
+
+    It is measured against the plain grid.
     """
     require_answer(stretch)
     offset = np.random.default_rng(6).standard_normal((18, 4, 5))
@@ -159,7 +163,7 @@ def _stretch_sideways(stretch) -> str:
     found = np.asarray(found, float)
     require(
         found.shape == (4, 5),
-        f"one number for each of 4 x 5 places is wanted, not an array {found.shape}.",
+        f"return one number for each of 4 x 5 places, not an array {found.shape}.",
     )
     pairs = offset.reshape(3, 3, 2, 4, 5)  # row, column, (dy, dx)
     mistakes = {
@@ -167,7 +171,7 @@ def _stretch_sideways(stretch) -> str:
         "channels 1, 3, 5, …": (pairs[:, 2, 0] - pairs[:, 0, 0]).mean(0),
         "you compared the third *row* with the first: taps are numbered row by row, so a column "
         "is every third tap.": (pairs[2, :, 1] - pairs[0, :, 1]).mean(0),
-        "the sign is turned: a filter that is stretched sideways has its third column moved to "
+        "the sign is reversed: a filter that is stretched sideways has its third column moved to "
         "the right of where it was.": (pairs[:, 0, 1] - pairs[:, 2, 1]).mean(0),
         "this is the sum over the three rows: take their mean, so that a column moved by one "
         "pixel counts as one.": (pairs[:, 2, 1] - pairs[:, 0, 1]).sum(0),
@@ -187,7 +191,7 @@ def _stretch_sideways(stretch) -> str:
     )
     require(
         np.allclose(found, right),
-        "dx of tap t is channel 2t + 1; the third column are the taps 2, 5, 8, the first 0, 3, 6.",
+        "dx of tap t is channel 2t + 1; the third column is taps 2, 5, 8, the first 0, 3, 6.",
     )
     return (
         "a filter that moves as a whole scores 0, one that spreads scores more: the figure shows "

@@ -36,7 +36,7 @@ def _check_fusion(fuse) -> str:
         "the softmax runs over the rows of the picture: axis 0 holds the branches.": weighted(
             softmax(logits, 1)
         ),
-        "each weight is a sigmoid of its own: the four would not sum to one. Let them "
+        "each weight is a separate sigmoid: the four would not sum to one. Let them "
         "compete.": weighted(1 / (1 + np.exp(-logits))),
         "you took the mean: the weights sum to one already, so dividing by four makes "
         "the output four times too small.": weighted(softmax(logits, 0)) / 4,
@@ -64,8 +64,9 @@ def _check_fusion(fuse) -> str:
 
 
 def _check_address(source) -> str:
-    """06.2: source(k, y, x, height, width) -> the (k', y', x') that mmcv reads, or None behind the
-    end of the mask.
+    """06.2: source(k, y, x, height, width) -> the (k', y', x') that mmcv reads.
+
+    The answer is None past the end of the mask.
     """
     for height, width in ((6, 5), (5, 8)):
         length, rows, columns = 9 * (height - 2) * (width - 2), height - 2, width - 2
@@ -84,7 +85,7 @@ def _check_address(source) -> str:
         exchanged = [*np.ndindex(9, columns, rows), *behind]
         require(
             found != exchanged,
-            f"the two sides of the mask are exchanged: it has {rows} rows of {columns}.",
+            f"the two sides of the mask are swapped: it has {rows} rows of {columns}.",
         )
         for n, (place, at, right) in enumerate(
             zip(places, found, [*np.ndindex(9, rows, columns), *behind], strict=True)
@@ -95,12 +96,12 @@ def _check_address(source) -> str:
             )
             require(
                 right or at is None,
-                f"{where}, behind the end of the mask, which has only {length} numbers: None is "
-                f"wanted, not {at}.",
+                f"{where}, past the end of the mask, which has only {length} numbers: return "
+                f"None, not {at}.",
             )
             require(
                 at or right is None,
-                f"{where}, and the mask has {length}: it is not behind the end.",
+                f"{where}, and the mask has {length}: it is not past the end.",
             )
             require(
                 at == right, f"{where}; number {n} of the mask is (k', y', x') = {right}, not {at}."
@@ -112,8 +113,9 @@ def _check_address(source) -> str:
 
 
 def _check_surprise(surprise) -> str:
-    """06.3: surprise(a, b) -> share of all circular shifts of b that correlate with a at least as
-    strongly as b itself.
+    """06.3: surprise(a, b) -> share of circular shifts of b that correlate with a as well as b.
+
+    "As well" means at least as strongly as the unshifted b.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -148,7 +150,7 @@ def _check_surprise(surprise) -> str:
             "(Spearman).": share(pearson(a, b)),
             "a strong negative correlation is as surprising as a positive one: compare "
             "absolute values.": share(rho, False),
-            "the shift by nothing is one of the shifts: without it a share can be 0, which no "
+            "the zero shift is one of the shifts: without it a share can be 0, which no "
             "finite test can show.": (right * n - 1) / (n - 1),
         }
         if abs(found - right) > 0.5 / n:

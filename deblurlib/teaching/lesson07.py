@@ -23,7 +23,7 @@ def _logits_of_a_kernel(answer) -> str:
         )
         require(
             not np.isnan(found).any() and found.max() < np.inf,
-            "NaN or +infinity among the logits: no softmax bears that.",
+            "there is NaN or +infinity among the logits, which a softmax cannot handle.",
         )
         with np.errstate(divide="ignore"):
             weights, mistakes = (
@@ -35,7 +35,7 @@ def _logits_of_a_kernel(answer) -> str:
                     "logarithms, and compare the two sums.": _softmax(kernel.ravel()),
                     "the kernel is not mirrored: a convolution reads x - m where the filter reads "
                     "x + m.": kernel.ravel(),
-                    "rows and columns are exchanged: tap k stands in row k // 3 and "
+                    "rows and columns are swapped: tap k is in row k // 3 and "
                     "column k % 3.": kernel[::-1, ::-1].T.ravel(),
                 },
             )
@@ -49,7 +49,7 @@ def _logits_of_a_kernel(answer) -> str:
         require(
             np.allclose(weights, right, atol=1e-3),
             f"the softmax of your logits is {weights.round(3)}, and should be {right.round(3)}. (A "
-            "tap of 0 wants a logit far "
+            "tap of 0 needs a logit far "
             "below the others.)",
         )
     return (
@@ -64,9 +64,7 @@ def _softmax(logits):
 
 
 def _tell_a_copier(copies) -> str:
-    """07.2: copies(network, blurry, sharp) -> True where a reblurring network hands back the blurry
-    picture.
-    """
+    """07.2: copies(network, blurry, sharp) -> whether a reblurring network copies `blurry`."""
     import torch
 
     require_answer(copies)
@@ -89,9 +87,9 @@ def _tell_a_copier(copies) -> str:
         "returns the sharp picture": (
             lambda b, s: s + 0 * b,
             False,
-            "Its output is close to the blurry picture only as far as the sharp one is.",
+            "Its output is no closer to the blurry picture than the sharp one is.",
         ),
-        "returns grey whatever it is given": (
+        "always returns grey": (
             lambda b, s: 0.5 + 0 * (b + s),
             False,
             "It does not react to the sharp picture, but neither does it show the blurry one: "
@@ -167,9 +165,7 @@ def _honest(blurry, sharp):
 
 
 def _honest_gain(answer) -> str:
-    """07.3: answer(scores) -> gain in dB of the chosen lambda over column 0, without the luck of
-    the choice.
-    """
+    """07.3: answer(scores) -> unbiased gain in dB of the chosen lambda over column 0."""
     require_answer(answer)
     rng = np.random.default_rng(7)
 
@@ -197,11 +193,11 @@ def _honest_gain(answer) -> str:
     )
     require(
         useful > -0.2,
-        f"a lambda that gains 0.4 dB comes out as {useful:.2f}: turn the difference round.",
+        f"a lambda that gains 0.4 dB comes out as {useful:.2f}: reverse the difference.",
     )
     require(
         idle < 0.02,
-        f"three lambdas that change nothing gain {idle:.3f} dB on average in your hands: the same "
+        f"three lambdas that change nothing gain {idle:.3f} dB on average with your rule: the same "
         "images choose the best one and "
         "measure it. Let one half choose and the other half measure.",
     )

@@ -11,7 +11,7 @@ def _check_error_of_difference(answer) -> str:
     a, b = hard + gain, hard
     got = answer(a.copy(), b.copy())
     require_answer(got)
-    require(np.ndim(got) == 0, f"one number is wanted, not an array of shape {np.shape(got)}.")
+    require(np.ndim(got) == 0, f"return one number, not an array of shape {np.shape(got)}.")
     n, right = len(a), gain.std(ddof=1) / np.sqrt(len(a))
     mistakes = {
         "this treats the two rows as if they had restored different pictures: take the "
@@ -60,7 +60,7 @@ def _check_passes(answer) -> str:
         got = np.asarray(got)
         require(
             got.shape == p.shape,
-            f"{len(p)} answers are wanted, in the order of the p values, not {got.shape}.",
+            f"return {len(p)} answers in the order of the p values, not {got.shape}.",
         )
         for reason, wrong in mistakes.items():
             require(
@@ -69,7 +69,7 @@ def _check_passes(answer) -> str:
             )
         require(
             np.array_equal(got, right),
-            f"for {values} you say {got.tolist()}, it is {right.tolist()}.",
+            f"for {values} you return {got.tolist()}, but it is {right.tolist()}.",
         )
     return "where nothing is true, at least one row passes in no more than 5 % of such tables."
 
@@ -78,7 +78,7 @@ def _check_seeds_needed(answer) -> str:
     require_answer(answer)
     require(
         np.ndim(answer) == 0 and float(answer) == int(answer) and answer > 0,
-        "a whole number of seeds is wanted.",
+        "the answer is a whole number of seeds.",
     )
     require(
         answer != 2,

@@ -9,9 +9,7 @@ from .verdicts import require, require_answer
 
 
 def _rank_correlation(function) -> str:
-    """09.1: function(a, b) -> Spearman's rank correlation of two maps of equal shape; nan for a
-    constant one.
-    """
+    """09.1: function(a, b) -> Spearman's rank correlation of two maps; nan for a constant one."""
     rng = np.random.default_rng(9)
     a = rng.standard_normal((6, 7))
     for b in (
@@ -27,7 +25,7 @@ def _rank_correlation(function) -> str:
         mistakes = {
             "that is Pearson's correlation of the values: one very fast pixel would decide it. "
             "Take ranks first.": np.corrcoef(a.ravel(), b.ravel())[0, 1],
-            "the ranks are not centred: take their mean off, or all correlations come "
+            "the ranks are not centred: subtract their mean, or all correlations come "
             "out large and positive.": rankdata(a)
             @ rankdata(b)
             / np.sqrt((rankdata(a) ** 2).sum() * (rankdata(b) ** 2).sum()),
@@ -112,7 +110,7 @@ def _referee(answer) -> str:
         ),
         "B": (
             "edges",
-            "B is large, and next to nothing of it is left given edges. (It shows on the sharp "
+            "B is large, but almost nothing of it is left given edges. (It shows on the sharp "
             "picture, too: of "
             "course, edges are there as well. The rule asks for edges first.)",
         ),
@@ -124,7 +122,7 @@ def _referee(answer) -> str:
         ),
         "A": (
             "motion",
-            "A is outside of chance, keeps it given edges, and loses it on the sharp picture.",
+            "A is beyond chance, stays so given edges, and vanishes on the sharp picture.",
         ),
     }
     for name, (right, reason) in reasons.items():

@@ -27,7 +27,7 @@ def _check_macs(answer) -> str:
             "with odd sizes the output is rounded up: the first pixel always counts.": weights
             * (height // stride)
             * (width // stride),
-            "these are operations, of which a multiply-accumulate has two.": 2 * right,
+            "these are operations, and a multiply-accumulate is two of them.": 2 * right,
         }
         for reason, number in mistakes.items():
             require(got == right or got != number, f"{got} for {size}: {reason}")
@@ -47,7 +47,7 @@ def _check_least_milliseconds(answer) -> str:
         require(not np.isclose(got, right / 1000), "these are seconds.")
         require(
             np.isclose(got, right),
-            f"{float(got):.4g} for {gmac} GMAC at {tflops} TFLOP/s, it is {right:.4g} ms.",
+            f"{float(got):.4g} ms for {gmac} GMAC at {tflops} TFLOP/s, but it is {right:.4g} ms.",
         )
     return "a printed time below this bound is not the time of that computation on that card."
 
@@ -56,7 +56,9 @@ def _check_megabytes(answer) -> str:
     require_answer(answer)
     n, got = 160 * 90, float(answer)
     require(not np.isclose(got, n**2 / 1e6), "a number in single precision has four bytes.")
-    require(not np.isclose(got, n**2 * 4 / 2**20, rtol=1e-3), "10^6 bytes are asked for, not 2^20.")
+    require(
+        not np.isclose(got, n**2 * 4 / 2**20, rtol=1e-3), "a megabyte is 10^6 bytes here, not 2^20."
+    )
     require(
         not np.isclose(got, n * 4 / 1e6),
         "every pixel is compared with every other one: N x N numbers.",
@@ -67,7 +69,7 @@ def _check_megabytes(answer) -> str:
     )
     require(
         not np.isclose(got, (320 * 180) ** 2 * 4 / 1e6),
-        "this is a quarter of the resolution; an eighth is asked for.",
+        "this is a quarter of the resolution, but the question is about an eighth.",
     )
     require(
         np.isclose(got, n**2 * 4 / 1e6, rtol=1e-3),

@@ -51,7 +51,7 @@ def _check_best_constant(answer) -> str:
         best, worst = constants[int(np.argmax(quality))], constants[int(np.argmin(quality))]
         require(
             np.ndim(got) == 0 and np.isclose(constants, got).any(),
-            f"one of the constants given is wanted, not {got!r}.",
+            f"return one of the given constants, not {got!r}.",
         )
         require(not np.isclose(got, worst), "this is the worst of them: a higher PSNR is better.")
         require(

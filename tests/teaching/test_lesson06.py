@@ -96,15 +96,15 @@ def pearson(a, b):
             "06.2",
             lambda k, y, x, h, w: source(k, y, x, h, w) or (8, h - 3, w - 3),
             False,
-            "None is wanted",
+            "return None",
         ),
         (
             "06.2",
             lambda k, y, x, h, w: source(k, y, x, h, w) if k < 4 else None,
             False,
-            "not behind the end",
+            "not past the end",
         ),
-        ("06.2", exchanged, False, "exchanged"),
+        ("06.2", exchanged, False, "swapped"),
         (
             "06.2",
             lambda k, y, x, h, w: source(k, y, x, h, w) and source(k, y, x, h, w)[::-1],

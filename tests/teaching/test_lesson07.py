@@ -72,7 +72,7 @@ def swapped(network, blurry, sharp):
             "choose the best one and measure it",
         ),
         ("07.3", lambda scores: scores[:, 1:].mean(0).max(), False, "that is a PSNR"),
-        ("07.3", lambda scores: -half_and_half(scores), False, "turn the difference round"),
+        ("07.3", lambda scores: -half_and_half(scores), False, "reverse the difference"),
         (
             "07.3",
             lambda scores: (scores[:, 1:] - scores[:, :1]).mean(),

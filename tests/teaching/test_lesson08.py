@@ -30,7 +30,7 @@ WRONG = {
     "square root of the number": ("08.1", lambda a, b: np.std(a - b, ddof=1) / len(a)),
     "ddof=1": ("08.1", lambda a, b: np.std(a - b) / np.sqrt(len(a))),
     "not its error": ("08.1", lambda a, b: np.mean(a - b)),
-    "one number is wanted": ("08.1", lambda a, b: a - b),
+    "return one number": ("08.1", lambda a, b: a - b),
     "plain 5 %": ("08.2", lambda p: p < 0.05),
     "Bonferroni": ("08.2", lambda p: p < 0.05 / len(p)),
     "all larger ones": ("08.2", lambda p: p < 0.05 / (len(p) - np.argsort(np.argsort(p)))),

@@ -22,7 +22,7 @@ def test_right_answers_pass(exercise, answer):
 
 
 WRONG = {
-    "has two": ("10.1", lambda *size: 2 * macs(*size)),
+    "is two of them": ("10.1", lambda *size: 2 * macs(*size)),
     "these are the weights": ("10.1", lambda h, w, k, i, o, s: k * k * i * o),
     "fewer positions": ("10.1", lambda h, w, k, i, o, s: h * w * k * k * i * o),
     "rows and columns, both": ("10.1", lambda h, w, k, i, o, s: h * w * k * k * i * o // s),

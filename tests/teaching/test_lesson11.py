@@ -31,7 +31,7 @@ WRONG = {
     "wrong way round": ("11.1", lambda g: 10 ** (g / 10)),
     "equal steps multiply": ("11.1", lambda g: 1 - g / 10),
     "the worst of them": ("11.2", oracle(min)),
-    "one of the constants": ("11.2", lambda *_: 0.123),
+    "one of the given constants": ("11.2", lambda *_: 0.123),
     "comes closer": ("11.2", lambda blurry, sharp, transfer, constants: constants[3]),
 }
 
