@@ -412,3 +412,12 @@ def test_the_limit_of_address_space_counts():
     ).stdout
     free, of_process = map(int, shown.split())
     assert free <= of_process + 2**20 and 2**30 < of_process < 2**34
+
+
+def test_tiles_are_halved_down_to_the_grid():
+    tiles = Tiles(torch.nn.Identity(), (300, 500))
+    tiles.side, sides = 0, []
+    while tiles.shrink():
+        sides.append(tiles.side)
+    assert sides == [256, 128, 64, 32] and GRID == 32
+    assert not Tiles(torch.nn.Identity(), (300, 500), tile=128).shrink()  # the caller's choice
