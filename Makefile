@@ -6,11 +6,11 @@ SHELL := bash
 PYTHON ?= python3     # 3.11 or newer, with pip
 PRESET ?= quick       # smoke, quick, gpu or paper
 DATA ?=               # root of a real data set; empty = the bundled scenes
-VARIANT ?=            # blur or blur_gamma, where the data set has both
+VARIANT ?=            # blur or blur_gamma, if the data set has both
 RESULTS ?=            # where tables and figures go; empty = results/
 NOTEBOOKS ?=          # e.g. "01 04"; empty = all
 JOBS ?=               # notebooks run at the same time; empty = chosen from the number of cores
-FORCE ?=              # 1 = run again what is up to date
+FORCE ?=              # 1 = also run notebooks that are up to date
 
 override PYTHON := $(strip $(PYTHON))
 BIN := .venv/bin
@@ -31,9 +31,9 @@ reproduce: $(INSTALLED)  ## run the notebooks through papermill, regenerate resu
 	@$(BIN)/python -m deblurlib reproduce --preset $(strip $(PRESET)) $(call option,data,$(DATA)) $(call option,variant,$(VARIANT)) \
 	  $(call option,results,$(RESULTS)) $(call option,notebooks,$(NOTEBOOKS)) $(call option,jobs,$(JOBS)) $(if $(strip $(FORCE)),--force)
 
-# one thread in each of two processes: on two cores faster than two threads, and not slowed by what else the machine does
+# one thread in each of two processes: faster than two threads on two cores, and less sensitive to other load
 test: export OMP_NUM_THREADS := 1
-test: $(INSTALLED)  ## run pytest, then every notebook through nbval; results/ stays as it is
+test: $(INSTALLED)  ## run pytest, then every notebook through nbval; results/ is not changed
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 	DEBLURLIB_RESULTS="$(CURDIR)/build/nbval" $(BIN)/python -m pytest notebooks -n 2 --dist loadscope \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout 300 --nbval-sanitize-with tests/nbval_sanitize.cfg

@@ -1,6 +1,6 @@
 """Dynamic-scene motion deblurring: four papers, one library.
 
-    deblurlib.deblur(picture): a NumPy array of any size, uint8, uint16 or float -> the same, sharp
+    deblurlib.deblur(image): a NumPy array of any size, uint8, uint16 or float -> the same, sharp
     deblurlib.create_model("svdn"), .load_model("svdn"), .list_models(), .list_variants("svdn")
     deblurlib.ops, .models, .losses, .theory, .data, .training, .evaluation, .experiments, .papers
 

@@ -1,4 +1,4 @@
-"""The floors of the house: imports point downwards only, and never in a circle."""
+"""The layers of the package: imports point downwards only, and never in a circle."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -9,8 +9,8 @@ import pytest
 import deblurlib
 
 PACKAGE = Path(deblurlib.__file__).parent
-# from the top down; rooms of one floor do not import each other
-FLOORS = [
+# from the top down; packages of one layer do not import each other
+LAYERS = [
     {"__main__"},
     {"cli"},
     {"bench", "book"},
@@ -21,7 +21,7 @@ FLOORS = [
     {"losses"},
     {"data", "ops", "papers", "results", "theory"},
 ]
-LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
 
 def imports(package: Path) -> dict[str, set[str]]:
@@ -62,7 +62,7 @@ def imports(package: Path) -> dict[str, set[str]]:
 
 
 def upward(graph: dict[str, set[str]]) -> list[str]:
-    """Imports that do not point to a lower floor, or to the same room."""
+    """Imports that do not point to a lower layer, or to the same package."""
     room = {name: name.split(".")[0] for name in graph}
     return sorted(
         f"{name} -> {other}"
@@ -80,7 +80,7 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
     return []
 
 
-def test_every_room_has_a_floor():
+def test_every_package_has_a_layer():
     rooms = {name.split(".")[0] for name in imports(PACKAGE)}
     assert rooms == set(LEVEL)
 

@@ -54,7 +54,7 @@ def _count_subframes(subframes) -> str:
             f"{found} is more than needed: {right} already make steps of at most one pixel.",
         )
     return (
-        "one sub-frame a pixel of the longest path. A film of fixed rate cannot promise that: "
+        "one sub-frame per pixel of the longest path. A film of fixed rate cannot promise that: "
         "GoPro averages 7 to 13 frames."
     )
 

@@ -214,7 +214,7 @@ def _honest_gain(answer) -> str:
     )
     return (
         f"{idle:+.3f} dB where there is nothing to gain, {useful:.2f} where there are 0.40: the "
-        "choice no longer pays itself."
+        "choice no longer rewards itself."
     )
 
 

@@ -273,7 +273,7 @@ def test_every_exercise_of_the_book_has_one_marking_hint_and_no_other_has():
 def test_the_six_lessons_fill_ninety_minutes_with_sections_tables_and_figures_that_are_there():
     lessons = TEACHING.split("\n## Lesson ")[1:]
     assert len(lessons) == 6 and all(
-        "Needs no GPU" in lesson and "Usual mistakes:" in lesson for lesson in lessons
+        "Needs no GPU" in lesson and "Common mistakes:" in lesson for lesson in lessons
     )
     for lesson in lessons:
         assert (

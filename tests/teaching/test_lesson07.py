@@ -64,7 +64,7 @@ def swapped(network, blurry, sharp):
         ),
         ("07.2", lambda network, b, s: True, False, "of every network"),
         ("07.2", lambda network, b, s: 1.5, False, "answer True or False"),
-        ("07.3", half_and_half, True, "no longer pays"),
+        ("07.3", half_and_half, True, "no longer rewards"),
         (
             "07.3",
             lambda scores: (scores[:, 1:] - scores[:, :1]).mean(0).max(),
