@@ -1,1 +1,1 @@
-"""What measurements mean: significance, correlation, probes of networks, classical baselines."""
+"""Analysis of measurements: significance, correlation, probes of networks, classical baselines."""

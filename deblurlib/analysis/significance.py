@@ -45,7 +45,7 @@ def paired_bootstrap(
 
     Args:
         differences: (images,), or (seeds, images), whose seeds and images are resampled
-            independently, so that the interval covers other seeds, too. A single seed says nothing
+            independently, so that the interval also covers other seeds. A single seed says nothing
             about other seeds.
         level: Coverage of the interval.
         resamples: Number of replicates.

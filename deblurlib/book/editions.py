@@ -64,7 +64,7 @@ def student_edition(
 
 
 def without_solutions(notebook: NotebookNode) -> NotebookNode:
-    """Remove the cells tagged `solution`, the check right behind each, and all outputs.
+    """Remove the cells tagged `solution`, the check that follows each, and all outputs.
 
     The answers to "Predict" stay, because they belong to the text.
 

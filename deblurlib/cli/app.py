@@ -65,7 +65,7 @@ def explain(error: Exception) -> tuple[str, ExitCode] | None:
 class Commands(TyperGroup):
     """Reports an error in one sentence on stderr, with its exit code, instead of a traceback."""
 
-    def invoke(self, ctx: Any) -> Any:  # Any: typer brings a click of its own, or not, by version
+    def invoke(self, ctx: Any) -> Any:  # Any: depending on its version, typer bundles click
         """Run the chosen command.
 
         Args:

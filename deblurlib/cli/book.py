@@ -101,7 +101,7 @@ def coverage(
 
 @commands.command(epilog="Example: deblurlib student-edition course/")
 def student_edition(out: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
-    """Write the students' edition: exercises with their first checks, no solutions or outputs."""
+    """Write the book for students: exercises and first checks, without solutions or outputs."""
     from ..book.editions import student_edition as write
 
     typer.echo(f"{len(write(out))} notebooks without solutions in {out}.")

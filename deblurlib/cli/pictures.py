@@ -122,7 +122,7 @@ def evaluate(
         str, typer.Option(help="Preset for the number and size of rendered scenes.")
     ] = "quick",
     metrics: Annotated[
-        str, typer.Option(help="Metrics, separated by commas.")
+        str, typer.Option(help="Comma-separated: rgb-psnr, ssim-skimage, ssim-wang2004, ssim-grey.")
     ] = "rgb-psnr,ssim-skimage",
     output: Annotated[
         Path | None,
@@ -131,7 +131,7 @@ def evaluate(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Measure a network on a data set: one row per image, and the mean."""
+    """Measure a network on a data set: one row per image, and the means."""
     from .. import evaluation
     from ..inference import choose_device
     from ..models import load_model

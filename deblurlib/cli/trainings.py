@@ -44,7 +44,7 @@ def train(
         str | None, typer.Option(help="Network width, full or small; default: the preset's.")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Optimizer steps; default: the preset's.")
+        int | None, typer.Option(min=1, help="Optimiser steps; default: the preset's.")
     ] = None,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Crops per step; default: the preset's.")

@@ -178,7 +178,7 @@ def add_directories(file: io.BytesIO, metadata: Metadata) -> None:
     """Append the EXIF and GPS directories to a TIFF file that was written with `tiff_tags`.
 
     Args:
-        file: The file, which is changed.
+        file: The file, which is changed in place.
         metadata: The metadata of the image.
     """
     exif = Image.Exif()
@@ -196,7 +196,7 @@ def add_directories(file: io.BytesIO, metadata: Metadata) -> None:
         start = file.tell()
         file.write(directory.tobytes(start))
         # by hand: newer versions of tifffile's overwrite also clear the directory pointed to before
-        file.seek(entries[tag] + 8)  # behind the entry's code, type and count
+        file.seek(entries[tag] + 8)  # after the entry's code, type and count
         file.write(start.to_bytes(4, "little"))
 
 

@@ -31,7 +31,7 @@ FORMATS = {
     ".webp": "WEBP",
     ".bmp": "BMP",
 }
-READABLE = {*FORMATS.values(), "MPO"}  # MPO: a phone's JPEG with a second image behind the first
+READABLE = {*FORMATS.values(), "MPO"}  # MPO: a phone's JPEG that contains a second image
 KEPT_MODES = ("L", "LA", "RGB", "RGBA")
 PLAIN_MODES = {  # what other modes become: 1-bit, palette, premultiplied alpha, print colours …
     "1": "L",
@@ -157,7 +157,7 @@ def to_8_bits(pixels: Pixels) -> NDArray[np.uint8]:
         pixels: Any shape; uint8 or uint16.
 
     Returns:
-        The same shape, uint8: 16-bit levels are divided by 257, 8-bit ones returned as they are.
+        The same shape, uint8: 16-bit levels are divided by 257, 8-bit ones are returned unchanged.
     """
     if pixels.dtype == np.uint8:
         return np.asarray(pixels, np.uint8)

@@ -8,9 +8,9 @@ known. Writing C(t) for the layers composed at time t,
     blurry = R( mean over the sub-frames t in [-exposure/2, exposure/2] of C(t) ) + noise
     sharp  = R( C(0) ),   previous = R( C(-1) ),   next = R( C(+1) )
 
-where the light is averaged in linear values behind the response R(x) = x^(1/2.2) for the variant
-"blur_gamma", and directly in encoded values (R = identity) for "blur": the two variants of the
-GoPro data set (Nah et al., 2017).
+where linear light is averaged and then encoded by the response R(x) = x^(1/2.2) for the variant
+"blur_gamma", while encoded values are averaged directly (R = identity) for "blur". These are the
+two variants of the GoPro data set (Nah et al., 2017).
 """
 
 from collections.abc import Iterator, Sequence

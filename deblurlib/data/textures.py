@@ -22,7 +22,7 @@ WORDS = [
     "42 km",
 ]
 FINEST = 1.5  # texture pixels per canvas pixel
-FIXED_POINT = 4  # bits behind the point in the corners of polygons
+FIXED_POINT = 4  # fractional bits of polygon corners
 
 
 def cut(
@@ -58,7 +58,7 @@ def write_lines(rng: np.random.Generator, texture: NDArray[np.uint8]) -> None:
 
     Args:
         rng: Source of randomness.
-        texture: (H, W, 3) RGB, which is changed.
+        texture: (H, W, 3) RGB, which is changed in place.
     """
     height, width = texture.shape[:2]
     for _ in range(rng.integers(1, 4)):

@@ -109,7 +109,7 @@ def get_preset(name: str | Preset) -> Preset:
     """Find a preset.
 
     Args:
-        name: Its name; a Preset is returned as it is.
+        name: Its name; a Preset is returned unchanged.
 
     Returns:
         The preset.

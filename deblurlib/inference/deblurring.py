@@ -87,7 +87,7 @@ def resolve_network(model: str | nn.Module, device: str | torch.device = "auto")
     """Return a network that deblurs single images, on its device.
 
     Args:
-        model: a module, returned as it is, or a name in `list_models()`, whose shipped weights are
+        model: a module, returned unchanged, or a name in `list_models()`, whose shipped weights are
             loaded: those of the full size if they are shipped, else of the small one.
         device: where to compute; "auto" leaves a module where it is, and puts a named network on
             the GPU if there is one.

@@ -64,7 +64,7 @@ def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 25
             torch.onnx.export(
                 model.eval(),
                 (example,),
-                file,  # type: ignore[arg-type]  # this exporter writes to buffers, too
+                file,  # type: ignore[arg-type]  # this exporter also writes to buffers
                 input_names=["blurry"],
                 output_names=["sharp"],
                 opset_version=OPSET,

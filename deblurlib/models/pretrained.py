@@ -82,7 +82,7 @@ def copy_vgg16(features: nn.Sequential, model: nn.Module, standardise: bool = Tr
     if network is None or network.conv3.weight.shape != first.weight.shape:
         raise ValueError(
             "Only an SVRNN of full width that predicts its weights has VGG-16's layers, "
-            "conv3 to conv11."
+            "conv3 to conv11: choose another size or variant."
         )
     for name, index in VGG16_LAYERS.items():
         getattr(network, name).load_state_dict(features[index].state_dict())
@@ -142,7 +142,7 @@ def densenet121_features(weights: str | Path = "cached") -> nn.Sequential:
         file = Path(DenseNet121_Weights.IMAGENET1K_V1.url).name
         path = Path(torch.hub.get_dir()) / "checkpoints" / file
     if not path.is_file():
-        raise FileNotFoundError(f"There is no weights file {path}.")
+        raise FileNotFoundError(f"There is no weights file {path}: give the path of a file.")
     with torch.device("meta"):
         features = densenet121(weights=None).features
     # the published file has norm.1 where torchvision now has norm1, and lacks batch counters
@@ -156,7 +156,7 @@ def densenet121_features(weights: str | Path = "cached") -> nn.Sequential:
     missing = [k for k, v in state.items() if v is None]
     if missing:
         raise ValueError(
-            f"{path.name} does not hold DenseNet-121: features.{missing[0]} is missing."
+            f"{path.name} lacks features.{missing[0]}: give torchvision's weights of DenseNet-121."
         )
     features.load_state_dict(state, assign=True)
     found: nn.Sequential = features
@@ -184,7 +184,7 @@ def copy_densenet121(features: nn.Sequential, model: nn.Module) -> None:
     if not ours or any(k not in theirs or v.shape != theirs[k].shape for k, v in ours.items()):
         raise ValueError(
             "Only a RADN of full width with dense blocks of 6, 12 and 24 units has DenseNet-121's "
-            "layers."
+            "layers: choose another size or variant."
         )
     encoder.load_state_dict({k: theirs[k] for k in ours})
 
@@ -210,5 +210,5 @@ def _read(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for an unreadable or refused file
         raise ValueError(
-            f"{path} cannot be read as weights ({type(error).__name__}): it may be truncated."
+            f"{path} cannot be read as weights ({type(error).__name__}): give an intact .pth file."
         ) from None

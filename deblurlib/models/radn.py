@@ -316,7 +316,7 @@ def kaiming(module: nn.Module) -> None:
     Attention keeps PyTorch's smaller values, since eq. 5 has no 1/sqrt(d).
 
     Args:
-        module: A part of the network; other layers stay as they are.
+        module: A part of the network; other layers are unchanged.
     """
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | DeformConv2d):
         nn.init.kaiming_normal_(module.weight)
@@ -333,6 +333,6 @@ SPEC = NetworkSpec(
     exportable=True,
     schedule=SCHEDULE,
     start_pretrained=start_from_densenet121,
-    pretrained_variants=("radn3", "radn4", "final", "radn4_wide"),  # like radn2, whose row says so
+    pretrained_variants=("radn3", "radn4", "final", "radn4_wide"),  # radn2 is marked in its own row
     benchmark=(Timing(variant="final", width="small"), Timing(variant="final")),
 )

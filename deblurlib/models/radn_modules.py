@@ -135,7 +135,7 @@ class PlainConv(nn.Conv2d):
         super().__init__(channels, out_channels, 3, padding=1)
 
     def forward(self, x: Tensor, offsets: list[Tensor] | None = None) -> Tensor:
-        """(B, C, h, w) -> (B, out_channels, h, w); the list stays as it is."""
+        """(B, C, h, w) -> (B, out_channels, h, w); the list is unchanged."""
         return super().forward(x)
 
 

@@ -77,7 +77,7 @@ def translate_svrnn(state: Mapping[str, Any]) -> Mapping[str, Any]:
         state: The blobs, or any other state.
 
     Returns:
-        Tensors under our names; any other state as it is.
+        Tensors under our names; any other state unchanged.
 
     Raises:
         ValueError: Kernels are not in Caffe's order.
@@ -119,7 +119,7 @@ def translate_aspdc(state: Mapping[str, Any]) -> Mapping[str, Any]:
         state: The content of the file, or any other state.
 
     Returns:
-        Tensors under our names; any other state as it is.
+        Tensors under our names; any other state unchanged.
     """
     if "deblurring_state_dict" not in state:
         return state
@@ -139,7 +139,7 @@ def translate_reblur(state: Mapping[str, Any]) -> Mapping[str, Any]:
         state: The content of the file, or any other state.
 
     Returns:
-        Tensors under our names; any other state as it is.
+        Tensors under our names; any other state unchanged.
     """
     if "blurring_state_dict" not in state:
         return state

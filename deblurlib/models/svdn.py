@@ -219,7 +219,7 @@ def xavier(module: nn.Module) -> None:
     """Set Xavier-uniform weights and zero biases (section 4.2; uniform is our choice).
 
     Args:
-        module: A convolution, plain, transposed or deformable; other layers stay as they are.
+        module: A convolution, plain, transposed or deformable; other layers are unchanged.
     """
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | DeformConv2d):
         nn.init.xavier_uniform_(module.weight)

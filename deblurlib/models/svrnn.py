@@ -111,7 +111,7 @@ def caffe_xavier(module: nn.Module) -> None:
     """Initialise by Caffe's Xavier rule: weights uniform in ±sqrt(3 / fan_in), zero biases.
 
     Args:
-        module: A convolution; other layers stay as they are.
+        module: A convolution; other layers are unchanged.
     """
     if isinstance(module, nn.Conv2d):
         bound = (3 / module.weight[0].numel()) ** 0.5

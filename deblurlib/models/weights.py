@@ -167,11 +167,12 @@ def _read_state(path: Path) -> Any:
     ) as error:
         raise ValueError(
             f"{path} cannot be read as weights ({type(error).__name__}): "
-            "it may be truncated or of another format."
+            "give an intact .safetensors, .pth or .npz file."
         ) from None
     except Exception as error:  # torch wraps what a forbidden pickle wants to do in UnpicklingError
         raise ValueError(
-            f"{path} was not loaded, since it holds more than tensors ({type(error).__name__})."
+            f"{path} was not loaded, since it holds more than tensors ({type(error).__name__}): "
+            "give a plain state_dict."
         ) from None
     return state.get("state_dict", state) if isinstance(state, dict) else state
 
@@ -202,13 +203,13 @@ def _load_state(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     ]
     if wrong:
         raise ValueError(
-            f"{path.name} does not fit this network ({len(wrong)} mismatches): "
-            f"{'; '.join(wrong[:3])}."
+            f"{path.name} does not fit this network ({len(wrong)} mismatches: "
+            f"{'; '.join(wrong[:3])}): give the variant and size that it was saved with."
         )
     if not all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point()):
         raise ValueError(
-            f"{path.name} holds values that are not finite: "
-            "the training that wrote it has diverged."
+            f"{path.name} holds values that are not finite, so its training has diverged: "
+            "give other weights."
         )
     model.load_state_dict({k: v.to(wanted[k].dtype) for k, v in state.items()})
 

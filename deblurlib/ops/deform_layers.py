@@ -27,7 +27,7 @@ class DeformConv2d(nn.Module):
         dilation: distance between taps in pixels, one number or (vertical, horizontal).
         groups: groups of channels that are convolved separately.
         bias: whether a number is learned that is added to each output channel.
-        offset_groups: groups of input channels that have offsets of their own.
+        offset_groups: groups of input channels with separate offsets.
 
     Raises:
         ValueError: if `groups` does not divide `in_channels` and `out_channels`.
@@ -71,7 +71,7 @@ class DeformConv2d(nn.Module):
         return 2 * self.offset_groups * math.prod(self.kernel_size)
 
     def reset_parameters(self) -> None:
-        """Initialize the parameters as `torch.nn.Conv2d` does."""
+        """Initialise the parameters as `torch.nn.Conv2d` does."""
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         if self.bias is not None:
             bound = 1 / math.sqrt(self.weight[0].numel())
@@ -125,7 +125,7 @@ class ModulatedDeformConv2d(DeformConv2d):
         dilation: distance between taps in pixels, one number or (vertical, horizontal).
         groups: groups of channels that are convolved separately.
         bias: whether a number is learned that is added to each output channel.
-        offset_groups: groups of input channels that have offsets of their own.
+        offset_groups: groups of input channels with separate offsets.
         guide_channels: channels of the guide; None for those of the input.
     """
 

@@ -28,7 +28,7 @@ def substitute(
         dynamic_filter: called as (x, logits, kernel_size).
 
     Yields:
-        None. An operator whose function is not given stays as it is.
+        None. An operator whose function is not given is unchanged.
     """
     given = {
         "deform_conv2d": deform_conv2d,

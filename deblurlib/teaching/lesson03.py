@@ -146,7 +146,7 @@ def _backward_scan(gradients) -> str:
         wrong = np.flatnonzero(~np.isclose(got, right))
         require(
             wrong.size == 0,
-            f"dL/d{name} is wrong at pixel {wrong[-1:]} and right behind it: nudge {name} there "
+            f"dL/d{name} is wrong at pixel {wrong[-1:]} and right after it: nudge {name} there "
             "and see how the loss moves.",
         )
     return (

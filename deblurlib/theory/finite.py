@@ -27,7 +27,7 @@ def least_squares_fir(
 def split_fir(
     transfer: np.ndarray, radius: int, spectrum: np.ndarray, noise: float, matched: bool = False
 ) -> tuple[np.ndarray, float]:
-    """Find the best FIR filter behind a fixed first stage.
+    """Find the best FIR filter after a fixed first stage.
 
     Args:
         transfer: F[K], 1-D.

@@ -195,7 +195,7 @@ class Trainer:
         self.finish()
 
     def step(self) -> dict[str, torch.Tensor]:
-        """Take one optimiser step; a loss that is not finite leaves the weights as they are.
+        """Take one optimiser step; a loss that is not finite leaves the weights unchanged.
 
         Returns:
             The mean of the loss and of each of its terms over the batch.
@@ -234,7 +234,7 @@ class Trainer:
             with self.fabric.no_backward_sync(self.model, enabled=part < parts - 1):
                 loss, terms = self.loss_terms(self.model, sample)
                 terms = {"loss": loss.detach(), **terms}
-                for name, value in terms.items():  # so that all processes decide alike
+                for name, value in terms.items():  # so that all processes make the same decision
                     terms[name] = self.fabric.all_reduce(value, reduce_op="mean")
                 if not torch.isfinite(terms["loss"]):
                     return terms

@@ -56,7 +56,7 @@ def is_by_pixels(tensor: Tensor) -> bool:
 
 
 def empty_convolution(input: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
-    """An uninitialized result of `deform_conv2d`.
+    """An uninitialised result of `deform_conv2d`.
 
     Args:
         input: (B, C, H, W), whose dtype and memory format the result has.
@@ -85,7 +85,7 @@ def scans_format(x: Tensor, p: Tensor) -> torch.memory_format:
 
 
 def empty_scans(x: Tensor, p: Tensor) -> Tensor:
-    """An uninitialized result of `spatial_rnn`.
+    """An uninitialised result of `spatial_rnn`.
 
     Args:
         x: (B, C, H, W), whose dtype the result has.

@@ -55,7 +55,7 @@ def describe(name: str, function: Callable[..., Any]) -> None:
 
     Args:
         name: name of the operator.
-        function: takes its arguments and returns uninitialized results.
+        function: takes its arguments and returns uninitialised results.
     """
     torch.library.register_fake(f"deblurlib::{name}", function)
 
