@@ -216,11 +216,11 @@ def flow_to_features(flow: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         (B, 2, h, w) in feature pixels.
 
     Raises:
-        ValueError: the size is not half of the flow's, to within one pixel.
+        ValueError: the size is not half of the flow's, rounded up, or one pixel less.
     """
     smooth = F.avg_pool2d(F.pad(flow, (1, 1, 1, 1), mode="replicate"), 3, stride=2)
     height, width = size
-    if abs(smooth.shape[-2] - height) > 1 or abs(smooth.shape[-1] - width) > 1:
+    if smooth.shape[-2] - height not in (0, 1) or smooth.shape[-1] - width not in (0, 1):
         raise ValueError(
             f"A flow of size {tuple(flow.shape[-2:])} has no half-resolution map of size "
             f"{tuple(size)}: give the size of features with stride 2."

@@ -262,3 +262,33 @@ def test_the_printed_algorithm_line_by_line():
         else:
             wanted = min(math.hypot(x, y), math.hypot(x - u, y - v))
         assert found == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("size", [(9, 10), (10, 9), (12, 12)])
+def test_flow_to_features_averages_three_by_three_pixels_around_even_ones(size):
+    flow = torch.rand(1, 2, *size, generator=torch.manual_seed(0), dtype=torch.float64)
+    rows, columns = ((n + 1) // 2 for n in size)
+    found = losses.flow_to_features(flow, (rows, columns))
+    for i in range(rows):
+        for j in range(columns):
+            near = [
+                flow[0, :, min(max(2 * i + a, 0), size[0] - 1), min(max(2 * j + b, 0), size[1] - 1)]
+                for a in (-1, 0, 1)
+                for b in (-1, 0, 1)
+            ]
+            assert torch.allclose(found[0, :, i, j], sum(near) / 9 / 2)
+
+
+def test_flow_to_features_allows_a_size_of_one_pixel_less():
+    flow = torch.ones(1, 2, 12, 20)
+    for size in [(6, 10), (5, 10), (6, 9)]:
+        assert losses.flow_to_features(flow, size).shape[-2:] == size
+    for size in [(4, 10), (7, 10), (6, 8), (6, 11)]:
+        with pytest.raises(ValueError, match=r"size \(12, 20\) has no half-resolution map"):
+            losses.flow_to_features(flow, size)
+
+
+def test_the_margin_of_the_position_loss_is_one_pixel():
+    offsets, flows = torch.randn(1, 50, 4, 4), torch.randn(2, 1, 2, 4, 4)
+    assert losses.position_loss(offsets, *flows) == losses.position_loss(offsets, *flows, margin=1)
+    assert losses.position_loss(offsets, *flows) != losses.position_loss(offsets, *flows, margin=2)
