@@ -46,6 +46,7 @@ PLAIN_MODES = {  # what other modes become: 1-bit, palette, premultiplied alpha,
     "HSV": "RGB",
 }
 TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits")  # lossless, in Pillow
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 WHITE_IS_ZERO = 0
 UNSIGNED = 1
 LONGEST_SIDES = {"JPEG": 65500, "WEBP": 16383}  # pixels
@@ -171,6 +172,7 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
         raise ValueError(
             f"The image {path} cannot be read (it is not a regular file): replace or remove it."
         )
+    data = b""
     try:
         data = path.read_bytes()
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
@@ -188,6 +190,8 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
     except Exception as error:  # decoders raise many types for a damaged file
         if isinstance(error, OSError) and error.errno:
             reason = os.strerror(error.errno).lower()
+        elif data.startswith(TIFF_SIGNATURES):  # Pillow does not tell these cases apart
+            reason = "it is damaged, or holds other numbers than 8 or 16 bits of grey or RGB"
         else:
             reason = "it is damaged or not a picture"
         raise ValueError(

@@ -403,3 +403,11 @@ def test_every_failure_of_an_encoder_is_one_sentence(monkeypatch, error, suffix)
     with pytest.raises(ValueError, match="cannot be written as") as raised:
         encode(Picture(PHOTO, "PNG"), suffix)
     assert type(error).__name__ in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_valid_tiff_of_another_kind_is_not_only_called_damaged(tmp_path):
+    """Pillow opens grey floats, but fails for colours as it does for a broken file."""
+    path = tmp_path / "float.tif"
+    tifffile.imwrite(path, np.zeros((5, 5, 3), np.float32), photometric="rgb")
+    with pytest.raises(ValueError, match="damaged, or holds other numbers than 8 or 16 bits"):
+        read(path)

@@ -182,6 +182,23 @@ def test_a_user_without_a_home_has_a_temporary_folder(monkeypatch):
     assert list(compiler.cache_folders()) == [compiler.temporary_folder()]
 
 
+@pytest.mark.parametrize("home", ["", "missing", "file", "file/below"])
+def test_a_home_that_does_not_exist_is_not_created(tmp_path, monkeypatch, home):
+    """An empty $HOME is none either: Python takes it for the root of the file system."""
+    (tmp_path / "file").touch()
+    for variable in ("XDG_CACHE_HOME", "DEBLURLIB_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / home) if home else "")
+    assert list(compiler.cache_folders()) == [compiler.temporary_folder()]
+
+
+def test_the_cache_is_below_the_home(tmp_path, monkeypatch):
+    for variable in ("XDG_CACHE_HOME", "DEBLURLIB_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert next(compiler.cache_folders()) == tmp_path / ".cache" / "deblurlib"
+
+
 def test_a_backend_chosen_by_name_warns_when_it_cannot_run_and_auto_does_not(caplog, monkeypatch):
     def unavailable(*_):
         raise compiler.KernelUnavailable("no C compiler was found")

@@ -61,20 +61,28 @@ def cache_folders() -> Iterator[Path]:
     """The folders that may hold compiled kernels, in order of preference.
 
     Yields:
-        $DEBLURLIB_CACHE if set; the user's cache if the user has one; a private temporary folder.
+        $DEBLURLIB_CACHE if set; the user's cache if there is a home; a private temporary folder.
     """
     if chosen := os.environ.get("DEBLURLIB_CACHE"):
         yield Path(chosen)
     if cache := os.environ.get("XDG_CACHE_HOME"):
         yield Path(cache) / "deblurlib"
+    elif home := _home():
+        yield home / ".cache" / "deblurlib"
     else:
-        try:
-            yield Path.home() / ".cache" / "deblurlib"
-        except RuntimeError:  # a user without a home, such as an arbitrary user id in a container
-            log.info(
-                "The user has no home directory; kernels are compiled into a temporary folder."
-            )
+        log.info("The user has no home directory; kernels are compiled into a temporary folder.")
     yield temporary_folder()
+
+
+def _home() -> Path | None:
+    """The user's home directory, which is never created; None for a user without one."""
+    if os.environ.get("HOME") == "":  # which Python would take for the root of the file system
+        return None
+    try:
+        home = Path.home()
+        return home if home.is_dir() else None
+    except (RuntimeError, OSError):  # such as an arbitrary user id in a container
+        return None
 
 
 @functools.cache
