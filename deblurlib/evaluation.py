@@ -43,8 +43,8 @@ def psnr(output: Picture, sharp: Picture) -> float:
     """Compute the peak signal-to-noise ratio, 10 log10(1 / MSE).
 
     Args:
-        output: the image to measure, in [0, 1]; values outside are clipped.
-        sharp: the reference, of the same shape, clipped as well.
+        output: The image to measure, in [0, 1]; values outside are clipped.
+        sharp: The reference, of the same shape, clipped as well.
 
     Returns:
         dB over all pixels and channels; inf for equal images.
@@ -61,9 +61,9 @@ def ssim(output: Picture, sharp: Picture, **settings: object) -> float:
     """Compute the mean structural similarity with scikit-image (Wang et al., 2004).
 
     Args:
-        output: the image to measure, in [0, 1]; values outside are clipped.
-        sharp: the reference, of the same shape, clipped as well.
-        settings: keywords of `skimage.metrics.structural_similarity`; by default the channels are
+        output: The image to measure, in [0, 1]; values outside are clipped.
+        sharp: The reference, of the same shape, clipped as well.
+        settings: Keywords of `skimage.metrics.structural_similarity`; by default the channels are
             the last axis and the data range is 1.
 
     Returns:
@@ -97,10 +97,10 @@ def predict(
     """Run a network in eval mode, without gradients.
 
     Args:
-        model: the network; its mode is restored afterwards.
-        pictures: the network's inputs, each (3, H, W) or (B, 3, H, W) in [0, 1]: the blurry
+        model: The network; its mode is restored afterwards.
+        pictures: The network's inputs, each (3, H, W) or (B, 3, H, W) in [0, 1]: the blurry
             image, or the blurry and the sharp one for a reblurring network.
-        device: device to move the inputs to; None for that of the network.
+        device: Device to move the inputs to; None for that of the network.
 
     Returns:
         The output, clamped to [0, 1], float32 on the CPU, in the shape of the first input.
@@ -121,14 +121,14 @@ def task(model: nn.Module, sample: Sample) -> tuple[tuple[torch.Tensor, ...], to
     """Choose a network's inputs and its target from a sample.
 
     Args:
-        model: a deblurring network, or a reblurring one (`model.pictures` is 2).
-        sample: a sample with a sharp image.
+        model: A deblurring network, or a reblurring one (`model.pictures` is 2).
+        sample: A sample with a sharp image.
 
     Returns:
         (inputs, target): ((blurry,), sharp), or ((blurry, sharp), blurry) for reblurring.
 
     Raises:
-        ValueError: the sample has no sharp image.
+        ValueError: If the sample has no sharp image.
     """
     sharp = _sharp(sample)
     if getattr(model, "pictures", 1) == 2:
@@ -147,19 +147,19 @@ def evaluate(
     """Measure a network on a data set.
 
     Args:
-        model: the network; None to measure the blurry images alone.
-        dataset: samples with a sharp image: a data set with a length that is read by index, or
+        model: The network; None to measure the blurry images alone.
+        dataset: Samples with a sharp image: a data set with a length that is read by index, or
             any iterable, such as a generator, which is consumed.
-        metrics: names in `METRICS`. Images are compared as floats, clipped to [0, 1].
-        device: the network is moved there and back; None leaves it where it is.
-        progress: whether to show a progress bar; None shows it in terminals and notebooks only.
+        metrics: Names in `METRICS`. Images are compared as floats, clipped to [0, 1].
+        device: The network is moved there and back; None leaves it where it is.
+        progress: Whether to show a progress bar; None shows it in terminals and notebooks only.
 
     Returns:
         One row per image: its name as "image", each metric of the restored (or reblurred) image,
         and each metric of the blurry one as "blurry …".
 
     Raises:
-        ValueError: a metric is unknown, or a sample has no sharp image.
+        ValueError: If a metric is unknown, or a sample has no sharp image.
     """
     names = tuple(metrics)
     unknown = sorted(set(names) - set(METRICS))
@@ -192,17 +192,17 @@ def score(
     """Compute one row of `evaluate`.
 
     Args:
-        sample: a sample with a sharp image.
-        output: the restored (or reblurred) image; None leaves its metrics out.
-        target: what the output is compared with; None for the sharp image.
-        metrics: names in `METRICS`.
+        sample: A sample with a sharp image.
+        output: The restored (or reblurred) image; None leaves its metrics out.
+        target: What the output is compared with; None for the sharp image.
+        metrics: Names in `METRICS`.
 
     Returns:
         The image's name, each metric of the output, and each metric of the blurry image against
         the sharp one, by column.
 
     Raises:
-        ValueError: the sample has no sharp image.
+        ValueError: If the sample has no sharp image.
     """
     names, sharp = tuple(metrics), _sharp(sample)
     row: dict[str, object] = {"image": sample.name}

@@ -21,8 +21,8 @@ def pixel_loss(output: torch.Tensor, sharp: torch.Tensor) -> torch.Tensor:
     """Compute L_pixel = ||output - sharp||_F^2 / (2 N), N = number of elements (SVDN eq. 8).
 
     Args:
-        output: the network's output, any shape.
-        sharp: the target, of the same shape.
+        output: The network's output, any shape.
+        sharp: The target, of the same shape.
 
     Returns:
         Half the mean squared error, a scalar.
@@ -47,8 +47,8 @@ def weighted_sum(terms: Mapping[str, torch.Tensor], weights: Mapping[str, float]
     """Add the terms of a loss (SVDN eq. 7, ASPDC eq. 7).
 
     Args:
-        terms: the terms by name, scalars; they are added in this order.
-        weights: the factor of each term, by the same names.
+        terms: The terms by name, scalars; they are added in this order.
+        weights: The factor of each term, by the same names.
 
     Returns:
         sum_i weight_i term_i, a scalar.
@@ -80,7 +80,7 @@ def consistency_loss(
             while the gradient passes to I_d.
         blurry: I_b.
         weight: lambda.
-        imagenet_scale: divide by ImageNet's deviations, as the released code does.
+        imagenet_scale: Divide by ImageNet's deviations, as the released code does.
 
     Returns:
         The loss, a scalar.
@@ -107,7 +107,7 @@ def point_segment_distance(
     Args:
         points: P, (..., 2) as (x, y).
         ends: D, (..., 2) as (x, y); the other axes of both broadcast.
-        epsilon: smallest distance, in the unit of the points.
+        epsilon: Smallest distance, in the unit of the points.
 
     Returns:
         (...), in the unit of the points.
@@ -155,13 +155,13 @@ def position_distance(
         offsets: (B, 2*K*K, h, w) as (dy, dx) of a K x K layer, in its feature pixels.
         flow_previous: (B, 2, h, w) as (u, v) to the previous frame, in feature pixels at the
             layer's resolution (see `flow_to_features`).
-        flow_next: the same to the next frame.
+        flow_next: The same to the next frame.
 
     Returns:
         (B, K*K, h, w) in feature pixels.
 
     Raises:
-        ValueError: the flows do not have the layer's resolution.
+        ValueError: If the flows do not have the layer's resolution.
     """
     if flow_previous.shape != flow_next.shape or flow_next.shape[-2:] != offsets.shape[-2:]:
         raise ValueError(
@@ -189,14 +189,14 @@ def position_loss(
     Args:
         offsets: (B, 2*K*K, h, w) as (dy, dx), in feature pixels.
         flow_previous: (B, 2, h, w) as (u, v) to the previous frame, in feature pixels.
-        flow_next: the same to the next frame.
+        flow_next: The same to the next frame.
         margin: M, in feature pixels.
 
     Returns:
         The loss in feature pixels, a scalar.
 
     Raises:
-        ValueError: the flows do not have the layer's resolution.
+        ValueError: If the flows do not have the layer's resolution.
     """
     return position_distance(offsets, flow_previous, flow_next).clamp(min=margin).mean()
 
@@ -216,7 +216,7 @@ def flow_to_features(flow: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         (B, 2, h, w) in feature pixels.
 
     Raises:
-        ValueError: the size is not half of the flow's, rounded up, or one pixel less.
+        ValueError: If the size is not half of the flow's, rounded up, or one pixel less.
     """
     smooth = F.avg_pool2d(F.pad(flow, (1, 1, 1, 1), mode="replicate"), 3, stride=2)
     height, width = size
@@ -243,8 +243,8 @@ class PerceptualLoss(nn.Module):
         """Load the features.
 
         Args:
-            layer: index in torchvision's `vgg16().features` of the last layer that is used.
-            weights: see `vgg16_features`.
+            layer: Index in torchvision's `vgg16().features` of the last layer that is used.
+            weights: See `vgg16_features`.
         """
         super().__init__()
         self.features = vgg16_features(weights)[: layer + 1].eval().requires_grad_(False)
@@ -256,7 +256,7 @@ class PerceptualLoss(nn.Module):
 
         Args:
             output: (B, 3, H, W) in [0, 1].
-            sharp: the target, of the same shape.
+            sharp: The target, of the same shape.
 
         Returns:
             The loss, a scalar.
@@ -277,7 +277,7 @@ def vgg16_features(weights: str | Path = "cached") -> nn.Sequential:
         torchvision's `vgg16().features`.
 
     Raises:
-        FileNotFoundError: the file does not exist.
+        FileNotFoundError: If the file does not exist.
     """
     from torchvision.models import VGG16_Weights, vgg16
 

@@ -595,7 +595,7 @@ def blind_constant(blurred, transfer, noise):
         ("01.2", (..., ...), False, "not answered"),
         ("01.2", (-7 / 3, False), False, "multiplies rounding errors"),
         ("01.2", (3 / 7, True), False, "averages"),
-        ("01.2", (-0.6, True), False, "not it"),
+        ("01.2", (-0.6, True), False, "is not right"),
         ("01.2", (-3 / 7, False), False, "from the left"),
         ("01.2", (-3 / 7, True), True, "circle"),
         ("01.3", lambda blurred, transfer, noise: ..., False, "not answered"),

@@ -49,7 +49,7 @@ def identity_probes(network: Reblurring, blurry: Tensor, sharp: Tensor) -> dict[
         "baseline": s against b, the result of doing nothing.
 
     Raises:
-        ValueError: There are fewer than two pairs.
+        ValueError: If there are fewer than two pairs.
     """
     if len(blurry) < 2:
         raise ValueError(

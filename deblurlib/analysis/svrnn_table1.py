@@ -35,7 +35,7 @@ def table_1(model: SVRNN) -> pd.DataFrame:
         concatenate), and output (share of the image's side) and parameters.
 
     Raises:
-        ValueError: An input of a convolution is not found.
+        ValueError: If an input of a convolution is not found.
     """
     convs = _convolutions(model)
     picture = torch.rand(1, 3, SIDE, SIDE)

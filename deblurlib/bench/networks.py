@@ -106,7 +106,7 @@ def run(
         prints.
 
     Raises:
-        RuntimeError: The outputs of two builds differ by more than `TOLERANCE`.
+        RuntimeError: If the outputs of two builds differ by more than `TOLERANCE`.
     """
     rows: list[pd.DataFrame] = []
     for network in timed_networks() if networks is None else networks:

@@ -105,7 +105,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _shown(notebooks: Iterable[Path], manifest: Mapping[str, Any]) -> list[Path]:
-    """The notebooks, and those beside them that the manifest knows, in order."""
+    """The notebooks, and others in their folder that the manifest lists, in order."""
     given = set(notebooks)
     beside = {path for folder in {p.parent for p in given} for path in folder.glob("*.ipynb")}
     known = {path for path in beside if path.stem in manifest["notebooks"]}

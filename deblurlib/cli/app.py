@@ -75,7 +75,7 @@ class Commands(TyperGroup):
             What the command returns.
 
         Raises:
-            typer.Exit: The command failed and the user has been told why.
+            typer.Exit: If the command failed and the user has been told why.
         """
         try:
             return super().invoke(ctx)

@@ -42,7 +42,7 @@ def given(**options: object) -> dict[str, Any]:
         The options that are not None; 0 and False are values.
 
     Raises:
-        ValueError: An option is an empty string, usually from an unset shell variable.
+        ValueError: If an option is an empty string, usually from an unset shell variable.
     """
     for name, value in options.items():
         if value == "":

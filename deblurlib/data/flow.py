@@ -142,8 +142,7 @@ def warp(picture: Values, flow: Values) -> Array:
     pixels, vectors = _channels_last(picture), _channels_last(flow, (2,)).astype(np.float32)
     if pixels.shape[:2] != vectors.shape[:2]:
         raise ValueError(
-            f"The image is {_size(pixels)} and the flow {_size(vectors)}: they must be of equal "
-            "size."
+            f"The image is {_size(pixels)} and the flow {_size(vectors)}: give both the same size."
         )
     rows, columns = np.indices(vectors.shape[:2], dtype=np.float32)
     return cv2.remap(

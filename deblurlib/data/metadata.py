@@ -1,4 +1,4 @@
-"""Metadata of image files: everything besides the pixels, read from one file for another."""
+"""Metadata of image files, read from one file and written to another."""
 
 import contextlib
 import io

@@ -61,7 +61,7 @@ class Picture:
         pixels: (H, W) grey, or (H, W, C) with C = 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha);
             uint8 or uint16.
         format: Pillow's name of the file format, such as "PNG".
-        metadata: What the file stores beside the pixels.
+        metadata: Everything that the file stores besides the pixels.
     """
 
     pixels: Pixels
@@ -222,7 +222,7 @@ def _read(image: Image.Image, data: bytes) -> Picture:
         ImageOps.exif_transpose(image, in_place=True)  # also decodes: damaged files raise here
         pixels = np.asarray(_plain(image))
     if pixels.shape[:2] != (height, width):
-        raise Unsupported("is decoded to another size than its header says: replace or remove it.")
+        raise Unsupported("decodes to a size that its header does not state: replace or remove it.")
     return Picture(pixels, "JPEG" if image.format == "MPO" else str(image.format), metadata)
 
 

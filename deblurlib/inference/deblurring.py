@@ -39,24 +39,24 @@ def deblur(
     Args:
         image: (H, W) or (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGBA;
             uint8, uint16, or floats in [0, 1]. It is not changed.
-        model: a name in `list_models()` with shipped weights, or any module that maps
+        model: A name in `list_models()` with shipped weights, or any module that maps
             (B, 3, H, W) RGB in [0, 1] to the same shape.
-        device: where to compute, such as "cpu" or "cuda"; "auto" leaves a module where it is, and
+        device: Where to compute, such as "cpu" or "cuda"; "auto" leaves a module where it is, and
             puts a named network on the GPU if there is one.
-        tile: side of the tiles in pixels; 0 for the whole image at once; None or "auto" for the
+        tile: Side of the tiles in pixels; 0 for the whole image at once; None or "auto" for the
             largest tiles that fit into the free memory.
-        margin: pixels of context that the network sees around each tile; None for what the network
+        margin: Pixels of context that the network sees around each tile; None for what the network
             states (`models.spec.NetworkSpec.margin`).
-        progress: whether to show a progress bar; None shows it in terminals and notebooks only.
+        progress: Whether to show a progress bar; None shows it in terminals and notebooks only.
 
     Returns:
         The restored image, of the same shape and dtype. Alpha is copied; a grey image is the
         mean of the network's three channels.
 
     Raises:
-        ValueError: an argument is wrong, or the network does not keep the image's shape.
-        FileNotFoundError: no weights are shipped for the name.
-        MemoryError: memory runs out even with the smallest tiles, or with the given ones.
+        ValueError: If an argument is wrong, or the network does not keep the image's shape.
+        FileNotFoundError: If no weights are shipped for the name.
+        MemoryError: If memory runs out even with the smallest tiles, or with the given ones.
 
     Example:
         >>> import numpy as np, torch, deblurlib
@@ -87,17 +87,17 @@ def resolve_network(model: str | nn.Module, device: str | torch.device = "auto")
     """Return a network that deblurs single images, on its device.
 
     Args:
-        model: a module, returned unchanged, or a name in `list_models()`, whose shipped weights are
+        model: A module, returned unchanged, or a name in `list_models()`, whose shipped weights are
             loaded: those of the full size if they are shipped, else of the small one.
-        device: where to compute; "auto" leaves a module where it is, and puts a named network on
+        device: Where to compute; "auto" leaves a module where it is, and puts a named network on
             the GPU if there is one.
 
     Returns:
         The network. Networks loaded by name are cached.
 
     Raises:
-        ValueError: model is neither, takes more than one image, or the device is not available.
-        FileNotFoundError: no weights are shipped for the name.
+        ValueError: If model is neither, takes more than one image, or the device is not available.
+        FileNotFoundError: If no weights are shipped for the name.
     """
     if isinstance(model, nn.Module):
         network = model if device == "auto" else model.to(choose_device(device))

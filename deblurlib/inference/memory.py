@@ -26,7 +26,7 @@ def free_memory(device: torch.device | str = "cpu") -> int:
     enclosing control group (containers), or the limit of the process's address space.
 
     Args:
-        device: the CPU, or a CUDA device.
+        device: The CPU, or a CUDA device.
 
     Returns:
         Bytes, 0 or more.
@@ -43,8 +43,8 @@ def bytes_per_pixel(network: nn.Module, side: int = 128) -> float:
     All tensors alive at the same time are counted; `WORKSPACE` allows for what kernels add.
 
     Args:
-        network: maps (1, 3, h, w) RGB in [0, 1] to the same shape.
-        side: height and width of the image, in pixels.
+        network: Maps (1, 3, h, w) RGB in [0, 1] to the same shape.
+        side: Height and width of the image, in pixels.
 
     Returns:
         Bytes per pixel; `UNKNOWN` if the network does not accept the image.
@@ -61,8 +61,8 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch le
     """Counts the bytes of all tensors that are created within its `with` block.
 
     Attributes:
-        now: bytes of the tensors alive at present.
-        peak: the largest value that `now` has had.
+        now: Bytes of the tensors alive at present.
+        peak: The largest value that `now` has had.
     """
 
     def __init__(self) -> None:

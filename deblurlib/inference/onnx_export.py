@@ -27,9 +27,9 @@ def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 25
     PyTorch to 1e-4.
 
     Args:
-        model: a network whose `spec_of(model).exportable` is true; not SVRNN, whose recurrence has
+        model: A network whose `spec_of(model).exportable` is true; not SVRNN, whose recurrence has
             no counterpart in ONNX, nor Reblur, which has two inputs.
-        path: the file to write.
+        path: The file to write.
         size: (height, width) in pixels of the images that the file accepts, each at least
             `SMALLEST`; cut larger images into tiles of this size, and pad smaller ones.
 
@@ -37,8 +37,8 @@ def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 25
         The path.
 
     Raises:
-        ValueError: the network cannot be exported, or the size is wrong.
-        ImportError: the package onnx is not installed.
+        ValueError: If the network cannot be exported, or the size is wrong.
+        ImportError: If the package onnx is not installed.
     """
     if not spec_of(model).exportable:
         known = ", ".join(name for name in list_models() if spec_of(name).exportable)
@@ -104,7 +104,7 @@ def deform_conv_by_grid_sample(
         (B, O, h, w).
 
     Raises:
-        ValueError: the convolution has groups.
+        ValueError: If the convolution has groups.
     """
     batch, channels, height, width = input.shape
     outs, group_channels, kernel_height, kernel_width = weight.shape

@@ -25,8 +25,8 @@ class Span:
     """The extent of a tile along one axis; the weights of all tiles sum to one at every pixel.
 
     Attributes:
-        start: index of the first pixel.
-        stop: index after the last pixel.
+        start: Index of the first pixel.
+        stop: Index after the last pixel.
         weight: (stop - start,) float32, the weight of each pixel in the blended image.
     """
 
@@ -40,9 +40,9 @@ class Tiles:
 
     Attributes:
         size: (height, width) of the image in pixels.
-        automatic: whether the side depends on the free memory and may shrink.
-        margin: pixels of context around each tile, a multiple of `GRID`.
-        side: side of the tiles without their margin, in pixels, a multiple of `GRID`; 0 means that
+        automatic: Whether the side depends on the free memory and may shrink.
+        margin: Pixels of context around each tile, a multiple of `GRID`.
+        side: Side of the tiles without their margin, in pixels, a multiple of `GRID`; 0 means that
             the image is not cut.
     """
 
@@ -56,16 +56,16 @@ class Tiles:
         """Choose the tiles.
 
         Args:
-            network: the network that will run on the tiles.
+            network: The network that will run on the tiles.
             size: (height, width) of the image in pixels.
-            tile: side of the tiles in pixels, rounded up to a multiple of `GRID`; 0 for the whole
+            tile: Side of the tiles in pixels, rounded up to a multiple of `GRID`; 0 for the whole
                 image; None or "auto" for the largest side that fits into the free memory.
-            margin: pixels that an output pixel depends on in each direction, extended by the
+            margin: Pixels that an output pixel depends on in each direction, extended by the
                 blending ramp and rounded up; None for what the network states
                 (`models.spec.NetworkSpec.margin`).
 
         Raises:
-            ValueError: tile or margin is not one of these values.
+            ValueError: If tile or margin is not one of these values.
         """
         self.size = size
         self.automatic = tile is None or tile == "auto"
@@ -134,8 +134,8 @@ def round_up(n: int, multiple: int) -> int:
     """Round up to a multiple.
 
     Args:
-        n: any integer.
-        multiple: a positive integer.
+        n: Any integer.
+        multiple: A positive integer.
 
     Returns:
         The smallest multiple that is not below n.

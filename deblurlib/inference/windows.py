@@ -17,7 +17,7 @@ def predicting(network: nn.Module) -> Iterator[None]:
     """Switch gradients off and the network to eval mode within a `with` block.
 
     Args:
-        network: the network; each of its modules returns to its previous mode afterwards.
+        network: The network; each of its modules returns to its previous mode afterwards.
 
     Yields:
         None.
@@ -36,7 +36,7 @@ def parameter_of(network: nn.Module) -> torch.Tensor:
     """Return a tensor with the dtype and the device that a network works in.
 
     Args:
-        network: any module.
+        network: Any module.
 
     Returns:
         Its first parameter, or an empty float32 tensor on the CPU if it has none.
@@ -48,7 +48,7 @@ def run_window(network: nn.Module, window: np.ndarray) -> np.ndarray:
     """Run a network on one window of an image.
 
     Args:
-        network: maps (1, 3, h, w) RGB in [0, 1] to the same shape.
+        network: Maps (1, 3, h, w) RGB in [0, 1] to the same shape.
         window: (h, w, 1) grey or (h, w, 3) RGB, uint8, uint16, or floats in [0, 1]. A side below
             `SMALLEST` pixels is padded by reflection, and the output is cropped.
 
@@ -56,7 +56,7 @@ def run_window(network: nn.Module, window: np.ndarray) -> np.ndarray:
         (h, w, 3) float32 in [0, 1].
 
     Raises:
-        ValueError: the network's output has another shape, or values that are not finite.
+        ValueError: If the network's output has a different shape or non-finite values.
     """
     x = _as_input(window, like=parameter_of(network))
     y = network(x)

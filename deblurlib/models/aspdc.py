@@ -169,8 +169,8 @@ def conv(in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1
     """Make a 3x3 convolution that keeps the size, or halves it.
 
     Args:
-        in_channels: Of the input.
-        out_channels: Of the output.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
         stride: 1 or 2.
         dilation: Spacing of the taps.
 
@@ -184,8 +184,8 @@ def up(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
     """Make a 3x3 transposed convolution that doubles the size.
 
     Args:
-        in_channels: Of the input.
-        out_channels: Of the output.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
 
     Returns:
         The layer.

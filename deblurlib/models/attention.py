@@ -23,7 +23,7 @@ def attend(
         (B, N, C).
 
     Raises:
-        ValueError: The implementation is unknown.
+        ValueError: If the implementation is unknown.
     """
     if impl not in ("full", "chunked", "sdpa"):
         raise ValueError(f"There is no attention {impl!r}: choose 'full', 'chunked' or 'sdpa'.")
@@ -46,8 +46,8 @@ def attention_map(query: Tensor, key: Tensor) -> Tensor:
     """Eq. (5): S[j, i], where each row j is a softmax over the positions i that it reads.
 
     Args:
-        query: Of the positions j, (B, J, d).
-        key: Of the positions i, (B, N, d).
+        query: Queries of the positions j, (B, J, d).
+        key: Keys of the positions i, (B, N, d).
 
     Returns:
         (B, J, N).

@@ -14,7 +14,7 @@ def choose_device(device: str | torch.device) -> torch.device:
         The device.
 
     Raises:
-        ValueError: The name is unknown, or this machine has no such device.
+        ValueError: If the name is unknown, or this machine has no such device.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -45,9 +45,9 @@ def from_pretrained(source: str | Path, revision: str | None = None) -> nn.Modul
         The network, in eval mode.
 
     Raises:
-        ImportError: `source` is on the Hub, and the package huggingface_hub is not installed.
-        FileNotFoundError: The weights or the record of the network are missing.
-        ValueError: The record or the weights do not match.
+        ImportError: If `source` is on the Hub, and the package huggingface_hub is not installed.
+        FileNotFoundError: If the weights or the record of the network are missing.
+        ValueError: If the record or the weights do not match.
     """
     if Path(source).is_dir():
         folder = Path(source)
@@ -83,7 +83,7 @@ def push_to_hub(
         The address of the repository.
 
     Raises:
-        ImportError: The package huggingface_hub is not installed.
+        ImportError: If the package huggingface_hub is not installed.
     """
     api = require("huggingface_hub", "hub", "The Hugging Face Hub").HfApi()
     with tempfile.TemporaryDirectory() as folder:
@@ -108,7 +108,7 @@ def require(package: str, extra: str, purpose: str) -> ModuleType:
         The package's module.
 
     Raises:
-        ImportError: The package is not installed.
+        ImportError: If the package is not installed.
     """
     try:
         return import_module(package)

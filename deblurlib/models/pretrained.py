@@ -46,8 +46,8 @@ def start_from_vgg16(
         Whether they were copied.
 
     Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: The network lacks these layers or has a different width.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the network lacks these layers or has a different width.
     """
     try:
         copy_vgg16(vgg16_features(weights), model, standardise)
@@ -75,7 +75,7 @@ def copy_vgg16(features: nn.Sequential, model: nn.Module, standardise: bool = Tr
             black. Otherwise the weights are copied unchanged, as the paper appears to do.
 
     Raises:
-        ValueError: The network lacks the layers, or has another width.
+        ValueError: If the network lacks these layers or has a different width.
     """
     network: Any = getattr(model, "weight_network", None)
     first: Any = features[0]
@@ -104,8 +104,8 @@ def start_from_densenet121(model: nn.Module, weights: str | Path = "cached") -> 
         Whether they were copied.
 
     Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: The file does not hold DenseNet-121, or the encoder has different widths or
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file does not hold DenseNet-121, or the encoder has different widths or
             unit counts.
     """
     try:
@@ -132,8 +132,8 @@ def densenet121_features(weights: str | Path = "cached") -> nn.Sequential:
         The features.
 
     Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: The file does not hold DenseNet-121.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file does not hold DenseNet-121.
     """
     from torchvision.models import DenseNet121_Weights, densenet121
 
@@ -174,7 +174,7 @@ def copy_densenet121(features: nn.Sequential, model: nn.Module) -> None:
         model: A RADN of full width.
 
     Raises:
-        ValueError: The encoder has different widths or unit counts.
+        ValueError: If the encoder has different widths or unit counts.
     """
     encoder: Any = getattr(model, "encoder", None)
     theirs = features.state_dict()

@@ -128,7 +128,7 @@ def residual_blocks(channels: int, deformable: int = 0) -> "list[ResidualBlock]"
     """Make the three blocks of a stage of SRN.
 
     Args:
-        channels: Of input and output.
+        channels: Channels of input and output.
         deformable: How many of the two layers of each block are deformable, counted from the end.
 
     Returns:

@@ -24,7 +24,7 @@ def decoder_module(kind: str, size: tuple[int, int], channels: int, out_channels
         A module that returns its output and a list of offsets.
 
     Raises:
-        ValueError: The kind is unknown.
+        ValueError: If the kind is unknown.
     """
     units, growth = size
     if kind == "bottleneck":

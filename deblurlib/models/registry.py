@@ -40,7 +40,7 @@ def list_variants(name: str) -> list[str]:
         The rows of its paper's ablation table and our controls; "paper" is the main network.
 
     Raises:
-        ValueError: The name is unknown.
+        ValueError: If the name is unknown.
 
     >>> list_variants("reblur")
     ['naive', 'figure2', 'paper']
@@ -64,7 +64,7 @@ def create_model(
         says how it was made.
 
     Raises:
-        ValueError: A name is unknown, or the network cannot be built with the overrides.
+        ValueError: If a name is unknown, or the network cannot be built with the overrides.
 
     >>> create_model("svdn", "dilated", size="small").recipe
     {'name': 'svdn', 'variant': 'dilated', 'size': 'small', 'overrides': {}}
@@ -99,7 +99,7 @@ def spec_of(network: str | nn.Module) -> NetworkSpec:
         The specification; an unrecognised module gets the default of every field.
 
     Raises:
-        ValueError: The name is unknown.
+        ValueError: If the name is unknown.
     """
     if not isinstance(network, nn.Module):
         if not isinstance(network, str) or network not in NETWORKS:

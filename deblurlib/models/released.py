@@ -80,7 +80,7 @@ def translate_svrnn(state: Mapping[str, Any]) -> Mapping[str, Any]:
         Tensors under our names; any other state unchanged.
 
     Raises:
-        ValueError: Kernels are not in Caffe's order.
+        ValueError: If kernels are not in Caffe's order.
     """
     if "conve1_1.0" not in state:
         return state

@@ -67,8 +67,8 @@ def load_model(
         The network.
 
     Raises:
-        FileNotFoundError: The file does not exist, or no weights are shipped.
-        ValueError: A name is unknown, or the file is damaged or does not fit the network.
+        FileNotFoundError: If the file does not exist, or no weights are shipped.
+        ValueError: If a name is unknown, or the file is damaged or does not fit the network.
     """
     spec_of(name)
     path = _shipped(name, size) if weights == "default" else Path(weights)
@@ -112,8 +112,8 @@ def provenance(name: str, size: str = "full") -> dict[str, Any]:
         Recipe, data, steps, seconds, hash of the experiment, versions.
 
     Raises:
-        FileNotFoundError: No weights of that size are shipped.
-        ValueError: The name is unknown.
+        FileNotFoundError: If no weights of that size are shipped.
+        ValueError: If the name is unknown.
     """
     spec_of(name)
     record: dict[str, Any] = json.loads(_shipped(name, size).with_suffix(".json").read_text())
@@ -130,7 +130,7 @@ def read_recipe(record: Path) -> dict[str, Any] | None:
         Name, variant, size and overrides; None if there is no JSON, or it has no recipe.
 
     Raises:
-        ValueError: The record is damaged.
+        ValueError: If the record is damaged.
     """
     if not record.is_file():
         return None

@@ -28,7 +28,7 @@ def overridable(function: Callable[P, R]) -> Callable[P, R]:
     A `torch.fx` trace, for example, records the call of `function` as one node.
 
     Args:
-        function: a function of tensors.
+        function: A function of tensors.
 
     Returns:
         The function with the same signature.
@@ -46,10 +46,10 @@ def overridable(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def pair(value: int | Iterable[int]) -> tuple[int, int]:
-    """Return a (vertical, horizontal) pair from one number for both or from two numbers.
+    """Return a (vertical, horizontal) pair from one number for both, or from two.
 
     Args:
-        value: one integer, or two.
+        value: One integer, or two.
 
     Returns:
         The pair.
@@ -64,14 +64,14 @@ def check_tensor(operator: str, name: str, tensor: Tensor, axes: Sequence[str]) 
     """Reject a tensor that is not floating-point or has the wrong number of axes.
 
     Args:
-        operator: name of the operator, with which the message begins.
-        name: name of the argument.
-        tensor: its value.
-        axes: names of the axes that it must have.
+        operator: Name of the operator, with which the message begins.
+        name: Name of the argument.
+        tensor: Its value.
+        axes: Names of the axes that it must have.
 
     Raises:
-        DtypeError: if the dtype is not a floating-point dtype.
-        ArgumentError: if the number of axes is not `len(axes)`.
+        DtypeError: If the dtype is not a floating-point dtype.
+        ArgumentError: If the number of axes is not `len(axes)`.
     """
     if not tensor.is_floating_point():
         raise DtypeError(
@@ -88,13 +88,13 @@ def check_shape(operator: str, name: str, tensor: Tensor, expected: Sequence[int
     """Reject a tensor of an unexpected shape.
 
     Args:
-        operator: name of the operator, with which the message begins.
-        name: name of the argument.
-        tensor: its value.
-        expected: the only shape that fits the other arguments.
+        operator: Name of the operator, with which the message begins.
+        name: Name of the argument.
+        tensor: Its value.
+        expected: The only shape that fits the other arguments.
 
     Raises:
-        ArgumentError: if the shape differs.
+        ArgumentError: If the shape differs.
     """
     if tuple(tensor.shape) != tuple(expected):
         raise ArgumentError(
@@ -106,14 +106,14 @@ def check_device(operator: str, name: str, tensor: Tensor, first_name: str, firs
     """Reject a tensor on a device other than that of the first argument.
 
     Args:
-        operator: name of the operator, with which the message begins.
-        name: name of the argument.
-        tensor: its value.
-        first_name: name of the first argument.
-        first: its value.
+        operator: Name of the operator, with which the message begins.
+        name: Name of the argument.
+        tensor: Its value.
+        first_name: Name of the first argument.
+        first: Its value.
 
     Raises:
-        ArgumentError: if the devices differ.
+        ArgumentError: If the devices differ.
     """
     if tensor.device != first.device:
         raise ArgumentError(

@@ -49,23 +49,23 @@ def deform_conv2d(
     ASPDC eq. 1.
 
     Args:
-        input: images, (B, C, H, W).
+        input: Images, (B, C, H, W).
         offset: (B, 2*G*Kh*Kw, Ho, Wo): for each of G offset groups, tap after tap, the pair
             (dy, dx) in pixels of the input.
         weight: (Co, C/groups, Kh, Kw).
         bias: (Co), or None for zero.
-        stride: step in pixels between output positions, one number or (vertical, horizontal).
-        padding: zeros added on each side in pixels, one number or (vertical, horizontal).
-        dilation: distance between taps in pixels, one number or (vertical, horizontal).
+        stride: Step in pixels between output positions, one number or (vertical, horizontal).
+        padding: Zeros added on each side in pixels, one number or (vertical, horizontal).
+        dilation: Distance between taps in pixels, one number or (vertical, horizontal).
         mask: (B, G*Kh*Kw, Ho, Wo), a factor for each tap, or None for one.
 
     Returns:
         (B, Co, Ho, Wo) in the dtype and the memory format of `input`.
 
     Raises:
-        ArgumentError: if shapes, devices or numbers do not fit; a ValueError, and a RuntimeError as
+        ArgumentError: If shapes, devices or numbers do not fit; a ValueError, and a RuntimeError as
             in torchvision.
-        DtypeError: if a tensor does not hold floating-point numbers; a TypeError.
+        DtypeError: If a tensor does not hold floating-point numbers; a TypeError.
     """
     stride, padding, dilation = pair(stride), pair(padding), pair(dilation)
     _check(input, offset, weight, bias, mask, stride, padding, dilation)

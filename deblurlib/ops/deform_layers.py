@@ -19,18 +19,18 @@ class DeformConv2d(nn.Module):
     Source: Dai et al., "Deformable Convolutional Networks", ICCV 2017, eq. 2.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the result.
-        kernel_size: taps, one number or (vertical, horizontal).
-        stride: step in pixels, one number or (vertical, horizontal).
-        padding: zeros on each side in pixels, one number or (vertical, horizontal).
-        dilation: distance between taps in pixels, one number or (vertical, horizontal).
-        groups: groups of channels that are convolved separately.
-        bias: whether a number is learned that is added to each output channel.
-        offset_groups: groups of input channels with separate offsets.
+        in_channels: Channels of the input.
+        out_channels: Channels of the result.
+        kernel_size: Taps, one number or (vertical, horizontal).
+        stride: Step in pixels, one number or (vertical, horizontal).
+        padding: Zeros on each side in pixels, one number or (vertical, horizontal).
+        dilation: Distance between taps in pixels, one number or (vertical, horizontal).
+        groups: Groups of channels that are convolved separately.
+        bias: Whether a number is learned that is added to each output channel.
+        offset_groups: Groups of input channels with separate offsets.
 
     Raises:
-        ValueError: if `groups` does not divide `in_channels` and `out_channels`.
+        ValueError: If `groups` does not divide `in_channels` and `out_channels`.
     """
 
     def __init__(  # noqa: PLR0913  # the signature of torchvision's layer
@@ -81,9 +81,9 @@ class DeformConv2d(nn.Module):
         """Apply the layer.
 
         Args:
-            input: images, (B, in_channels, H, W).
-            offset: pairs (dy, dx) in pixels, (B, offset_channels, Ho, Wo).
-            mask: a factor for each tap, (B, offset_channels / 2, Ho, Wo), or None for one.
+            input: Images, (B, in_channels, H, W).
+            offset: Pairs (dy, dx) in pixels, (B, offset_channels, Ho, Wo).
+            mask: A factor for each tap, (B, offset_channels / 2, Ho, Wo), or None for one.
 
         Returns:
             (B, out_channels, Ho, Wo).
@@ -117,16 +117,16 @@ class ModulatedDeformConv2d(DeformConv2d):
     Source: Zhu et al., "Deformable ConvNets v2", CVPR 2019, section 3.2.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the result.
-        kernel_size: taps, one number or (vertical, horizontal).
-        stride: step in pixels, one number or (vertical, horizontal).
-        padding: zeros on each side in pixels, one number or (vertical, horizontal).
-        dilation: distance between taps in pixels, one number or (vertical, horizontal).
-        groups: groups of channels that are convolved separately.
-        bias: whether a number is learned that is added to each output channel.
-        offset_groups: groups of input channels with separate offsets.
-        guide_channels: channels of the guide; None for those of the input.
+        in_channels: Channels of the input.
+        out_channels: Channels of the result.
+        kernel_size: Taps, one number or (vertical, horizontal).
+        stride: Step in pixels, one number or (vertical, horizontal).
+        padding: Zeros on each side in pixels, one number or (vertical, horizontal).
+        dilation: Distance between taps in pixels, one number or (vertical, horizontal).
+        groups: Groups of channels that are convolved separately.
+        bias: Whether a number is learned that is added to each output channel.
+        offset_groups: Groups of input channels with separate offsets.
+        guide_channels: Channels of the guide; None for those of the input.
     """
 
     def __init__(  # noqa: PLR0913  # the signature of torchvision's layer, and the guide
@@ -172,10 +172,10 @@ class ModulatedDeformConv2d(DeformConv2d):
         """Predict offsets and mask, and apply the layer.
 
         Args:
-            input: images, (B, in_channels, H, W).
+            input: Images, (B, in_channels, H, W).
             guide: (B, guide_channels, H, W) that offsets and mask are predicted from, or None for
                 the input.
-            return_sampling: whether to also return offsets and mask, for figures and losses.
+            return_sampling: Whether to also return offsets and mask, for figures and losses.
 
         Returns:
             (B, out_channels, Ho, Wo), or that and the pair (offset, mask).

@@ -32,7 +32,7 @@ def dynamic_filter(x: Tensor, logits: Tensor, kernel_size: int = 3) -> Tensor:
     of its decoder.
 
     Args:
-        x: images, (B, C, H, W); H and W must be larger than K // 2.
+        x: Images, (B, C, H, W); H and W must be larger than K // 2.
         logits: (B, K*K, H, W), tap after tap, row by row.
         kernel_size: K, an odd number of taps.
 
@@ -40,9 +40,9 @@ def dynamic_filter(x: Tensor, logits: Tensor, kernel_size: int = 3) -> Tensor:
         (B, C, H, W) in the dtype of x.
 
     Raises:
-        ArgumentError: if shapes, devices or the kernel size do not fit; a ValueError and a
+        ArgumentError: If shapes, devices or the kernel size do not fit; a ValueError and a
             RuntimeError.
-        DtypeError: if a tensor does not hold floating-point numbers; a TypeError.
+        DtypeError: If a tensor does not hold floating-point numbers; a TypeError.
     """
     check_tensor(NAME, "x", x, AXES)
     check_tensor(NAME, "logits", logits, AXES)

@@ -15,7 +15,7 @@ def sampling_points(offset: Tensor) -> Tensor:
     X_t = (j - K//2) + dx_t and Y_t = (i - K//2) + dy_t for tap t = i*K + j.
 
     Args:
-        offset: pairs (dy, dx) in pixels, tap after tap, (B, 2*K*K, h, w).
+        offset: Pairs (dy, dx) in pixels, tap after tap, (B, 2*K*K, h, w).
 
     Returns:
         Positions in pixels, (B, 2, K*K, h, w); component 0 is x (right), 1 is y (down).

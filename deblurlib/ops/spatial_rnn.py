@@ -41,17 +41,17 @@ def spatial_rnn(x: Tensor, p: Tensor, direction: str) -> Tensor:
     Source: SVRNN section 3.2, eq. 2 at order 1; the exact form is that of the authors' code.
 
     Args:
-        x: images, (B, C, H, W).
-        p: weight of the recurrence at every pixel, (B, C, H, W).
-        direction: the way in which the scan moves: "right", "left", "down" or "up".
+        x: Images, (B, C, H, W).
+        p: Weight of the recurrence at every pixel, (B, C, H, W).
+        direction: The way in which the scan moves: "right", "left", "down" or "up".
 
     Returns:
         h, (B, C, H, W) in the dtype of x.
 
     Raises:
-        ArgumentError: if shapes, devices or the direction do not fit; a ValueError and a
+        ArgumentError: If shapes, devices or the direction do not fit; a ValueError and a
             RuntimeError.
-        DtypeError: if a tensor does not hold floating-point numbers; a TypeError.
+        DtypeError: If a tensor does not hold floating-point numbers; a TypeError.
     """
     _check("spatial_rnn", x, p, 1)
     if direction not in DIRECTIONS:
@@ -68,15 +68,15 @@ def spatial_rnn_4way(x: Tensor, p: Tensor) -> Tensor:
     Source: SVRNN, both orders as in the authors' released network.
 
     Args:
-        x: images, (B, C, H, W).
-        p: weights of the scans right, down, left and up, in this order, (B, 4C, H, W).
+        x: Images, (B, C, H, W).
+        p: Weights of the scans right, down, left and up, in this order, (B, 4C, H, W).
 
     Returns:
         The results right, left, down and up, in this order (which is not that of p), (B, 4C, H, W).
 
     Raises:
-        ArgumentError: if shapes or devices do not fit; a ValueError and a RuntimeError.
-        DtypeError: if a tensor does not hold floating-point numbers; a TypeError.
+        ArgumentError: If shapes or devices do not fit; a ValueError and a RuntimeError.
+        DtypeError: If a tensor does not hold floating-point numbers; a TypeError.
     """
     _check("spatial_rnn_4way", x, p, 4)
     return current("spatial_rnn", _spatial_rnn)(x, p, "all")
@@ -93,16 +93,16 @@ def spatial_rnn_associative(x: Tensor, p: Tensor, direction: str) -> Tensor:
     Source: Hillis and Steele, "Data parallel algorithms", CACM 1986.
 
     Args:
-        x: images, (B, C, H, W).
-        p: weight of the recurrence at every pixel, (B, C, H, W).
-        direction: the way in which the scan moves: "right", "left", "down" or "up".
+        x: Images, (B, C, H, W).
+        p: Weight of the recurrence at every pixel, (B, C, H, W).
+        direction: The way in which the scan moves: "right", "left", "down" or "up".
 
     Returns:
         h, (B, C, H, W).
 
     Raises:
-        ArgumentError: if shapes or devices do not fit; a ValueError and a RuntimeError.
-        DtypeError: if a tensor does not hold floating-point numbers; a TypeError.
+        ArgumentError: If shapes or devices do not fit; a ValueError and a RuntimeError.
+        DtypeError: If a tensor does not hold floating-point numbers; a TypeError.
     """
     _check("spatial_rnn_associative", x, p, 1)
     a, b = line_up(p, direction), line_up((1 - p) * x, direction)

@@ -22,10 +22,10 @@ def substitute(
     can be traced. The substitution holds for all threads of the process; blocks can be nested.
 
     Args:
-        deform_conv2d: called as (input, offset, weight, bias, mask, stride, padding, dilation), the
+        deform_conv2d: Called as (input, offset, weight, bias, mask, stride, padding, dilation), the
             last three as (vertical, horizontal) pairs; bias and mask may be None.
-        spatial_rnn: called as (x, p, direction), with the direction "all" for `spatial_rnn_4way`.
-        dynamic_filter: called as (x, logits, kernel_size).
+        spatial_rnn: Called as (x, p, direction), with the direction "all" for `spatial_rnn_4way`.
+        dynamic_filter: Called as (x, logits, kernel_size).
 
     Yields:
         None. An operator whose function is not given is unchanged.
@@ -48,8 +48,8 @@ def current(operator: str, default: Function) -> Function:
     """Return the function that currently computes an operator.
 
     Args:
-        operator: its public name, such as "deform_conv2d".
-        default: computes it outside of `substitute`.
+        operator: Its public name, such as "deform_conv2d".
+        default: Computes it outside of `substitute`.
 
     Returns:
         The substitute if there is one, or else `default`.

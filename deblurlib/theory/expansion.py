@@ -21,14 +21,14 @@ def expansion_terms(
     Args:
         blurred: B, 1-D or 2-D.
         kernel: K, of as many dimensions.
-        terms: number of terms, at least 1.
-        anchor: index of the tap k0, an int for all axes; None for the centre.
+        terms: Number of terms, at least 1.
+        anchor: Index of the tap k0, an int for all axes; None for the centre.
 
     Returns:
         (terms, *shape of B) float64.
 
     Raises:
-        ValueError: the tap at the anchor is 0.
+        ValueError: If the tap at the anchor is 0.
     """
     k0, rest = split_kernel(kernel, anchor)
     term = np.asarray(blurred, dtype=np.float64) / k0
@@ -50,13 +50,13 @@ def expansion_remainder(
         sharp: I, 1-D or 2-D.
         kernel: K, of as many dimensions.
         substitutions: J, 0 or more.
-        anchor: index of the tap k0, an int for all axes; None for the centre.
+        anchor: Index of the tap k0, an int for all axes; None for the centre.
 
     Returns:
         The remainder, of the shape of I, float64.
 
     Raises:
-        ValueError: the tap at the anchor is 0.
+        ValueError: If the tap at the anchor is 0.
     """
     k0, rest = split_kernel(kernel, anchor)
     remainder = np.asarray(sharp)
@@ -70,13 +70,13 @@ def split_kernel(kernel: ArrayLike, anchor: Anchor | None = None) -> tuple[float
 
     Args:
         kernel: K, 1-D or 2-D.
-        anchor: index of the tap k0, an int for all axes; None for the centre.
+        anchor: Index of the tap k0, an int for all axes; None for the centre.
 
     Returns:
         (k0, K'): the tap at the anchor, and the kernel without it.
 
     Raises:
-        ValueError: the tap at the anchor is 0.
+        ValueError: If the tap at the anchor is 0.
     """
     rest = np.array(kernel, dtype=np.float64)
     index = anchor_of(rest, anchor)
@@ -94,13 +94,13 @@ def expansion_ratio(kernel: ArrayLike, anchor: Anchor | None = None) -> float:
 
     Args:
         kernel: K, 1-D or 2-D.
-        anchor: index of the tap k0, an int for all axes; None for the centre.
+        anchor: Index of the tap k0, an int for all axes; None for the centre.
 
     Returns:
         The ratio; below 1 the expansion converges for every image of any size.
 
     Raises:
-        ValueError: the tap at the anchor is 0.
+        ValueError: If the tap at the anchor is 0.
     """
     k0, rest = split_kernel(kernel, anchor)
     spectrum = np.fft.fftn(rest, [512] * rest.ndim, axes=range(rest.ndim))

@@ -14,9 +14,9 @@ def least_squares_fir(
 
     Args:
         transfer: F[K], 1-D.
-        radius: number of taps on each side of the centre.
+        radius: Number of taps on each side of the centre.
         spectrum: |F[x]|², as `natural_spectrum` returns it.
-        noise: standard deviation of white noise.
+        noise: Standard deviation of white noise.
 
     Returns:
         (taps, relative error to expect): (2 radius + 1,), and sqrt(MSE / variance of x).
@@ -31,10 +31,10 @@ def split_fir(
 
     Args:
         transfer: F[K], 1-D.
-        radius: number of taps on each side of the centre.
+        radius: Number of taps on each side of the centre.
         spectrum: |F[x]|², as `natural_spectrum` returns it.
-        noise: standard deviation of white noise.
-        matched: whether the first stage is conj(K) instead of K itself (SVDN eq. 3 as printed).
+        noise: Standard deviation of white noise.
+        matched: Whether the first stage is conj(K) instead of K itself (SVDN eq. 3 as printed).
 
     Returns:
         (taps, relative error to expect), as `least_squares_fir`.

@@ -13,14 +13,14 @@ def transfer_function(
 
     Args:
         kernel: K, of as many dimensions as `shape`.
-        shape: of the grid.
-        anchor: index of the tap K[0], an int for all axes; None for the centre.
+        shape: Shape of the grid.
+        anchor: Index of the tap K[0], an int for all axes; None for the centre.
 
     Returns:
         F[K] on the grid, complex.
 
     Raises:
-        ValueError: the kernel is larger than the grid.
+        ValueError: If the kernel is larger than the grid.
     """
     kernel = np.asarray(kernel, dtype=np.float64)
     if any(k > n for k, n in zip(kernel.shape, shape, strict=True)):
@@ -67,14 +67,14 @@ def split_inverse(
     Args:
         transfer: F[K].
         constant: c of `inverse_filter`.
-        form: how to regularise: "squared" for F[K] and inverse_filter², the printed split;
+        form: How to regularise: "squared" for F[K] and inverse_filter², the printed split;
             "matched" for conj(F[K]) and 1 / (|F[K]|² + c), whose product is exactly inverse_filter.
 
     Returns:
         The two factors, of the shape of `transfer`.
 
     Raises:
-        ValueError: the form is unknown.
+        ValueError: If the form is unknown.
     """
     if form == "squared":
         return transfer, inverse_filter(transfer, constant) ** 2
@@ -88,7 +88,7 @@ def wiener_constant(sharp_spectrum: np.ndarray, noise: float) -> np.ndarray:
 
     Args:
         sharp_spectrum: |F[S]|² of a sharp image, or of a model of one, scaled as by NumPy's fftn.
-        noise: standard deviation.
+        noise: Standard deviation.
 
     Returns:
         c for `inverse_filter`, of the same shape.
@@ -103,9 +103,9 @@ def natural_spectrum(
     """Model the power spectrum of photographs, |F|² ~ 1 / (frequency + corner)².
 
     Args:
-        shape: of the grid.
-        variance: of the pixels, without their mean.
-        corner: cycles per pixel; contrast stops growing beyond 1 / corner pixels.
+        shape: Shape of the grid.
+        variance: Variance of the pixels, without their mean.
+        corner: Cycles per pixel; contrast stops growing beyond 1 / corner pixels.
 
     Returns:
         |F|² on the grid, scaled to the variance as by NumPy's fftn.
@@ -122,7 +122,7 @@ def apply_filter(image: ArrayLike, transfer: np.ndarray) -> np.ndarray:
 
     Args:
         image: (N,), (H, W), or (H, W, C) with a 2-D transfer function.
-        transfer: of the shape of the image's first axes.
+        transfer: Transfer function, of the shape of the image's first axes.
 
     Returns:
         The real part, of the image's shape.
@@ -136,7 +136,7 @@ def impulse_response(transfer: np.ndarray) -> np.ndarray:
     """Compute a filter's taps in space.
 
     Args:
-        transfer: the filter's transfer function.
+        transfer: The filter's transfer function.
 
     Returns:
         The taps, of the same shape, with the origin at the index (n // 2, …).

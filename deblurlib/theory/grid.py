@@ -11,8 +11,8 @@ def anchor_of(kernel: np.ndarray, anchor: Anchor | None) -> tuple[int, ...]:
     """Resolve the anchor of a kernel.
 
     Args:
-        kernel: an array of taps.
-        anchor: index of the tap K[0], an int for all axes; None for the centre, n // 2.
+        kernel: An array of taps.
+        anchor: Index of the tap K[0], an int for all axes; None for the centre, n // 2.
 
     Returns:
         The index per axis.
@@ -27,7 +27,7 @@ def offsets(shape: tuple[int, ...]) -> list[np.ndarray]:
     """Compute signed distances from the centre n // 2.
 
     Args:
-        shape: of a filter.
+        shape: Shape of a filter.
 
     Returns:
         One array of that shape per axis: (down, right) for an image.

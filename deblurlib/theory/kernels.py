@@ -10,8 +10,8 @@ def line_kernel(length: int, angle: float = 0.0) -> np.ndarray:
     an odd length gives exactly a box.
 
     Args:
-        length: number of sub-frames, and so of pixels.
-        angle: degrees, anticlockwise on the screen from "right".
+        length: Number of sub-frames, and so of pixels.
+        angle: Degrees, anticlockwise on the screen from "right".
 
     Returns:
         (S, S) with S odd, centred; sums to 1.
@@ -52,9 +52,9 @@ def arc_kernel(length: float, angle: float = 0.0, turn: float = 0.0) -> np.ndarr
     There are four sub-frames per pixel, and the centre of the path is in the centre of the square.
 
     Args:
-        length: of the path in pixels.
-        angle: heading half-way, in degrees, anticlockwise on the screen from "right".
-        turn: degrees by which the heading turns over the path.
+        length: Length of the path in pixels.
+        angle: Heading half-way, in degrees, anticlockwise on the screen from "right".
+        turn: Degrees by which the heading turns over the path.
 
     Returns:
         (S, S) with S odd, centred; sums to 1.
@@ -74,8 +74,8 @@ def curve_kernel(extent: int, rng: np.random.Generator) -> np.ndarray:
     """Draw the kernel of a random smooth camera path, as caused by hand shake.
 
     Args:
-        extent: pixels that the path spans in both directions, odd.
-        rng: source of random numbers, which is advanced.
+        extent: Pixels that the path spans in both directions, odd.
+        rng: Source of random numbers, which is advanced.
 
     Returns:
         (extent, extent); sums to 1.
@@ -92,7 +92,7 @@ def gaussian_kernel(sigma: float) -> np.ndarray:
     """Build an isotropic Gaussian out to 4 sigma, the control without a direction.
 
     Args:
-        sigma: standard deviation in pixels.
+        sigma: Standard deviation in pixels.
 
     Returns:
         (S, S) with S odd, centred; sums to 1.

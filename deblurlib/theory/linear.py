@@ -16,13 +16,13 @@ def convolve(image: ArrayLike, kernel: ArrayLike, anchor: Anchor | None = None) 
     Args:
         image: I, 1-D or 2-D.
         kernel: K, of as many dimensions.
-        anchor: index of the tap K[0], an int for all axes; None for the centre.
+        anchor: Index of the tap K[0], an int for all axes; None for the centre.
 
     Returns:
         B, of the image's shape, float64.
 
     Raises:
-        ValueError: the dimensions differ.
+        ValueError: If the dimensions differ.
     """
     image, kernel = np.asarray(image, dtype=np.float64), np.asarray(kernel, dtype=np.float64)
     if image.ndim != kernel.ndim:
@@ -41,10 +41,10 @@ def blur_matrix(
     """Build K of b = K s (SVDN eq. 1, ASPDC eq. 2), with a zero boundary.
 
     Args:
-        kernel: one for the whole image, of as many dimensions as `shape`, or one per pixel,
+        kernel: One for the whole image, of as many dimensions as `shape`, or one per pixel,
             stacked as (*shape, *kernel shape).
-        shape: of the image, 1-D or 2-D.
-        anchor: index of the tap K[0], an int for all axes; None for the centre.
+        shape: Shape of the image, 1-D or 2-D.
+        anchor: Index of the tap K[0], an int for all axes; None for the centre.
 
     Returns:
         (N, N) sparse, one row per output pixel, pixels in row-major order.

@@ -1,4 +1,4 @@
-"""How close an estimate is to the truth."""
+"""The accuracy of an estimate."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,8 +8,8 @@ def signal_psnr(estimate: ArrayLike, truth: ArrayLike) -> float:
     """Compute -10 log10(mean squared error) for signals in [0, 1], without clipping them.
 
     Args:
-        estimate: any shape.
-        truth: the same shape.
+        estimate: Any shape.
+        truth: The same shape.
 
     Returns:
         dB; overflow shows as a large negative number, equality as inf.

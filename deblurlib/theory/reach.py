@@ -1,4 +1,4 @@
-"""How far a filter reaches, and in which direction."""
+"""The reach and the direction of a filter."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ def support_radius(taps: np.ndarray, share: float = 0.99, power: int = 1) -> int
 
     Args:
         taps: 1-D or 2-D, with the centre at n // 2.
-        share: part of sum |taps|^power that the box holds, at most 1.
+        share: Part of sum |taps|^power that the box holds, at most 1.
         power: 1 for absolute taps (99 % L1), 2 for their energy.
 
     Returns:
@@ -32,8 +32,8 @@ def support_count(taps: np.ndarray, share: float = 0.99, power: int = 1) -> int:
     """Count the taps, largest first, that hold most of a filter.
 
     Args:
-        taps: any shape.
-        share: part of sum |taps|^power that they hold, at most 1.
+        taps: Any shape.
+        share: Part of sum |taps|^power that they hold, at most 1.
         power: 1 for absolute taps, 2 for their energy.
 
     Returns:
@@ -48,8 +48,8 @@ def band_energy(taps: np.ndarray, angle: float, half_width: float = 1.5) -> tupl
 
     Args:
         taps: 2-D, with the centre at n // 2.
-        angle: of the line, in degrees, anticlockwise on the screen from "right".
-        half_width: distance from the line in pixels that counts.
+        angle: Angle of the line, in degrees, anticlockwise on the screen from "right".
+        half_width: Distance from the line in pixels that counts.
 
     Returns:
         (share of the energy, share of the area) of that band.
@@ -86,11 +86,11 @@ def receptive_field(
     """Compute |d output centre / d input|: non-zero where the centre pixel looks.
 
     Args:
-        function: a torch module or function, (1, channels, H, W) -> (1, any, H, W), evaluated in
+        function: A torch module or function, (1, channels, H, W) -> (1, any, H, W), evaluated in
             float64 on noise.
         shape: (H, W).
-        channels: of the input.
-        seed: of the noise.
+        channels: Channels of the input.
+        seed: Seed of the noise.
 
     Returns:
         (H, W), summed over the channels.

@@ -18,7 +18,7 @@ def invert_recursively(blurred: ArrayLike, kernel: ArrayLike) -> np.ndarray:
         x, (N,) float64.
 
     Raises:
-        ValueError: k[0] is 0.
+        ValueError: If k[0] is 0.
     """
     blurred = np.asarray(blurred)
     kernel = np.asarray(kernel, dtype=np.float64)
@@ -39,14 +39,14 @@ def inverse_taps(kernel: ArrayLike, length: int) -> np.ndarray:
     """Compute the first taps of the causal inverse filter 1 / K(z): eq. 2 run on an impulse.
 
     Args:
-        kernel: causal, 1-D.
-        length: number of taps.
+        kernel: Causal, 1-D.
+        length: Number of taps.
 
     Returns:
         (length,) float64.
 
     Raises:
-        ValueError: the first tap of the kernel is 0.
+        ValueError: If the first tap of the kernel is 0.
     """
     return invert_recursively(np.eye(1, length)[0], kernel)
 
@@ -58,7 +58,7 @@ def kernel_zeros(kernel: ArrayLike) -> np.ndarray:
     frequency that the blur has erased.
 
     Args:
-        kernel: causal, 1-D.
+        kernel: Causal, 1-D.
 
     Returns:
         (M,) complex, largest modulus first.
@@ -71,8 +71,8 @@ def noise_gain(kernel: ArrayLike, length: int = 4096) -> float:
     """Compute the noise gain of the recursion: its output deviation for white noise of 1.
 
     Args:
-        kernel: causal, 1-D.
-        length: number of inverse taps that are added up.
+        kernel: Causal, 1-D.
+        length: Number of inverse taps that are added up.
 
     Returns:
         sqrt(sum of squared inverse taps); inf if the recursion is unstable.
@@ -90,8 +90,8 @@ def scan(x: ArrayLike, p: ArrayLike, reverse: bool = False) -> np.ndarray:
 
     Args:
         x: (..., T).
-        p: a number, or an array that broadcasts to the shape of x.
-        reverse: run from the last sample to the first.
+        p: A number, or an array that broadcasts to the shape of x.
+        reverse: Run from the last sample to the first.
 
     Returns:
         h, (..., T) float64.
@@ -108,7 +108,7 @@ def two_tap_pole(a: float) -> float:
     """Compute the weight p = -a / (1 - a) with which one scan undoes the blur [1 - a, a].
 
     Args:
-        a: second tap of the blur, not 1.
+        a: Second tap of the blur, not 1.
 
     Returns:
         p, negative for 0 < a < 1; the scan is stable only for a < 1/2.
@@ -120,13 +120,13 @@ def symmetric_pole(b: float) -> float:
     """Compute the p with which a forward and a backward scan undo the blur [b, 1 - 2b, b].
 
     Args:
-        b: outer tap of the blur, 0 <= b < 1/4.
+        b: Outer tap of the blur, 0 <= b < 1/4.
 
     Returns:
         The root of b p² + (1-2b) p + b = 0 in (-1, 0].
 
     Raises:
-        ValueError: b is outside this range.
+        ValueError: If b is outside this range.
     """
     if not 0 <= b < 0.25:
         raise ValueError(

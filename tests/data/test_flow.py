@@ -85,7 +85,7 @@ def test_warp_fetches_the_second_frame_into_the_first(noise):
     as_tensors = warp(to_tensor(second), to_tensor(flow))
     assert np.array_equal(as_tensors, warp(second, flow))
     assert warp(np.rint(second * 255).astype(np.uint8), flow).dtype == np.uint8
-    with pytest.raises(ValueError, match="equal size"):
+    with pytest.raises(ValueError, match="give both the same size"):
         warp(second, flow[:10])
 
 

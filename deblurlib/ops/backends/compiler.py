@@ -128,13 +128,13 @@ def compile_source(compiler: str, flags: list[str], source: Path, target: Path) 
     """Compile a C source; another process never sees an incomplete file under the final name.
 
     Args:
-        compiler: path of the compiler.
-        flags: its flags.
-        source: the C source.
-        target: the shared library.
+        compiler: Path of the compiler.
+        flags: Its flags.
+        source: The C source.
+        target: The shared library.
 
     Raises:
-        KernelUnavailable: if the compiler fails.
+        KernelUnavailable: If the compiler fails.
     """
     handle, name = tempfile.mkstemp(suffix=".so", dir=target.parent)
     os.close(handle)
@@ -156,14 +156,14 @@ def build(name: str, real: str) -> Path:
     """Compile a kernel unless a cache holds it.
 
     Args:
-        name: name of the source without its suffix.
+        name: Name of the source without its suffix.
         real: C type of the numbers, "float" or "double".
 
     Returns:
         Path of the shared library.
 
     Raises:
-        KernelUnavailable: if there is no compiler or no folder, or the compiler fails.
+        KernelUnavailable: If there is no compiler or no folder, or the compiler fails.
     """
     compiler = find_compiler()
     if compiler is None:
@@ -210,14 +210,14 @@ def load(name: str, dtype: torch.dtype = torch.float32) -> ctypes.CDLL:
     """Load a kernel, which is compiled first if necessary.
 
     Args:
-        name: name of the source without its suffix.
+        name: Name of the source without its suffix.
         dtype: float64 for the version in double precision; any other for single precision.
 
     Returns:
         The library.
 
     Raises:
-        KernelUnavailable: if the kernel cannot be compiled or loaded here.
+        KernelUnavailable: If the kernel cannot be compiled or loaded here.
     """
     library = _load(name, "double" if dtype == torch.float64 else "float")
     if isinstance(library, Exception):
@@ -229,7 +229,7 @@ def integers(names: str) -> list[tuple[str, type[ctypes.c_int64]]]:
     """The fields of a C structure of 64-bit integers.
 
     Args:
-        names: names of the fields, separated by spaces.
+        names: Names of the fields, separated by spaces.
 
     Returns:
         A value for `ctypes.Structure._fields_`.
@@ -243,13 +243,13 @@ def call(
     """Call a kernel.
 
     Args:
-        library: the library, from `load`.
-        function: name of the C function.
-        shape: its first argument, passed by address.
-        tensors: its other arguments, passed as addresses of their memory; None as a null pointer.
+        library: The library, from `load`.
+        function: Name of the C function.
+        shape: Its first argument, passed by address.
+        tensors: Its other arguments, passed as addresses of their memory; None as a null pointer.
 
     Raises:
-        MemoryError: if the kernel could not allocate its scratch memory.
+        MemoryError: If the kernel could not allocate its scratch memory.
     """
     pointers = [
         ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors

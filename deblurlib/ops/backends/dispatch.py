@@ -25,8 +25,8 @@ class Implementation:
     """An operator in one backend.
 
     Attributes:
-        forward: computes the result.
-        backward: computes the gradients of the inputs from that of the result.
+        forward: Computes the result.
+        backward: Computes the gradients of the inputs from that of the result.
     """
 
     forward: Callable[..., Tensor]
@@ -47,10 +47,10 @@ def register(
     """Register an implementation of an operator in the table that `implementation` reads.
 
     Args:
-        operator: name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
+        operator: Name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
         backend: "torch", "cpp" or "triton".
-        forward: computes the result.
-        backward: computes the gradients of the inputs from that of the result.
+        forward: Computes the result.
+        backward: Computes the gradients of the inputs from that of the result.
     """
     _table[operator, backend] = Implementation(forward, backward)
 
@@ -59,8 +59,8 @@ def register_lazily(backend: str, load: Callable[[], None]) -> None:
     """Register the function that imports a backend's kernels, which then register themselves.
 
     Args:
-        backend: the backend whose kernels are imported when they are first needed.
-        load: imports them; an ImportError means that the backend is not available.
+        backend: The backend whose kernels are imported when they are first needed.
+        load: Imports them; an ImportError means that the backend is not available.
     """
     _loaders[backend] = load
 
@@ -88,7 +88,7 @@ class set_backend:
             torch elsewhere.
 
     Raises:
-        ValueError: if the name is unknown.
+        ValueError: If the name is unknown.
     """
 
     def __init__(self, name: str) -> None:
@@ -127,7 +127,7 @@ def widen(*tensors: Tensor | None) -> list[Tensor | None]:
     """Tensors in the dtype in which the kernels compute.
 
     Args:
-        tensors: the tensors of an operator; None stands for an absent one and stays None.
+        tensors: The tensors of an operator; None stands for an absent one and stays None.
 
     Returns:
         The tensors in float64 if any of them is float64, or else in float32.
@@ -162,8 +162,8 @@ def resolve(operator: str, *tensors: Tensor | None) -> str:
     """The backend that runs an operator.
 
     Args:
-        operator: name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
-        tensors: its tensors, all on one device; None stands for an absent one.
+        operator: Name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
+        tensors: Its tensors, all on one device; None stands for an absent one.
 
     Returns:
         "torch", "cpp" or "triton".
@@ -187,8 +187,8 @@ def implementation(operator: str, *tensors: Tensor | None) -> Implementation:
     """The implementation of an operator in the backend that runs it.
 
     Args:
-        operator: name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
-        tensors: its tensors, all on one device; None stands for an absent one.
+        operator: Name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
+        tensors: Its tensors, all on one device; None stands for an absent one.
 
     Returns:
         The two steps of the operator.
@@ -200,7 +200,7 @@ def reference(operator: str) -> Implementation:
     """The implementation of an operator in plain torch, which autograd can differentiate.
 
     Args:
-        operator: name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
+        operator: Name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
 
     Returns:
         The two steps of the operator.

@@ -20,13 +20,13 @@ class Tap:
     """One tap of a deformable convolution: where it reads, and its share of the mask.
 
     Attributes:
-        number: index of the tap, row by row.
-        corners: for each of the four neighbours (upper left, upper right, lower left, lower right)
+        number: Index of the tap, row by row.
+        corners: For each of the four neighbours (upper left, upper right, lower left, lower right)
             their places in the bordered image, (B, G, C/G, Ho*Wo).
-        fy: fraction of the vertical position, (B, G, 1, Ho, Wo).
-        fx: fraction of the horizontal position, (B, G, 1, Ho, Wo).
-        inside_y: whether the position lies in [-1, H), (B, G, Ho, Wo).
-        inside_x: whether the position lies in [-1, W), (B, G, Ho, Wo).
+        fy: Fraction of the vertical position, (B, G, 1, Ho, Wo).
+        fx: Fraction of the horizontal position, (B, G, 1, Ho, Wo).
+        inside_y: Whether the position lies in [-1, H), (B, G, Ho, Wo).
+        inside_x: Whether the position lies in [-1, W), (B, G, Ho, Wo).
         mask: (B, G, 1, Ho, Wo).
     """
 
@@ -55,7 +55,7 @@ class Tap:
         """The value between the four neighbours.
 
         Args:
-            values: the image at the four neighbours.
+            values: The image at the four neighbours.
 
         Returns:
             The interpolated image, (B, G, C/G, Ho, Wo).
@@ -214,7 +214,7 @@ def line_up(tensor: Tensor, direction: str) -> Tensor:
 
     Args:
         tensor: (B, C, H, W).
-        direction: the way in which the scan moves: "right", "down", "left" or "up".
+        direction: The way in which the scan moves: "right", "down", "left" or "up".
 
     Returns:
         The turned image, (B, C, H, W) or (B, C, W, H).
@@ -285,9 +285,9 @@ def fold_reflection(tensor: Tensor, radius: int, axis: int) -> Tensor:
     """The transpose of reflection padding along one axis: adds margins to the pixels they mirror.
 
     Args:
-        tensor: a padded image.
-        radius: width of each margin in pixels.
-        axis: the padded axis.
+        tensor: A padded image.
+        radius: Width of each margin in pixels.
+        axis: The padded axis.
 
     Returns:
         The image without the margins of this axis.

@@ -13,7 +13,7 @@ def full_precision(device: str) -> contextlib.AbstractContextManager[object]:
     """A context in which autocast does not change the dtype of what is computed.
 
     Args:
-        device: type of the device, such as "cpu".
+        device: Type of the device, such as "cpu".
 
     Returns:
         The context manager.
@@ -30,7 +30,7 @@ def define(function: Callable[..., Any]) -> Callable[..., Any]:
     which takes seconds.
 
     Args:
-        function: the implementation on all devices, with type hints from which the schema follows
+        function: The implementation on all devices, with type hints from which the schema follows
             and a tensor as its first argument. It is not affected by autocast.
 
     Returns:
@@ -54,8 +54,8 @@ def describe(name: str, function: Callable[..., Any]) -> None:
     """Tell torch the shapes, dtypes and memory formats of an operator's results.
 
     Args:
-        name: name of the operator.
-        function: takes its arguments and returns uninitialised results.
+        name: Name of the operator.
+        function: Takes its arguments and returns uninitialised results.
     """
     torch.library.register_fake(f"deblurlib::{name}", function)
 
@@ -64,8 +64,8 @@ def differentiate_by_autograd(name: str, function: Callable[..., tuple[Tensor, .
     """Let autograd differentiate an operator by differentiating an equal function of plain torch.
 
     Args:
-        name: name of the operator, whose results are a tuple of tensors.
-        function: takes the arguments of the operator, returns its results, and consists of
+        name: Name of the operator, whose results are a tuple of tensors.
+        function: Takes the arguments of the operator, returns its results, and consists of
             operations that autograd can differentiate.
     """
 
