@@ -191,7 +191,7 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
         if isinstance(error, OSError) and error.errno:
             reason = os.strerror(error.errno).lower()
         elif data.startswith(TIFF_SIGNATURES):  # Pillow does not tell these cases apart
-            reason = "it is damaged, or holds other numbers than 8 or 16 bits of grey or RGB"
+            reason = "it is damaged, or its numbers are not 8 or 16 bits of grey or RGB"
         else:
             reason = "it is damaged or not a picture"
         raise ValueError(

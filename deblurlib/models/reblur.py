@@ -101,7 +101,7 @@ class Reblur(nn.Module):
         """Run the encoder-decoder that all branches share.
 
         Args:
-            x: (B, 6, H, W), two pictures in [-1, 1].
+            x: (B, 6, H, W), two images in [-1, 1].
             logits: Logits (B, 9, h, w) of the filters for the last stages; none filters nothing.
 
         Returns:

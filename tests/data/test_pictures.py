@@ -409,5 +409,5 @@ def test_a_valid_tiff_of_another_kind_is_not_only_called_damaged(tmp_path):
     """Pillow opens grey floats, but fails for colours as it does for a broken file."""
     path = tmp_path / "float.tif"
     tifffile.imwrite(path, np.zeros((5, 5, 3), np.float32), photometric="rgb")
-    with pytest.raises(ValueError, match="damaged, or holds other numbers than 8 or 16 bits"):
+    with pytest.raises(ValueError, match="damaged, or its numbers are not 8 or 16 bits"):
         read(path)
