@@ -285,7 +285,7 @@ def test_what_cannot_start_from_densenet121(published, tmp_path, monkeypatch, ca
     with pytest.raises(FileNotFoundError, match=r"absent.pth"):
         start_from_densenet121(hollow("radn"), tmp_path / "absent.pth")
     torch.save({"features.conv0.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match=r"features.norm0.weight is missing"):
+    with pytest.raises(ValueError, match=r"other.pth lacks features.norm0.weight: give"):
         start_from_densenet121(hollow("radn"), tmp_path / "other.pth")
     (tmp_path / "short.pth").write_bytes(published.read_bytes()[:1000])
     with pytest.raises(ValueError, match="cannot be read"):
