@@ -109,14 +109,15 @@ def render_scene(  # noqa: PLR0913 - one argument per property of the scene
         The scene.
 
     Raises:
-        ValueError: If the variant is unknown.
+        ValueError: If the variant is unknown, the size is below 1 pixel, or the exposure is not in
+            (0, 1].
     """
-    if variant not in RESPONSE:
-        raise ValueError(
-            f"There is no variant {variant!r}: choose 'blur' (plain average) or 'blur_gamma' "
-            "(linear light)."
-        )
+    _check_variant(variant)
     height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise ValueError(f"size is {size!r}: give at least 1 pixel per side.")
+    if not 0 < exposure <= 1:
+        raise ValueError(f"exposure is {exposure!r}: give a share of more than 0 and at most 1.")
     rng, gamma = np.random.default_rng(seed), RESPONSE[variant]
     recipe = Recipe((height, width), objects, severity, exposure, gamma)
     layers = draw_layers(rng, photo, textures or [photo], recipe)
@@ -162,7 +163,7 @@ class SceneDataset(Dataset[Sample]):
         options: Further arguments of `render_scene`.
 
     Raises:
-        ValueError: If the split is unknown, or the folder holds too few photographs.
+        ValueError: If the split or the variant is unknown, or the folder holds too few images.
     """
 
     def __init__(
@@ -176,6 +177,7 @@ class SceneDataset(Dataset[Sample]):
         photos: str | Path | None = None,
         **options: Unpack[SceneOptions],
     ) -> None:
+        _check_variant(variant)
         self.paths = list_photographs(split, photos)
         self.split, self.count, self.size, self.seed = split, count, size, seed
         self.variant, self.options = variant, options
@@ -219,4 +221,12 @@ class SceneDataset(Dataset[Sample]):
             flow_previous=to_tensor(scene.flow_previous),
             flow_next=to_tensor(scene.flow_next),
             blur_extent=torch.from_numpy(scene.blur_extent)[None],
+        )
+
+
+def _check_variant(variant: str) -> None:
+    if variant not in RESPONSE:
+        raise ValueError(
+            f"There is no variant {variant!r}: choose 'blur' (plain average) or 'blur_gamma' "
+            "(linear light)."
         )

@@ -54,10 +54,7 @@ def spatial_rnn(x: Tensor, p: Tensor, direction: str) -> Tensor:
         DtypeError: If a tensor does not hold floating-point numbers; a TypeError.
     """
     _check("spatial_rnn", x, p, 1)
-    if direction not in DIRECTIONS:
-        raise ArgumentError(
-            f"spatial_rnn: direction is {direction!r}; choose one of {', '.join(DIRECTIONS)}."
-        )
+    _check_direction("spatial_rnn", direction)
     return current("spatial_rnn", _spatial_rnn)(x, p, direction)
 
 
@@ -101,10 +98,12 @@ def spatial_rnn_associative(x: Tensor, p: Tensor, direction: str) -> Tensor:
         h, (B, C, H, W).
 
     Raises:
-        ArgumentError: If shapes or devices do not fit; a ValueError and a RuntimeError.
+        ArgumentError: If shapes, devices or the direction do not fit; a ValueError and a
+            RuntimeError.
         DtypeError: If a tensor does not hold floating-point numbers; a TypeError.
     """
     _check("spatial_rnn_associative", x, p, 1)
+    _check_direction("spatial_rnn_associative", direction)
     a, b = line_up(p, direction), line_up((1 - p) * x, direction)
     distance = 1
     while distance < a.shape[-1]:  # the identity, (1, 0), precedes the line
@@ -120,6 +119,13 @@ def _check(operator: str, x: Tensor, p: Tensor, scans: int) -> None:
     check_tensor(operator, "p", p, AXES)
     check_shape(operator, "p", p, (x.shape[0], scans * x.shape[1], *x.shape[2:]))
     check_device(operator, "p", p, "x", x)
+
+
+def _check_direction(operator: str, direction: str) -> None:
+    if direction not in DIRECTIONS:
+        raise ArgumentError(
+            f"{operator}: direction is {direction!r}; choose one of {', '.join(DIRECTIONS)}."
+        )
 
 
 # --------------------------------------------------------------------------------------- operators

@@ -144,6 +144,7 @@ _COUNTS = (
     "patch",
     "halve_every",
 )
+_OPTIONAL_COUNTS = ("real_frames", "halve_every")
 _NOT_NEGATIVE = (
     "severity",
     "lr",
@@ -167,7 +168,8 @@ def _check_values(experiment: Experiment) -> None:
         _require(value in choices, name, value, f"use one of {', '.join(choices)}")
     for name in _COUNTS:
         value = getattr(experiment, name)
-        valid = value is None or (isinstance(value, int) and value >= 1)
+        absent = value is None and name in _OPTIONAL_COUNTS
+        valid = absent or (isinstance(value, int) and value >= 1)
         _require(valid, name, value, "give a whole number of at least 1")
     for name in _NOT_NEGATIVE:
         value = getattr(experiment, name)

@@ -232,6 +232,20 @@ def test_variants_differ_in_light_alone(photo):
     )
     with pytest.raises(ValueError, match="no variant 'gamma'"):
         render_scene(photo, 6, 64, variant="gamma")
+    with pytest.raises(ValueError, match="no variant 'gamma'"):
+        SceneDataset("test", 1, variant="gamma")
+
+
+@pytest.mark.parametrize("exposure", [-0.5, 0.0, 1.5, float("nan")])
+def test_the_exposure_is_a_share_of_the_frame_period(photo, exposure):
+    with pytest.raises(ValueError, match=f"exposure is {exposure}: give a share"):
+        render_scene(photo, 6, 64, exposure=exposure)
+
+
+@pytest.mark.parametrize("size", [0, (64, 0)])
+def test_a_scene_has_pixels(photo, size):
+    with pytest.raises(ValueError, match="give at least 1 pixel per side"):
+        render_scene(photo, 6, size)
 
 
 def test_brightness_is_kept_in_the_values_that_were_averaged():

@@ -181,6 +181,10 @@ def test_opcheck_compile_and_flops(backend):
         (lambda x, p: spatial_rnn_4way(x, p), r"it must be \(1, 8, 4, 5\)"),
         (lambda x, p: spatial_rnn(x[0], p, "up"), "x has shape"),
         (lambda x, p: spatial_rnn(x, p.to("meta"), "up"), "p is on meta"),
+        (
+            lambda x, p: spatial_rnn_associative(x, p[:, :2], "all"),
+            "associative: direction is 'all'",
+        ),
     ],
 )
 def test_wrong_arguments_get_one_clear_sentence(call, words):

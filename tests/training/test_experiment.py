@@ -78,6 +78,12 @@ def test_counts_are_whole_and_positive(name):
     assert getattr(Experiment(**{name: 1}), name) == 1
 
 
+@pytest.mark.parametrize("name", ["scenes", "scene_size", "steps", "batch", "accumulate", "patch"])
+def test_counts_that_a_training_needs_cannot_be_left_open(name):
+    with pytest.raises(ValueError, match=f"{name} is None: give a whole number of at least 1."):
+        Experiment(**{name: None})
+
+
 @pytest.mark.parametrize(
     "name",
     [
