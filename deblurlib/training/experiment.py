@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, fields
+from numbers import Real
 from pathlib import Path
 from typing import Literal
 
@@ -173,15 +174,23 @@ def _check_values(experiment: Experiment) -> None:
         _require(valid, name, value, "give a whole number of at least 1")
     for name in _NOT_NEGATIVE:
         value = getattr(experiment, name)
-        _require(0 <= value < math.inf, name, value, "give a finite number of at least 0")
+        _require(
+            _is_number(value) and 0 <= value < math.inf,
+            name,
+            value,
+            "give a finite number of at least 0",
+        )
     share, ema, betas, clip = (
         getattr(experiment, name) for name in ("real_share", "ema", "betas", "clip")
     )
-    _require(0 <= share <= 1, "real_share", share, "give a fraction from 0 to 1")
-    _require(0 <= ema < 1, "ema", ema, "give a decay of at least 0 and less than 1")
-    valid = len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
+    valid = _is_number(share) and 0 <= share <= 1
+    _require(valid, "real_share", share, "give a fraction from 0 to 1")
+    valid = _is_number(ema) and 0 <= ema < 1
+    _require(valid, "ema", ema, "give a decay of at least 0 and less than 1")
+    pair = isinstance(betas, tuple | list) and len(betas) == 2
+    valid = pair and all(_is_number(beta) and 0 <= beta < 1 for beta in betas)
     _require(valid, "betas", betas, "give two numbers of at least 0 and less than 1")
-    valid = clip is None or 0 < clip < math.inf
+    valid = clip is None or (_is_number(clip) and 0 < clip < math.inf)
     _require(valid, "clip", clip, "give a positive number, or None for no bound")
 
 
@@ -200,6 +209,10 @@ def _check_combinations(experiment: Experiment) -> None:
         for name in ("model", "size"):
             mine, its = getattr(experiment, name), getattr(start, name)
             _require(mine == its, f"start.{name}", its, f"give an experiment with {mine!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _require(valid: bool, name: str, value: object, hint: str) -> None:

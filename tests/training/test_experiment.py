@@ -78,6 +78,13 @@ def test_counts_are_whole_and_positive(name):
     assert getattr(Experiment(**{name: 1}), name) == 1
 
 
+@pytest.mark.parametrize("value", [None, "0.5", True], ids=repr)
+@pytest.mark.parametrize("name", ["lr", "eps", "position", "real_share", "ema", "betas"])
+def test_what_is_no_number_is_refused_in_one_sentence(name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value!r}: give"):
+        Experiment(**{name: value})
+
+
 @pytest.mark.parametrize("name", ["scenes", "scene_size", "steps", "batch", "accumulate", "patch"])
 def test_counts_that_a_training_needs_cannot_be_left_open(name):
     with pytest.raises(ValueError, match=f"{name} is None: give a whole number of at least 1."):
