@@ -1,5 +1,6 @@
 """The API reference: every public name with its docstring, as pages that work offline."""
 
+import os
 import warnings
 from importlib import import_module
 from pathlib import Path
@@ -28,7 +29,7 @@ def public_modules(package: ModuleType) -> list[str]:
 
 
 def write_api(package: ModuleType, out: Path) -> list[Path]:
-    """Write the API reference.
+    """Write the API reference, in which no path names this machine.
 
     Args:
         package: The package `deblurlib`.
@@ -52,4 +53,8 @@ def write_api(package: ModuleType, out: Path) -> list[Path]:
     pdoc.render.configure(docformat="google", footer_text=footer, show_source=False)
     with warnings.catch_warnings(action="ignore"):
         pdoc.pdoc(*modules, output_directory=out)
+    home = str(Path(package.__path__[0]).parent)
+    for page in (*out.rglob("*.html"), *out.glob("*.js")):  # values of constants name folders
+        text = page.read_text(encoding="utf-8").replace(f"{home}{os.sep}", "")
+        page.write_text(text.replace(home, "."), encoding="utf-8")
     return sorted(out.rglob("*.html"))

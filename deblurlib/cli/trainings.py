@@ -232,11 +232,15 @@ def ablation(
     over images and seeds, with 95 % confidence intervals; p is Holm-corrected over the table.
     """
     from ..data import SceneDataset
-    from ..experiments import ablations, get_preset
+    from ..experiments import ablations, get_preset, rows
     from ..inference import choose_device
     from ..results import save_table
 
     chosen = get_preset(preset)
+    names = list(rows(table, chosen, seed))
+    base = given(against=against).get("against", names[0])
+    if base not in names:  # before the trainings, which take minutes
+        raise ValueError(f"{table} has no row {base!r}: choose one of {', '.join(names)}.")
     scenes = SceneDataset("test", chosen.test_scenes, chosen.scene_size, variant="blur")
     found = ablations.measured(
         table,
@@ -246,11 +250,6 @@ def ablation(
         folder=folder_for_results(results) / "runs",
         device=choose_device(device),
     )
-    base = given(against=against).get("against", found.row[0])
-    if base not in set(found.row):
-        raise ValueError(
-            f"{table} has no row {base!r}: choose one of {', '.join(found.row.unique())}."
-        )
     shown = ablations.beside_printed(table, ablations.summary(found, base))
     if output:
         save_table(

@@ -20,6 +20,7 @@ from deblurlib import teaching
 from deblurlib.book import editions
 from deblurlib.book.api import public_modules
 from deblurlib.cli.app import app
+from deblurlib.results import ROOT
 
 BOOK = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 by_notebook = pytest.mark.parametrize("path", BOOK, ids=lambda path: path.stem)
@@ -416,6 +417,12 @@ def test_every_public_name_has_an_entry(reference):
     for name in ("deblur", "create_model", "load_model", "list_models", "list_variants"):
         assert has("deblurlib", name), name
     assert set(public_modules(deblurlib)) <= set(reference)
+
+
+def test_the_reference_names_no_folder_of_this_machine(site):
+    pages = [path for path in (site[0] / "api").rglob("*") if path.suffix in (".html", ".js")]
+    assert any("deblurlib/weights/runs" in path.read_text() for path in pages)
+    assert not [path.name for path in pages if str(ROOT) in path.read_text()]
 
 
 def test_arguments_and_results_are_sections(reference):
