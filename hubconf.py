@@ -31,10 +31,14 @@ def svrnn(
         pretrained: Load the shipped weights; they exist in the size "small".
         variant: See `deblurlib.models.list_variants`.
         size: "full" or "small".
-        **overrides: See `deblurlib.models.create_model`.
+        **overrides: See `deblurlib.models.create_model`; only without `pretrained`.
 
     Returns:
         The network.
+
+    Raises:
+        ValueError: If a name is unknown, or there are overrides for shipped weights.
+        FileNotFoundError: If no weights are shipped in this size.
     """
     return _network("svrnn", pretrained, variant, size, **overrides)
 
@@ -48,10 +52,14 @@ def svdn(
         pretrained: Load the shipped weights; they exist in the size "full".
         variant: See `deblurlib.models.list_variants`.
         size: "full" or "small".
-        **overrides: See `deblurlib.models.create_model`.
+        **overrides: See `deblurlib.models.create_model`; only without `pretrained`.
 
     Returns:
         The network.
+
+    Raises:
+        ValueError: If a name is unknown, or there are overrides for shipped weights.
+        FileNotFoundError: If no weights are shipped in this size.
     """
     return _network("svdn", pretrained, variant, size, **overrides)
 
@@ -65,10 +73,14 @@ def radn(
         pretrained: Load the shipped weights; they exist in the size "small".
         variant: See `deblurlib.models.list_variants`.
         size: "full" or "small".
-        **overrides: See `deblurlib.models.create_model`.
+        **overrides: See `deblurlib.models.create_model`; only without `pretrained`.
 
     Returns:
         The network.
+
+    Raises:
+        ValueError: If a name is unknown, or there are overrides for shipped weights.
+        FileNotFoundError: If no weights are shipped in this size.
     """
     return _network("radn", pretrained, variant, size, **overrides)
 
@@ -82,10 +94,14 @@ def aspdc(
         pretrained: Load the shipped weights; they exist in the size "small".
         variant: See `deblurlib.models.list_variants`.
         size: "full" or "small".
-        **overrides: See `deblurlib.models.create_model`.
+        **overrides: See `deblurlib.models.create_model`; only without `pretrained`.
 
     Returns:
         The network.
+
+    Raises:
+        ValueError: If a name is unknown, or there are overrides for shipped weights.
+        FileNotFoundError: If no weights are shipped in this size.
     """
     return _network("aspdc", pretrained, variant, size, **overrides)
 
@@ -95,6 +111,11 @@ def _network(
 ) -> "nn.Module":
     from deblurlib.models import create_model, load_model
 
+    if pretrained and overrides:
+        raise ValueError(
+            f"The shipped weights of {name} fit no other {', '.join(overrides)}: "
+            "leave it out or set pretrained=False."
+        )
     if pretrained:
         return load_model(name, variant=variant, size=size)
     return create_model(name, variant, size=size, **overrides)

@@ -190,6 +190,8 @@ def test_torch_hub_finds_the_networks():
     assert model.recipe["variant"] == "fd"
     for name in ("svrnn", "radn", "aspdc"):
         torch.hub.load(str(ROOT), name, source="local", size="small")
+    with pytest.raises(ValueError, match="shipped weights of svdn fit no other dilations"):
+        torch.hub.load(str(ROOT), "svdn", source="local", dilations=(1, 1, 1))
 
 
 def test_the_change_log_begins_with_this_version_and_dates_each():
