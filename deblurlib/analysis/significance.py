@@ -116,13 +116,15 @@ def spearman_interval(
         Correlation, interval and p value.
 
     Raises:
-        ValueError: If the shapes differ or are too small, or if x or y is constant.
+        ValueError: If the shapes differ or are too small, or if x or y is constant or not finite.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if x.shape != y.shape or x.ndim not in (1, 2) or x.shape[-1] < 4:
         raise ValueError(
             f"x has shape {x.shape} and y {y.shape}: give (n,) or (groups, n) twice, n at least 4."
         )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("x or y holds NaN or infinite values: leave those pairs out.")
     if x.ndim == 2:
         within = [_spearman(*pair) for pair in zip(x, y, strict=True)]
         return paired_bootstrap(within, level=level, resamples=resamples, seed=seed)
@@ -225,7 +227,8 @@ def verdict(
         One of `VERDICTS`.
 
     Raises:
-        ValueError: For an unknown rule or direction.
+        ValueError: For an unknown rule or direction, or if an interval or p value that the rule
+            needs is missing or not finite.
     """
     if rule not in RULES:
         raise ValueError(f"There is no rule {rule!r}: choose one of {', '.join(RULES)}.")
@@ -241,7 +244,10 @@ def verdict(
         raise ValueError(
             f"The direction is {direction!r}: give '+' or '-', the sign that the paper claims."
         )
-    assert interval is not None and p is not None  # the ledger refuses such a record
+    if interval is None or p is None or not np.isfinite([*interval, p]).all():
+        raise ValueError(
+            f"A {rule} has the interval {interval} and p {p}: give finite numbers to judge it by."
+        )
     low, high = sorted(end if direction == "+" else -end for end in interval)
     return _judge_interval(low, high, p, margin)
 

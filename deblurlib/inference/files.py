@@ -274,9 +274,11 @@ def find_pictures(item: str | Path, aside: Path | None = None) -> Iterator[tuple
         Each image, and its path below the folder named.
 
     Raises:
-        ValueError: If a folder holds no image.
+        ValueError: If the item is empty, or a folder holds no image.
         FileNotFoundError: If nothing matches.
     """
+    if item == "":  # such as an unset variable of a shell; pathlib takes it for the current folder
+        raise ValueError("The name of an input is empty: give an image, a folder or a pattern.")
     path = Path(item)
     if path.is_dir():
         apart = aside.resolve() if aside and aside.is_dir() else None

@@ -453,3 +453,25 @@ def test_p_values_of_zero_and_one_are_adjusted_like_others():
 )
 def test_the_bounds_of_a_verdict_belong_to_doubt(p, interval, wanted):
     assert verdict("difference", value=0.1, interval=interval, p=p) == wanted
+
+
+@pytest.mark.parametrize(
+    ("interval", "p"),
+    [
+        ((np.nan, np.nan), np.nan),
+        ((0.1, np.inf), 0.01),
+        ((0.1, 0.2), np.nan),
+        (None, 0.01),
+        ((0.1, 0.2), None),
+    ],
+)
+def test_what_is_not_finite_reproduces_nothing(interval, p):
+    with pytest.raises(ValueError, match="give finite numbers to judge it by"):
+        verdict("correlation", value=0.5, interval=interval, p=p, direction="+")
+
+
+def test_a_rank_correlation_of_nan_is_refused():
+    ranks = [1.0, 2.0, 3.0, 4.0, 5.0]
+    for x, y in (([*ranks[:4], np.nan], ranks), (ranks, [*ranks[:4], np.inf])):
+        with pytest.raises(ValueError, match="leave those pairs out"):
+            spearman_interval(x, y)

@@ -138,6 +138,7 @@ def test_links_that_go_round_in_circles_are_not_followed(tmp_path):
         (["nothing.png"], "out", "nothing.png does not exist"),
         (["x*.png"], "out", "No image matches"),
         (["empty"], "out", "empty holds no images"),
+        ([""], "out", "name of an input is empty"),
         (["a.png"], "a.png", "a.png is an input"),
         (["a.png"], "link.png", "link.png is an input"),
         (["a.png"], ".", "a.png is an input"),
