@@ -160,6 +160,7 @@ class Trainer:
         self.average = averaged(self.model.module, experiment.ema) if experiment.ema else None
         self.loss_terms = LossTerms(experiment, reblurring).to(fabric.device)
         self.done = self.failures = 0
+        self.updating = False  # whether weights, optimiser and step are those of different steps
         self.seconds_before = 0.0
         self.restore()
         self.batches = _batches(experiment, self.done, workers, fabric)
@@ -171,7 +172,9 @@ class Trainer:
         return self.seconds_before + time.perf_counter() - self.began
 
     def run(self, checkpoint_every: int, validate_every: int | None, progress: bool | None) -> None:
-        """Take the remaining steps and write the finished run; Ctrl-C leaves a checkpoint.
+        """Take the remaining steps and write the finished run.
+
+        Ctrl-C leaves a checkpoint; during the update of the weights, the last one stays.
 
         Args:
             checkpoint_every: Steps between checkpoints.
@@ -190,7 +193,8 @@ class Trainer:
                     if self.done % checkpoint_every == 0 and self.failures == 0:
                         self.save()
             except KeyboardInterrupt:
-                self.save()
+                if not self.updating:  # half of an update would resume to other weights
+                    self.save()
                 raise
         self.finish()
 
@@ -208,6 +212,7 @@ class Trainer:
         terms = self._backward()
         if torch.isfinite(terms["loss"]):
             self.failures = 0
+            self.updating = True
             if self.experiment.clip is not None:
                 self.fabric.clip_gradients(
                     self.model, self.optimizer, max_norm=self.experiment.clip
@@ -223,6 +228,7 @@ class Trainer:
                     "lower lr or set clip."
                 )
         self.done += 1
+        self.updating = False
         return terms
 
     def _backward(self) -> dict[str, torch.Tensor]:

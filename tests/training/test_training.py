@@ -16,7 +16,9 @@ from deblurlib.training import (
     TrainingCrops,
     fit,
     initial_model,
+    loop,
 )
+from deblurlib.training.optimiser import adam
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = Experiment(
@@ -103,6 +105,29 @@ def test_an_interrupted_run_ends_with_the_same_weights(straight, tmp_path, name)
     assert (straight.folder / "log.jsonl").read_bytes() == (
         resumed.folder / "log.jsonl"
     ).read_bytes()
+
+
+def test_an_interrupt_during_an_update_resumes_to_the_same_weights(straight, tmp_path, monkeypatch):
+    def interrupted(network, experiment):
+        optimizer = adam(network, experiment)
+        step, calls = optimizer.step, iter(range(experiment.steps))
+
+        def update(*args, **kwargs):
+            if next(calls) == 2:
+                next(network.parameters()).data.add_(1)  # the update of one tensor of many
+                raise KeyboardInterrupt
+            return step(*args, **kwargs)
+
+        optimizer.step = update
+        return optimizer
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "adam", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit(TINY, folder=tmp_path, progress=False, device="cpu", checkpoint_every=1)
+    assert (tmp_path / TINY.hash / "checkpoint.pt").is_file()
+    resumed = fit(TINY, folder=tmp_path, progress=False, device="cpu")
+    assert torch.equal(weights(straight), weights(resumed))
 
 
 def test_every_field_changes_the_hash(tmp_path):
