@@ -124,3 +124,16 @@ def test_a_window_outside_is_refused(sample, window):
         crop(sample, *window)
     with pytest.raises(ValueError, match="does not fit"):
         random_crop(sample, 97, np.random.default_rng(0))
+
+
+def test_each_symmetry_and_channel_order_is_equally_likely():
+    marked = torch.zeros(3, 4, 4)
+    marked[0, 0, 1], marked[1, 0, 1], marked[2, 0, 1] = 1, 2, 3  # no symmetry maps (0, 1) to itself
+    seen = {}
+    for seed in range(1200):
+        changed = augment(Sample(marked, marked), np.random.default_rng(seed)).sharp
+        row, column = (int(n) for n in changed.sum(0).nonzero()[0])
+        key = (row, column, tuple(changed[:, row, column].int().tolist()))
+        seen[key] = seen.get(key, 0) + 1
+    assert len(seen) == 8 * 6
+    assert 5 < min(seen.values()) and max(seen.values()) < 50  # 25 on average
