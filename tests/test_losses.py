@@ -1,3 +1,4 @@
+import inspect
 import math
 
 import pytest
@@ -292,3 +293,9 @@ def test_the_margin_of_the_position_loss_is_one_pixel():
     offsets, flows = torch.randn(1, 50, 4, 4), torch.randn(2, 1, 2, 4, 4)
     assert losses.position_loss(offsets, *flows) == losses.position_loss(offsets, *flows, margin=1)
     assert losses.position_loss(offsets, *flows) != losses.position_loss(offsets, *flows, margin=2)
+
+
+def test_the_perceptual_loss_ends_at_conv3_2():
+    defaults = inspect.signature(losses.PerceptualLoss.__init__).parameters
+    assert defaults["layer"].default == 12 and defaults["weights"].default == "cached"
+    assert torchvision.models.vgg16().features[12].out_channels == 256  # conv3_2, before its ReLU

@@ -43,3 +43,10 @@ def test_the_reblurring_network_is_frozen_and_needed():
     assert not any(parameter.requires_grad for parameter in network.parameters())
     with pytest.raises(ValueError, match=r"^The consistency loss needs the reblurring network"):
         LossTerms(experiment)
+
+
+def test_a_reblurring_network_sees_both_images_and_aims_at_the_blurry_one(batch):
+    model = create_model("reblur", size="small")
+    total, terms = LossTerms(Experiment(model="reblur"))(model, batch)
+    assert total == terms["pixel"]
+    assert terms["pixel"] == losses.pixel_loss(model(batch.blurry, batch.sharp), batch.blurry)
