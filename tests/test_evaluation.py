@@ -209,3 +209,13 @@ def test_the_progress_bar_counts_the_samples_where_it_is_wanted(capsys, progress
     evaluate(None, SceneDataset("validation", 2, 32), progress=progress)
     shown = capsys.readouterr().err
     assert ("evaluate" in shown and "/2 [" in shown) == progress
+
+
+def test_negative_values_are_clipped_to_black():
+    black, below = np.zeros((16, 16, 3), np.float32), np.full((16, 16, 3), -0.5, np.float32)
+    assert psnr(below, black) == np.inf
+
+
+def test_an_unknown_metric_lists_the_known_ones():
+    with pytest.raises(ValueError, match="choose from rgb-psnr, ssim-skimage, ssim-wang2004, ssim"):
+        evaluate(None, [], ["mae"])

@@ -181,3 +181,8 @@ def test_the_end_point_error_of_a_flow_with_channels_first():
     assert end_point_error(flow, exact) == 5
     assert end_point_error(flow, exact, [[0, 1, 0, 0], [0] * 4, [0] * 4]) == 5
     assert np.isnan(end_point_error(flow, exact, np.zeros((3, 4))))
+
+
+def test_sizes_are_told_as_width_by_height():
+    with pytest.raises(ValueError, match="The image is 40 x 30 and the flow 20 x 10"):
+        warp(np.zeros((30, 40, 3)), np.zeros((10, 20, 2)))
