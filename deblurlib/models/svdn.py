@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..ops import DeformConv2d, sampling_points
+from ..ops import DeformConv2d, PReLU, sampling_points
 from .layers import Extras, pad_to_multiple
 from .spec import NetworkSpec, Timing
 
@@ -100,7 +100,7 @@ class SVDN(nn.Module):
         channels = half if plain else full
         self.head = nn.Sequential(
             nn.ConvTranspose2d(channels, full, 3, stride=2, padding=1, output_padding=1),
-            nn.PReLU(),
+            PReLU(),
             nn.Conv2d(full, 3, 3, padding=1),
         )
         self.apply(xavier)
@@ -148,14 +148,14 @@ class FeatureDeconvolution(nn.Module):
         self.rigid = rigid
         self.ow1 = nn.Conv2d(channels, 3 * TAPS, 3, padding=1)
         self.ow2 = nn.Sequential(
-            nn.PReLU(),
+            PReLU(),
             nn.Conv2d(3 * TAPS, 3 * TAPS, 3, padding=1),
-            nn.PReLU(),
+            PReLU(),
             nn.Conv2d(3 * TAPS, 3 * TAPS, 3, padding=1),
         )
         self.dcn1 = DeformConv2d(channels, channels, 5, padding=2)
         self.dcn2 = DeformConv2d(channels, channels, 5, padding=2)
-        self.activation = nn.PReLU() if activation else nn.Identity()
+        self.activation = PReLU() if activation else nn.Identity()
 
     def forward(self, blur: Tensor, content: Tensor) -> tuple[Tensor, Extras]:
         """Blur and content features (B, C, h, w) -> deblurred features, and the extras."""
@@ -212,7 +212,7 @@ def conv_prelu(
     convolution = nn.Conv2d(
         in_channels, out_channels, 3, stride, padding=dilation, dilation=dilation, bias=False
     )
-    return nn.Sequential(convolution, nn.PReLU())
+    return nn.Sequential(convolution, PReLU())
 
 
 def xavier(module: nn.Module) -> None:

@@ -14,6 +14,7 @@ def substitute(
     deform_conv2d: Function | None = None,
     spatial_rnn: Function | None = None,
     dynamic_filter: Function | None = None,
+    prelu: Function | None = None,
 ) -> Iterator[None]:
     """Compute operators with other functions within a `with` block, also inside networks.
 
@@ -26,6 +27,7 @@ def substitute(
             last three as (vertical, horizontal) pairs; bias and mask may be None.
         spatial_rnn: Called as (x, p, direction), with the direction "all" for `spatial_rnn_4way`.
         dynamic_filter: Called as (x, logits, kernel_size).
+        prelu: Called as (x, weight).
 
     Yields:
         None. An operator whose function is not given is unchanged.
@@ -34,6 +36,7 @@ def substitute(
         "deform_conv2d": deform_conv2d,
         "spatial_rnn": spatial_rnn,
         "dynamic_filter": dynamic_filter,
+        "prelu": prelu,
     }
     before = _substitutes.copy()
     _substitutes.update({name: function for name, function in given.items() if function})

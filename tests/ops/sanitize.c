@@ -91,6 +91,28 @@ int main(void) {
                 for (i64 direction = RIGHT; direction <= ALL; direction++) run(cases[i], threads[t], style, direction);
     return 0;
 }
+#elif defined(RUN_prelu)
+static const i64 cases[] = {1, 2, 15, 63, 64, 65, 1000, (1 << 14) - 1, 1 << 14, (3 << 14) + 77};
+
+static void run(i64 count, i64 threads, int style, int narrow) {
+    const Shape s = {count, narrow, threads};
+    const size_t bytes = (size_t)count * (narrow ? sizeof(bf16) : sizeof(REAL));
+    void *x = malloc(bytes), *grad = malloc(bytes), *out = malloc(bytes), *grad_x = malloc(bytes);
+    if (!x || !grad || !out || !grad_x) exit(2);
+    REAL *slope = numbers(1, CALM), *grad_slope = numbers(1, CALM);
+    for (i64 i = 0; i < count; i++) put_number(narrow, x, i, number(style)), put_number(narrow, grad, i, number(style));
+    require(prelu_forward(&s, x, slope, out));
+    require(prelu_backward(&s, grad, x, slope, grad_x, grad_slope));
+    free(x), free(grad), free(out), free(grad_x), free(slope), free(grad_slope);
+}
+
+int main(void) {
+    for EACH(i, cases)
+        for EACH(t, threads)
+            for (int style = 0; style < STYLES; style++)
+                for (int narrow = 0; narrow < 2; narrow++) run(cases[i], threads[t], style, narrow);
+    return 0;
+}
 #else
 static const i64 cases[][5] = {{1, 1, 2, 2, 3},   {2, 3, 5, 7, 3},   {1, 2, 4, 4, 5},   {2, 5, 37, 41, 3}, {1, 2, 34, 70, 5},
                                {1, 3, 3, 600, 3}, {1, 1, 6, 5, 1}, {1, 2, 70, 9, 7}};

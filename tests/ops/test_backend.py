@@ -29,6 +29,7 @@ for dtype, bound in ((torch.float32, 1e-5), (torch.float64, 1e-10)):
         (ops.deform_conv2d, [normal(1, 7, 9, 21), normal(1, 18, 7, 19), normal(5, 7, 3, 3)]),
         (ops.spatial_rnn_4way, [normal(1, 2, 19, 21), normal(1, 8, 19, 21).tanh()]),
         (ops.dynamic_filter, [normal(1, 3, 9, 37), normal(1, 9, 9, 37)]),
+        (ops.prelu, [normal(1, 3, 9, 37), normal(1)]),
     ]
     for operator, tensors in cases:
         for _ in range(2):  # the second time from the loaded kernel
@@ -83,6 +84,15 @@ def test_a_backend_that_cannot_run_gives_way_to_torch():
         assert dispatch.resolve("deform_conv", torch.zeros(1, device="meta")) == "torch"
 
 
+def test_an_operator_that_a_backend_lacks_is_left_to_torch(caplog, monkeypatch):
+    monkeypatch.setattr(dispatch, "_said", set())
+    monkeypatch.setitem(dispatch.DEVICES, "triton", "cpu")
+    monkeypatch.setitem(dispatch._loaders, "triton", lambda: None)
+    with ops.set_backend("triton"):
+        assert dispatch.resolve("prelu", torch.zeros(1)) == "torch"
+    assert "prelu: torch, not triton: it has no kernel for this operator" in caplog.text
+
+
 def test_without_a_compiler_the_reference_runs_and_the_log_says_so_once(tmp_path):
     said = python(CHECK, tmp_path, PATH=str(tmp_path), CC="")
     assert "equal" in said
@@ -98,7 +108,7 @@ def test_narrower_vectors_give_the_same_numbers(tmp_path, flags):
     if flags == "-march=haswell" and "avx2" not in compiler.describe_cpu():
         pytest.skip("this processor has no AVX2")
     assert "equal" in python(CHECK, tmp_path, DEBLURLIB_CFLAGS=flags)
-    assert len(list(tmp_path.glob("*.so"))) == 6
+    assert len(list(tmp_path.glob("*.so"))) == 8
 
 
 @needs_compiler
@@ -223,6 +233,7 @@ def test_images_that_are_too_large_for_a_kernel_are_left_to_torch(
     monkeypatch.setitem(dispatch.DEVICES, backend, "cpu")
     monkeypatch.setattr(compiler, "load", lambda *_: None)
     monkeypatch.setitem(dispatch._loaders, "triton", lambda: None)
+    monkeypatch.setitem(dispatch._table, ("deform_conv", "triton"), None)
     with ops.set_backend(backend), caplog.at_level(logging.INFO, "deblurlib.ops"):
         assert dispatch.resolve("deform_conv", torch.zeros(1, 1, 8, 8)) == backend
         large = torch.zeros(1).expand(1, 1, *size)

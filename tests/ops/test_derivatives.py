@@ -21,6 +21,7 @@ OPERATORS = {
     "spatial_rnn": (lambda x, p: ops.spatial_rnn(x, p, "left"), [(1, 2, 3, 4), (1, 2, 3, 4)]),
     "spatial_rnn_4way": (ops.spatial_rnn_4way, [(1, 1, 3, 4), (1, 4, 3, 4)]),
     "dynamic_filter": (ops.dynamic_filter, [(1, 2, 3, 4), (1, 9, 3, 4)]),
+    "prelu": (ops.prelu, [(1, 2, 3, 4), (1,)]),
 }
 everywhere = pytest.mark.parametrize("name", OPERATORS)
 

@@ -38,7 +38,7 @@ def sanitizers(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", [["-march=native"], []], ids=["native", "plain"])
 @pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize("kernel", ["deform_conv", "spatial_rnn", "dynamic_filter"])
+@pytest.mark.parametrize("kernel", ["deform_conv", "spatial_rnn", "dynamic_filter", "prelu"])
 def test_a_kernel_stays_within_its_memory_and_the_rules_of_c(
     sanitizers, tmp_path, kernel, real, flags
 ):
@@ -54,6 +54,7 @@ def test_a_kernel_stays_within_its_memory_and_the_rules_of_c(
         ("dynamic_filter", "2 * (size - 1) - i", "2 * size - i"),
         ("deform_conv", "y[i] = y[i] < height ? y[i] : height;", ""),
         ("spatial_rnn", "splat(edge >= 0 && edge < width ?", "splat(edge >= 0 ?"),
+        ("prelu", "i + SUMS * LANES <= end", "i < end"),
     ],
 )
 def test_the_sanitizers_find_a_mistake(sanitizers, tmp_path, kernel, right, wrong):

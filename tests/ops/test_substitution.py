@@ -41,7 +41,8 @@ def test_the_other_operators_name_their_way_and_their_kernel():
         seen.append(arguments[2])
         return arguments[0]
 
-    with ops.substitute(spatial_rnn=note, dynamic_filter=note):
+    with ops.substitute(spatial_rnn=note, dynamic_filter=note, prelu=lambda x, weight: x):
+        assert ops.prelu(x, torch.ones(1)) is x
         assert ops.spatial_rnn(x, x, "left") is x
         assert ops.spatial_rnn_4way(x, torch.cat([x] * 4, 1)) is x
         assert ops.dynamic_filter(x, torch.randn(1, 9, 5, 6)) is x

@@ -15,11 +15,13 @@ class Network(torch.nn.Module):
         super().__init__()
         self.modulated = ops.ModulatedDeformConv2d(3, 4, 3, padding=1)
         self.plain = ops.DeformConv2d(4, 4, 3, padding=1)
+        self.activation = ops.PReLU()
 
     def forward(self, image, offset, p):
         features = self.plain(self.modulated(image), offset)
         features = ops.spatial_rnn_4way(features, p)
         features = ops.spatial_rnn(features, features.tanh(), direction="left")
+        features = self.activation(features)
         return ops.dynamic_filter(features, offset[:, :9]), ops.sampling_points(offset)
 
 
@@ -34,6 +36,7 @@ def test_a_network_is_traced_and_pickled():
         ops.spatial_rnn,
         ops.spatial_rnn_4way,
         ops.dynamic_filter,
+        ops.prelu,
         ops.sampling_points,
     ):
         assert operator in called

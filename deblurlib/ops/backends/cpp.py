@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from . import compiler, dispatch
-from .memory import dense, empty_convolution, empty_scans, is_by_pixels, is_channels_last
+from .memory import (
+    dense,
+    empty_convolution,
+    empty_scans,
+    gapless,
+    is_by_pixels,
+    is_channels_last,
+)
 from .reference import DIRECTIONS
 
 
@@ -31,6 +38,12 @@ class DynamicFilterShape(ctypes.Structure):
     """`Shape` in csrc/dynamic_filter.c."""
 
     _fields_ = compiler.integers("batch channels height width kernel threads")
+
+
+class PReLUShape(ctypes.Structure):
+    """`Shape` in csrc/prelu.c."""
+
+    _fields_ = compiler.integers("count narrow threads")
 
 
 def _contiguous(tensor: Tensor | None) -> Tensor | None:
@@ -199,4 +212,39 @@ def _dynamic_filter_backward(
 
 dispatch.register(
     "dynamic_filter", "cpp", forward=_dynamic_filter_forward, backward=_dynamic_filter_backward
+)
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    """The dtype of what is never bfloat16 in a kernel whose other tensors have the dtype of x."""
+    return torch.float32 if x.dtype == torch.bfloat16 else x.dtype
+
+
+def _prelu_shape(x: Tensor) -> PReLUShape:
+    return PReLUShape(
+        count=x.numel(), narrow=x.dtype == torch.bfloat16, threads=torch.get_num_threads()
+    )
+
+
+def _prelu_forward(x: Tensor, slope: Tensor) -> Tensor:
+    """The activation, in the dtype and the memory order of x."""
+    x, slope = gapless(x), slope.to(_wide(x))
+    out = torch.empty_like(x)
+    library = compiler.load("prelu", x.dtype)
+    compiler.call(library, "prelu_forward", _prelu_shape(x), x, slope, out)
+    return out
+
+
+def _prelu_backward(grad: Tensor, x: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of x and the slope, from that of the result."""
+    x, slope = gapless(x), slope.to(_wide(x))
+    grad = gapless(grad.to(x.dtype), like=x)
+    grad_x, grad_slope = torch.empty_like(x), torch.empty_like(slope)
+    library = compiler.load("prelu", x.dtype)
+    compiler.call(library, "prelu_backward", _prelu_shape(x), grad, x, slope, grad_x, grad_slope)
+    return grad_x, grad_slope
+
+
+dispatch.register(
+    "prelu", "cpp", forward=_prelu_forward, backward=_prelu_backward, takes_bfloat16=True
 )

@@ -27,10 +27,27 @@ class Implementation:
     Attributes:
         forward: Computes the result.
         backward: Computes the gradients of the inputs from that of the result.
+        takes_bfloat16: Whether tensors may also be bfloat16, all or some of them; otherwise they
+            all have one dtype, float32 or float64.
     """
 
     forward: Callable[..., Tensor]
     backward: Callable[..., Any]  # a tuple of tensors, None for that of an absent input
+    takes_bfloat16: bool = False
+
+    def prepared(self, *tensors: Tensor | None) -> list[Tensor | None]:
+        """Tensors in dtypes that the implementation takes.
+
+        Args:
+            tensors: The tensors of an operator; None stands for an absent one and stays None.
+
+        Returns:
+            The tensors themselves, or all in float64 if any is float64, or else in float32.
+        """
+        dtypes = {tensor.dtype for tensor in tensors if tensor is not None}
+        if self.takes_bfloat16 and dtypes <= {torch.float32, torch.bfloat16}:
+            return list(tensors)
+        return widen(*tensors)
 
 
 _table: dict[tuple[str, str], Implementation] = {}
@@ -43,16 +60,18 @@ def register(
     *,
     forward: Callable[..., Tensor],
     backward: Callable[..., Any],
+    takes_bfloat16: bool = False,
 ) -> None:
     """Register an implementation of an operator in the table that `implementation` reads.
 
     Args:
-        operator: Name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
+        operator: Name of the operator: "deform_conv", "spatial_rnn", "dynamic_filter" or "prelu".
         backend: "torch", "cpp" or "triton".
         forward: Computes the result.
         backward: Computes the gradients of the inputs from that of the result.
+        takes_bfloat16: Whether tensors may also be bfloat16, see `Implementation`.
     """
-    _table[operator, backend] = Implementation(forward, backward)
+    _table[operator, backend] = Implementation(forward, backward, takes_bfloat16)
 
 
 def register_lazily(backend: str, load: Callable[[], None]) -> None:
@@ -155,14 +174,14 @@ def _problem(operator: str, backend: str, tensors: list[Tensor]) -> str | None:
         return str(error)
     except ImportError as error:
         return f"it cannot be imported ({error})"
-    return None
+    return None if (operator, backend) in _table else "it has no kernel for this operator"
 
 
 def resolve(operator: str, *tensors: Tensor | None) -> str:
     """The backend that runs an operator.
 
     Args:
-        operator: Name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
+        operator: Name of the operator: "deform_conv", "spatial_rnn", "dynamic_filter" or "prelu".
         tensors: Its tensors, all on one device; None stands for an absent one.
 
     Returns:
@@ -187,7 +206,7 @@ def implementation(operator: str, *tensors: Tensor | None) -> Implementation:
     """The implementation of an operator in the backend that runs it.
 
     Args:
-        operator: Name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
+        operator: Name of the operator: "deform_conv", "spatial_rnn", "dynamic_filter" or "prelu".
         tensors: Its tensors, all on one device; None stands for an absent one.
 
     Returns:
@@ -200,7 +219,7 @@ def reference(operator: str) -> Implementation:
     """The implementation of an operator in plain torch, which autograd can differentiate.
 
     Args:
-        operator: Name of the operator: "deform_conv", "spatial_rnn" or "dynamic_filter".
+        operator: Name of the operator: "deform_conv", "spatial_rnn", "dynamic_filter" or "prelu".
 
     Returns:
         The two steps of the operator.

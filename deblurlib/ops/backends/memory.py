@@ -40,6 +40,21 @@ def dense(tensor: Tensor) -> Tensor:
     return tensor if is_channels_last(tensor) else tensor.contiguous()
 
 
+def gapless(tensor: Tensor, like: Tensor | None = None) -> Tensor:
+    """Return a tensor without gaps, whatever the order of its axes in memory.
+
+    Args:
+        tensor: Any shape.
+        like: A tensor without gaps of the same shape, whose order the result has; None keeps the
+            tensor's own order.
+
+    Returns:
+        The tensor itself, or else a copy.
+    """
+    copy = torch.empty_like(tensor if like is None else like, dtype=tensor.dtype)
+    return tensor if copy.stride() == tensor.stride() else copy.copy_(tensor)
+
+
 def is_by_pixels(tensor: Tensor) -> bool:
     """Whether the channels of each pixel are adjacent and the pixels follow line after line.
 

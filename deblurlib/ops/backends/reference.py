@@ -335,3 +335,19 @@ def _dynamic_filter_backward(
 dispatch.register(
     "dynamic_filter", "torch", forward=_dynamic_filter_forward, backward=_dynamic_filter_backward
 )
+
+# ------------------------------------------------------------------------------------------- PReLU
+
+
+def _prelu_forward(x: Tensor, slope: Tensor) -> Tensor:
+    """The definition."""
+    return torch.where(x > 0, x, slope * x)
+
+
+def _prelu_backward(grad: Tensor, x: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of x and the slope, from that of the result."""
+    grad_slope = torch.where(x > 0, 0, grad * x).sum()
+    return torch.where(x > 0, grad, slope * grad), grad_slope.view_as(slope)
+
+
+dispatch.register("prelu", "torch", forward=_prelu_forward, backward=_prelu_backward)

@@ -51,6 +51,47 @@ INLINE i64 round_up(i64 n, i64 unit) { return (n + unit - 1) / unit * unit; }
 INLINE i64 min_i64(i64 a, i64 b) { return a < b ? a : b; }
 INLINE i64 max_i64(i64 a, i64 b) { return a > b ? a : b; }
 
+/* bfloat16: the upper half of a float. Numbers are rounded to the nearest, ties to even; any NaN becomes the quiet one. */
+typedef uint16_t bf16;
+typedef bf16 halves __attribute__((vector_size(2 * LANES)));
+typedef bf16 loose_halves __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+typedef uint32_t words __attribute__((vector_size(4 * LANES)));
+typedef float floats __attribute__((vector_size(4 * LANES)));
+
+INLINE vec load_bf16(const bf16 *p) {
+    return __builtin_convertvector((floats)(__builtin_convertvector(*(const loose_halves *)p, words) << 16), vec);
+}
+INLINE void store_bf16(bf16 *p, vec v) {
+    const floats f = __builtin_convertvector(v, floats);
+    const words bits = (words)f, nan = (words)(f != f);
+    const words rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    *(loose_halves *)p = __builtin_convertvector((rounded & ~nan) | (nan & 0x7fc0), halves);
+}
+
+/* Number i, or a vector of numbers from i on, of an array of REAL or, if narrow, of bfloat16. */
+INLINE vec load_number(const int narrow, const void *p, i64 i) {
+    return narrow ? load_bf16((const bf16 *)p + i) : load((const REAL *)p + i);
+}
+INLINE void store_number(const int narrow, void *p, i64 i, vec v) {
+    if (narrow) store_bf16((bf16 *)p + i, v);
+    else store((REAL *)p + i, v);
+}
+INLINE REAL get_number(const int narrow, const void *p, i64 i) {
+    if (!narrow) return ((const REAL *)p)[i];
+    const uint32_t bits = (uint32_t)((const bf16 *)p)[i] << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+INLINE void put_number(const int narrow, void *p, i64 i, REAL v) {
+    if (narrow) {
+        const float f = (float)v;
+        uint32_t bits;
+        memcpy(&bits, &f, sizeof f);
+        ((bf16 *)p)[i] = f != f ? 0x7fc0 : (bf16)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    } else ((REAL *)p)[i] = v;
+}
+
 /* a0 b0 a1 b1 ... of the lower and of the upper halves, and all lanes in order. */
 #if LANES == 2
 #define LOWER 0, 2
