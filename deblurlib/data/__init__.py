@@ -1,6 +1,7 @@
 """Data: rendered scenes with exact motion, folders of real pairs, optical flow, augmentation."""
 
 from .augment import augment, crop, random_crop
+from .camera import Camera
 from .check import check_data
 from .flow import dis_flow, end_point_error, farneback_flow, neighbour_flows, warp
 from .folders import PairedFolder
@@ -11,6 +12,7 @@ from .samples import Sample, collate, to_array, to_tensor
 from .scenes import Scene, SceneDataset, render_scene
 
 __all__ = [
+    "Camera",
     "PairedFolder",
     "Sample",
     "Scene",

@@ -14,7 +14,7 @@ CAMERA_BLUR = (1.0, 13.5)  # pixels: mean path length of the background during t
 OBJECT_BLUR = (0.0, 14.0)  # pixels: the same for an object's own motion
 BORDER = 24  # pixels of background around the canvas
 MOST_SUBFRAMES = 257
-STEPS = np.arange(256, dtype=np.float32) / 255  # the levels of 8 bits
+STEPS = np.arange(256, dtype=np.float32) / np.float32(255)  # the levels of 8 bits
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Recipe:
         objects: Number of moving objects, None for 0 to 4 at random.
         severity: Factor on every motion.
         exposure: Duration of the exposure in frame periods.
-        gamma: Exponent from encoded values to the light that is averaged.
+        response: (256,), the light that is averaged, per 8-bit level of the photographs.
     """
 
     size: tuple[int, int]
     objects: int | None
     severity: float
     exposure: float
-    gamma: float
+    response: NDArray[np.float32]
 
 
 def draw_layers(
@@ -80,14 +80,14 @@ def draw_layers(
     if rng.random() < 0.5:
         write_lines(rng, texture)
     place = _view(scale, (-BORDER, -BORDER))
-    layers = [_layer(texture, None, place, camera, recipe.gamma)]
+    layers = [_layer(texture, None, place, camera, recipe.response)]
 
     if rng.random() < 0.5:  # a nearer layer behind one wavy edge, with more parallax
         nearer = partial(camera, parallax=rng.uniform(1.3, 2.0))
         texture, scale = cut(rng, textures[0], covering)
         mask = half_plane(rng, texture.shape[:2])
         place = _view(scale, (-BORDER, -BORDER))
-        layers.append(_layer(texture, mask, place, nearer, recipe.gamma))
+        layers.append(_layer(texture, mask, place, nearer, recipe.response))
 
     for _ in range(rng.integers(0, 5) if recipe.objects is None else recipe.objects):
         side = int(rng.uniform(0.2, 0.5) * min(size))
@@ -100,7 +100,7 @@ def draw_layers(
         own = random_path(rng, size, blur, exposure, centre=(x, y))
         mask = blob(rng, texture.shape[:2])
         motion = partial(_together, camera, own)
-        layers.append(_layer(texture, mask, _view(scale, corner), motion, recipe.gamma))
+        layers.append(_layer(texture, mask, _view(scale, corner), motion, recipe.response))
     return layers
 
 
@@ -130,11 +130,11 @@ def _layer(
     mask: NDArray[np.float32] | None,
     view: Floats,
     motion: Motion,
-    gamma: float,
+    response: NDArray[np.float32],
 ) -> Layer:
-    response = STEPS ** np.float32(gamma)
     opaque = cv2.cvtColor(texture, cv2.COLOR_RGB2RGBA)
-    rgba = np.asarray(cv2.LUT(opaque, response), np.float32)
+    table = np.stack([response, response, response, STEPS], -1)[None]
+    rgba = np.asarray(cv2.LUT(opaque, table), np.float32)
     height, width = texture.shape[:2]
     if mask is None:
         return Layer(rgba, view, motion, cv2.BORDER_REFLECT_101, (0, 0, width, height))

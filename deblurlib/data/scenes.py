@@ -25,8 +25,22 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from .camera import (
+    Camera,
+    Shot,
+    averaged_times,
+    camera_random,
+    compress,
+    draw_shot,
+    expose,
+    find_camera,
+    magnify,
+    radiance,
+    through_optics,
+)
 from .compositing import Labels, blur_extent, compose, flow, still_visible, to_picture
-from .layers import Recipe, draw_layers, subframe_times
+from .layers import STEPS, Layer, Recipe, draw_layers, subframe_times
+from .motion import Floats
 from .photographs import list_photographs, load_photograph
 from .samples import Sample, to_tensor
 
@@ -76,6 +90,7 @@ class SceneOptions(TypedDict, total=False):
     exposure: float
     noise: float | None
     min_subframes: int
+    camera: Camera | str | None
 
 
 def render_scene(  # noqa: PLR0913 - one argument per property of the scene
@@ -90,6 +105,7 @@ def render_scene(  # noqa: PLR0913 - one argument per property of the scene
     exposure: float = 1.0,
     noise: float | None = None,
     min_subframes: int = 17,
+    camera: Camera | str | None = None,
 ) -> Scene:
     """Render one scene from a sharp photograph; the same arguments give the same scene, to the bit.
 
@@ -102,15 +118,19 @@ def render_scene(  # noqa: PLR0913 - one argument per property of the scene
         objects: Number of moving objects; None for 0 to 4 at random.
         severity: Factor on every motion.
         exposure: Share of the frame period in (0, 1] that the shutter is open.
-        noise: Standard deviation in [0, 1] units; None for up to 0.01 at random.
-        min_subframes: Minimum number of times that are averaged.
+        noise: Standard deviation in [0, 1] units; None for up to 0.01 at random, or, with a
+            camera, for the camera's noise alone.
+        min_subframes: Minimum number of times that are averaged, in a continuous exposure.
+        camera: Shutter, sensor, optics and compression, or the name of one of `camera.CAMERAS`,
+            such as "real"; its factors multiply `severity` and `exposure`. None for a clean
+            average.
 
     Returns:
         The scene.
 
     Raises:
-        ValueError: If the variant is unknown, the size is below 1 pixel, or the exposure is not in
-            (0, 1].
+        ValueError: If the variant or the camera is unknown, the size is below 1 pixel, or the
+            exposure is not in (0, 1].
     """
     _check_variant(variant)
     height, width = (size, size) if isinstance(size, int) else size
@@ -118,25 +138,36 @@ def render_scene(  # noqa: PLR0913 - one argument per property of the scene
         raise ValueError(f"size is {size!r}: give at least 1 pixel per side.")
     if not 0 < exposure <= 1:
         raise ValueError(f"exposure is {exposure!r}: give a share of more than 0 and at most 1.")
+    shot, shot_rng = None, camera_random(seed)
+    if camera is not None:
+        shot = draw_shot(find_camera(camera), shot_rng)
+        severity, exposure = severity * shot.severity * shot.shutter, exposure * shot.shutter
+        noise = 0.0 if noise is None else noise
+        if shot.linear is not None:
+            variant = "blur_gamma" if shot.linear else "blur"
     rng, gamma = np.random.default_rng(seed), RESPONSE[variant]
-    recipe = Recipe((height, width), objects, severity, exposure, gamma)
+    response = np.asarray(STEPS ** np.float32(gamma), np.float32)
+    if shot is not None:
+        response = radiance(STEPS, gamma, shot.highlight)
+    recipe = Recipe((height, width), objects, severity, exposure, response)
     layers = draw_layers(rng, photo, textures or [photo], recipe)
-
-    times = subframe_times(layers, recipe, min_subframes)
+    times = _exposure_times(layers, recipe, min_subframes, shot)
     labels, labels_previous, labels_next = np.zeros((3, height, width), np.uint8)
-    wanted: list[Labels | None] = [None] * len(times)
-    wanted += [labels, labels_previous, labels_next]
-    frames = compose(layers, np.r_[times, 0.0, -1.0, 1.0], (height, width), wanted)
-    total = np.zeros((height, width, 4), np.float32)
-    for light in islice(frames, len(times)):
-        cv2.accumulate(light, total)
+    seen = [labels, labels_previous, labels_next]
+    mean, frames = _photograph(layers, times, (height, width), seen, shot)
     sharp, previous, following = (to_picture(light, gamma) for light in frames)
+
     sigma = rng.uniform(0, MOST_NOISE) if noise is None else noise
     grain = rng.standard_normal((height, width, 3), dtype=np.float32) * np.float32(sigma)
+    if shot is not None and shot.electrons is not None:
+        mean = expose(mean, gamma, shot.electrons, shot_rng)
+    blurry = to_picture(mean, gamma, grain)
+    if shot is not None:
+        blurry = compress(blurry, shot.codec, shot.quality)
 
     flow_previous, flow_next = flow(layers, -1.0, labels), flow(layers, 1.0, labels)
     return Scene(
-        blurry=to_picture(np.divide(total, np.float32(len(times))), gamma, grain),
+        blurry=blurry,
         sharp=sharp,
         previous=previous,
         next=following,
@@ -147,6 +178,51 @@ def render_scene(  # noqa: PLR0913 - one argument per property of the scene
         visible_previous=still_visible(labels, labels_previous, flow_previous),
         visible_next=still_visible(labels, labels_next, flow_next),
         subframes=len(times),
+    )
+
+
+def _exposure_times(layers: list[Layer], recipe: Recipe, minimum: int, shot: Shot | None) -> Floats:
+    """Choose the times that are averaged: one is enough where nothing moves."""
+    if shot is not None and recipe.severity == 0:
+        return np.zeros(1)
+    if shot is not None and shot.frames is not None:
+        return averaged_times(shot.frames, recipe.exposure)
+    return subframe_times(layers, recipe, minimum)
+
+
+def _photograph(
+    layers: list[Layer],
+    times: Floats,
+    size: tuple[int, int],
+    seen: list[Labels],
+    shot: Shot | None,
+) -> tuple[NDArray[np.float32], Iterator[NDArray[np.float32]]]:
+    """Average the light of the exposure; then iterate over the frames at times 0, -1 and 1.
+
+    `seen` receives the labels of these three frames as they are iterated over.
+    """
+    moments = np.array([0.0, -1.0, 1.0])
+    canvas = size
+    if shot is not None and shot.reduction > 1:
+        canvas = (round(size[0] * shot.reduction), round(size[1] * shot.reduction))
+    if canvas == size:
+        wanted: list[Labels | None] = [None] * len(times)
+        frames = compose(layers, np.r_[times, moments], size, [*wanted, *seen])
+    else:
+        for _ in compose(layers, moments, size, [*seen]):
+            pass
+        large = magnify(layers, size, canvas)
+        frames = compose(large, np.r_[times, moments], canvas, [None] * (len(times) + 3))
+    total = np.zeros((*canvas, 4), np.float32)
+    for light in islice(frames, len(times)):
+        cv2.accumulate(light, total)
+    mean = np.divide(total, np.float32(len(times)))
+    if shot is None:
+        return mean, frames
+    softness = shot.softness
+    return (
+        through_optics(mean, size, softness),
+        (through_optics(light, size, softness) for light in frames),
     )
 
 
@@ -163,7 +239,8 @@ class SceneDataset(Dataset[Sample]):
         options: Further arguments of `render_scene`.
 
     Raises:
-        ValueError: If the split or the variant is unknown, or the folder holds too few images.
+        ValueError: If the split, the variant or the camera is unknown, or the folder holds too few
+            images.
     """
 
     def __init__(
@@ -178,6 +255,9 @@ class SceneDataset(Dataset[Sample]):
         **options: Unpack[SceneOptions],
     ) -> None:
         _check_variant(variant)
+        camera = options.get("camera")
+        if camera is not None:
+            find_camera(camera)
         self.paths = list_photographs(split, photos)
         self.split, self.count, self.size, self.seed = split, count, size, seed
         self.variant, self.options = variant, options

@@ -209,7 +209,8 @@ def test_without_motion_nothing_is_blurred(photo, variant):
 def test_the_sharp_frame_is_the_middle_of_the_exposure(photo):
     scene = render_scene(photo, 9, 96, exposure=1e-6, noise=0, objects=2, severity=1e-6)
     assert np.abs(scene.blurry - scene.sharp).max() <= 1 / 255 + 1e-6
-    recipe = layers.Recipe(size=(96, 96), objects=2, severity=1.0, exposure=1.0, gamma=2.2)
+    response = layers.STEPS ** np.float32(2.2)
+    recipe = layers.Recipe((96, 96), objects=2, severity=1.0, exposure=1.0, response=response)
     drawn = layers.draw_layers(np.random.default_rng(9), photo, [photo], recipe)
     times = layers.subframe_times(drawn, recipe, 17)
     assert len(times) % 2 == 1 and times[len(times) // 2] == 0
