@@ -158,7 +158,9 @@ def render_scene(  # noqa: PLR0913 - one argument per property of the scene
     sharp, previous, following = (to_picture(light, gamma) for light in frames)
 
     sigma = rng.uniform(0, MOST_NOISE) if noise is None else noise
-    grain = rng.standard_normal((height, width, 3), dtype=np.float32) * np.float32(sigma)
+    grain = None
+    if sigma:
+        grain = rng.standard_normal((height, width, 3), dtype=np.float32) * np.float32(sigma)
     if shot is not None and shot.electrons is not None:
         mean = expose(mean, gamma, shot.electrons, shot_rng)
     blurry = to_picture(mean, gamma, grain)
