@@ -18,9 +18,9 @@ import pandas as pd
 import torch
 from skimage.metrics import structural_similarity
 from torch import nn
-from tqdm.auto import tqdm
 
 from .data.samples import Sample, to_array
+from .progress import progress_bar
 from .theory import signal_psnr
 
 Picture = np.ndarray | torch.Tensor  # (H, W, C) array or (C, H, W) tensor
@@ -152,7 +152,8 @@ def evaluate(
             any iterable, such as a generator, which is consumed.
         metrics: Names in `METRICS`. Images are compared as floats, clipped to [0, 1].
         device: The network is moved there and back; None leaves it where it is.
-        progress: Whether to show a progress bar; None shows it in terminals and notebooks only.
+        progress: Whether to show a progress bar; None shows it in terminals and notebooks, and
+            elsewhere a line per minute.
 
     Returns:
         One row per image: its name as "image", each metric of the restored (or reblurred) image,
@@ -161,26 +162,52 @@ def evaluate(
     Raises:
         ValueError: If a metric is unknown, or a sample has no sharp image.
     """
+    return pd.DataFrame(evaluate_each(model, dataset, metrics, device=device, progress=progress))
+
+
+def evaluate_each(
+    model: nn.Module | None,
+    dataset: Samples | Iterable[Sample],
+    metrics: Iterable[str] = DEFAULT_METRICS,
+    *,
+    device: torch.device | str | None = None,
+    progress: bool | None = None,
+) -> Iterator[dict[str, object]]:
+    """Compute the rows of `evaluate` one by one.
+
+    Args:
+        model: The network; None to measure the blurry images alone.
+        dataset: Samples with a sharp image: a data set with a length that is read by index, or
+            any iterable, such as a generator, which is consumed.
+        metrics: Names in `METRICS`. Images are compared as floats, clipped to [0, 1].
+        device: The network is moved there and back; None leaves it where it is.
+        progress: As for `evaluate`.
+
+    Yields:
+        The rows of `evaluate`, by column, as soon as each image is measured.
+
+    Raises:
+        ValueError: If a metric is unknown, or a sample has no sharp image.
+    """
     names = tuple(metrics)
     unknown = sorted(set(names) - set(METRICS))
     if unknown:
         raise ValueError(f"There is no metric {unknown[0]!r}: choose from {', '.join(METRICS)}.")
-    bar = tqdm(
+    bar = progress_bar(
         _each(dataset),
         desc="evaluate",
+        unit="image",
         total=len(dataset) if isinstance(dataset, Sized) else None,
-        disable=None if progress is None else not progress,
+        show=progress,
         leave=False,
     )
-    rows = []
     with _on(device, model):
         for sample in bar:
             output, target = None, _sharp(sample)
             if model is not None:
                 pictures, target = task(model, sample)
                 output = predict(model, *pictures)
-            rows.append(score(sample, output, target, names))
-    return pd.DataFrame(rows)
+            yield score(sample, output, target, names)
 
 
 def score(

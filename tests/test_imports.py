@@ -20,6 +20,7 @@ LAYERS = [
     {"models"},
     {"losses"},
     {"data", "ops", "papers", "results", "theory"},
+    {"progress"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 

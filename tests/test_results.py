@@ -41,6 +41,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path, monkeypatch):
 
 DIE_WHILE_WRITING = """
 import os, sys
+from pathlib import Path
 from deblurlib import results
 os.fsync = lambda descriptor: os.kill(os.getpid(), 9)
 results.write_atomically(Path(sys.argv[1]), "partial")
@@ -100,6 +101,7 @@ def test_a_file_that_exists_is_kept_on_request_even_if_it_has_just_appeared(
 
 HOLD = """
 import sys
+from pathlib import Path
 from deblurlib import results
 with results.locked(Path(sys.argv[1])):
     print("held", flush=True)

@@ -3,6 +3,7 @@
 Commands import what they need when they run, so that `--help` starts without torch.
 """
 
+import errno
 import os
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ EXIT_CODES = (
     "130 = interrupted, finished work is kept. "
     "An error is one sentence on stderr; set DEBLURLIB_DEBUG=1 for its traceback."
 )
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 OUT_OF_MEMORY = "Out of memory: use smaller images, batches or tiles."
 
 
@@ -52,14 +54,24 @@ def explain(error: Exception) -> tuple[str, ExitCode] | None:
     if isinstance(error, ImportError):
         sentence = missing_module(error)
         return None if sentence is None else (sentence, ExitCode.USAGE)
-    if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+    if isinstance(error, RuntimeError) and _is_out_of_memory(error):
         return OUT_OF_MEMORY, ExitCode.FAILURE
     sentence = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        sentence = f"{error.filename}: {error.strerror}."
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        sentence += " Free some space and run the same command again: finished work is kept."
     if isinstance(error, ValueError | FileNotFoundError | NotADirectoryError):
         return sentence, ExitCode.USAGE
     if isinstance(error, OSError | MemoryError | ArithmeticError):
         return sentence, ExitCode.FAILURE
     return None
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    from ..inference.memory import is_out_of_memory  # torch raised the error: it is imported
+
+    return is_out_of_memory(error)
 
 
 class Commands(TyperGroup):

@@ -1,13 +1,12 @@
 """Commands for images and networks: deblur, evaluate, check-data, models."""
 
 import re
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .shared import AsJson, Device, ExitCode, given, print_json, records
+from .shared import AsJson, Device, ExitCode, end_as_by_ctrl_c, given, print_json, records
 
 if TYPE_CHECKING:
     from torch.utils.data import Subset
@@ -52,7 +51,8 @@ def deblur(
     """Deblur images of any size: PNG, JPEG, TIFF, WebP or BMP, 8 or 16 bits, grey or colour.
 
     Transparency, EXIF data, colour profile and resolution are kept; input files are never
-    changed. Images that cannot be read are listed at the end; the others are deblurred.
+    changed. Images that cannot be read are listed at the end; the others are deblurred. Existing
+    output is kept, so the same command continues after an interruption.
     """
     from ..inference import choose_device
     from ..inference.files import deblur_files
@@ -62,8 +62,7 @@ def deblur(
         raise ValueError(
             f"--tile is {tile!r}: give a number of pixels, 0 for the whole image, or auto."
         )
-    # termination leaves no half-written file, as Ctrl-C does
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_as_by_ctrl_c()
     chosen = choose_device(device)
     rows = deblur_files(
         inputs,
@@ -75,8 +74,8 @@ def deblur(
         quality=quality,
         **given(tile=None if tile == "auto" else int(tile)),
     )
-    failed = [row for row in rows if row["state"] != "done"]
-    done = len(rows) - len(failed)
+    failed = [row["error"] for row in rows if row["error"] is not None]
+    done, kept = (sum(row["state"] == state for row in rows) for state in ("done", "exists"))
     if as_json:
         print_json(
             {
@@ -84,13 +83,15 @@ def deblur(
                 "weights": weights,
                 "device": str(chosen),
                 "done": done,
+                "exists": kept,
                 "pictures": rows,
             }
         )
     else:
-        typer.echo(f"{done} of {len(rows)} images deblurred into {output}.")
-    for row in failed:
-        typer.secho(row["error"], fg="red", err=True)
+        existed = f"; {kept} existed already, --force overwrites them" if kept else ""
+        typer.echo(f"{done} of {len(rows)} images deblurred into {output}{existed}.")
+    for sentence in failed:
+        typer.secho(sentence, fg="red", err=True)
     raise typer.Exit(ExitCode.FAILURE if failed else ExitCode.SUCCESS)
 
 
@@ -131,36 +132,35 @@ def evaluate(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Measure a network on a data set: one row per image, and the means."""
-    from .. import evaluation
+    """Measure a network on a data set: one row per image, and the means.
+
+    Rows are printed and written as they are measured: until the last one, OUTPUT.partial.csv holds
+    those of an unfinished or interrupted call.
+    """
     from ..inference import choose_device
     from ..models import load_model
-    from ..results import save_table
+    from .measuring import Measurement
 
+    end_as_by_ctrl_c()
     images = _dataset(preset, **given(data=data, split=split, variant=variant))
     dataset = images if frames is None else _subset(images, frames)
     network = None if blurry_only else load_model(model, weights).to(choose_device(device))
-    table = evaluation.evaluate(network, dataset, metrics.split(","))
-    if output:
-        save_table(
+    measurement = Measurement(network, dataset, metrics.split(","), output, quiet=as_json)
+    table = measurement.run()
+    try:
+        measurement.save(
             table,
-            output,
             data=Path(data).name if data else "rendered test scenes",
             model=None if blurry_only else model,
             weights=None if blurry_only else Path(weights).name,
         )
-    mean = table.drop(columns="image").mean()
-    if as_json:
-        print_json(
-            {
-                "model": None if blurry_only else model,
-                "mean": records(mean.to_frame().T)[0],
-                "images": records(table),
-            }
-        )
-    else:
-        typer.echo(table.round(3).to_string(index=False))
-        typer.echo("mean\n" + mean.round(3).to_string())
+    finally:  # also if the disk is full
+        mean = table.drop(columns="image").mean()
+        if as_json:
+            report = {"mean": records(mean.to_frame().T)[0], "images": records(table)}
+            print_json({"model": None if blurry_only else model, **report})
+        else:
+            typer.echo("mean\n" + mean.round(3).to_string())
 
 
 @commands.command(epilog="Example: deblurlib check-data /data/GOPRO_Large --json")

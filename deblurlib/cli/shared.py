@@ -1,8 +1,13 @@
 """Shared parts of the commands: exit codes, options, and output as text or JSON."""
 
 import json
+import os
+import signal
+import sys
+from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -48,6 +53,26 @@ def given(**options: object) -> dict[str, Any]:
         if value == "":
             raise ValueError(f"{name.replace('_', '-')} is empty: give a value or leave it out.")
     return {name: value for name, value in options.items() if value is not None}
+
+
+def end_as_by_ctrl_c() -> None:
+    """Let termination, and a terminal that closes, end a command as Ctrl-C does.
+
+    What `nohup` ignores stays ignored.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _hang_up)
+
+
+def _hang_up(number: int, frame: FrameType | None) -> None:
+    """Interrupt; the closed terminal takes no more output."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            if stream.isatty():
+                os.dup2(nowhere, stream.fileno())
+    raise KeyboardInterrupt
 
 
 def folder_for_results(results: str | None) -> Path:

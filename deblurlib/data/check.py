@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
+from ..progress import progress_bar
 from .layouts import LAYOUTS, VARIANTS, Group, name_dataset, scan, splits_of, without_pairs
 from .pictures import measure
 
@@ -166,7 +165,7 @@ def check_data(root: str | Path) -> DataReport:
     files = sorted({path for group in groups for path in group.files})
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         sizes = pool.map(_inspect, files)
-        bar = tqdm(sizes, desc="checking", total=len(files), unit="file", disable=None, delay=2)
+        bar = progress_bar(sizes, desc="check", total=len(files), unit="file", delay=2)
         found = dict(zip(files, bar, strict=True))
     official = OFFICIAL.get(report.dataset or "", {})
     here = splits_of(groups)

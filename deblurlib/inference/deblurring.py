@@ -17,10 +17,11 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
 from ..models import load_model
 from ..models.devices import choose_device
+from ..progress import Bar, progress_bar
+from .memory import is_out_of_memory
 from .tiles import Tiles
 from .windows import predicting, run_window
 
@@ -73,7 +74,7 @@ def deblur(
             _restore(network, _colour(image), _colour(result), tiles, progress)
             return result
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if not tiles.shrink():
                 raise MemoryError(
@@ -141,13 +142,13 @@ def _restore(
     Only a band of blended float32 pixels is held; its finished lines move on to the result.
     """
     rows, columns = tiles.spans(0), tiles.spans(1)
-    bar = tqdm(
+    bar: Bar[None] = progress_bar(
         total=len(rows) * len(columns),
         desc="deblur",
         unit="tile",
         leave=False,
         delay=2,
-        disable=None if progress is None else not progress,
+        show=progress,
     )
     with bar, predicting(network):
         band = np.zeros((rows[0].stop, colour.shape[1], 3), np.float32)
@@ -220,8 +221,3 @@ def _as_dtype(restored: np.ndarray, colour: np.ndarray) -> np.ndarray:
         return restored.astype(colour.dtype)
     steps: np.ndarray = np.rint(restored * np.iinfo(colour.dtype).max)
     return steps.astype(colour.dtype)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    return known or "can't allocate memory" in str(error)

@@ -13,7 +13,6 @@ from typing import Literal, NoReturn, TypedDict
 import numpy as np
 from PIL import Image
 from torch import nn
-from tqdm.auto import tqdm
 
 from ..data.metadata import Pixels
 from ..data.pictures import (
@@ -27,7 +26,8 @@ from ..data.pictures import (
     read,
     to_8_bits,
 )
-from ..results import write_atomically
+from ..progress import progress_bar
+from ..results import remove_leftovers, write_atomically
 from .deblurring import deblur, resolve_network
 from .tiles import Tiles
 
@@ -45,7 +45,7 @@ class Row(TypedDict):
         state: "done", "exists" (the output was left alone) or "failed".
         width: Width in pixels, None unless it is done.
         height: Height in pixels, None unless it is done.
-        error: One sentence, None if it is done.
+        error: One sentence if it failed, or if the output that exists is older than the image.
         seconds: Processing time.
     """
 
@@ -85,7 +85,8 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
     """Deblur files, folders (with all their subfolders) and patterns such as "*.jpg".
 
     An image that cannot be read, deblurred or written does not stop the others. Each output is
-    written under a temporary name, then renamed; inputs are never changed.
+    written under a temporary name, then renamed; inputs are never changed. Several processes may
+    deblur into one folder.
 
     Args:
         inputs: One or several files, folders or patterns.
@@ -105,7 +106,7 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
     Raises:
         ValueError: If an argument is invalid, before any work.
         FileNotFoundError: If an input does not exist, before any work.
-        OSError: If the disk is full or read-only.
+        OSError: If the disk is full or read-only; a later call continues.
     """
     jobs = plan(inputs, output, compare)
     if not 1 <= quality <= 100:
@@ -113,8 +114,9 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
     network = resolve_network(model, device)
     Tiles(network, (1, 1), tile)  # an invalid tile is an error of the call, not of each image
     batch = _Batch(network, tile, force, compare, quality, progress)
-    hidden = None if progress is None else not progress
-    bar = tqdm(jobs, desc="images", unit="image", disable=hidden)
+    for folder in {target.parent for _, target in jobs}:
+        remove_leftovers(folder)
+    bar = progress_bar(jobs, desc="deblur", unit="image", show=progress)
     return [_deblur_file(source, target, batch) for source, target in bar]
 
 
@@ -131,12 +133,12 @@ def _deblur_file(source: Path, target: Path, batch: _Batch) -> Row:
     began = time.perf_counter()
     comparison = _comparison(target)
     outputs = [target, comparison] if batch.compare else [target]
+    wanted = [path for path in outputs if batch.force or not path.exists()]
     try:
-        existing = next((path for path in outputs if path.exists()), None)
-        if existing and not batch.force:
-            row["state"], row["error"] = "exists", f"{existing} exists: overwrite it with --force."
+        if wanted:
+            row["height"], row["width"] = _deblur_one(source, target, wanted, batch)
         else:
-            row["height"], row["width"] = _deblur_one(source, target, batch)
+            row["state"], row["error"] = "exists", _outdated(source, outputs)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
             raise
@@ -146,18 +148,36 @@ def _deblur_file(source: Path, target: Path, batch: _Batch) -> Row:
     return row
 
 
-def _deblur_one(source: Path, target: Path, batch: _Batch) -> tuple[int, int]:
-    """Deblur one file and return its height and width in pixels."""
+def _outdated(source: Path, outputs: list[Path]) -> str | None:
+    """One sentence if an image was changed after it was deblurred, None if it was not."""
+    changed = source.stat().st_mtime_ns
+    older = [path for path in outputs if path.stat().st_mtime_ns < changed]
+    return f"{older[0]} is older than {source}: overwrite it with --force." if older else None
+
+
+def _deblur_one(source: Path, target: Path, wanted: list[Path], batch: _Batch) -> tuple[int, int]:
+    """Write those of the outputs that are wanted; return height and width in pixels."""
     picture = read(source)
     check_fits(picture.pixels, target.suffix)  # before the work, not after
     sharp = deblur(picture.pixels, batch.network, tile=batch.tile, progress=batch.progress)
-    result = Picture(sharp, picture.format, picture.metadata)
-    write_atomically(target, encode(result, target.suffix, batch.quality))
-    if batch.compare:
-        both = encode(side_by_side(picture.pixels, sharp), ".jpg", COMPARISON_QUALITY)
-        write_atomically(_comparison(target), both)
+    for path in wanted:
+        if path == target:
+            result = Picture(sharp, picture.format, picture.metadata)
+            content = encode(result, target.suffix, batch.quality)
+        else:
+            content = encode(side_by_side(picture.pixels, sharp), ".jpg", COMPARISON_QUALITY)
+        _write(path, content, batch.force)
     height, width = picture.pixels.shape[:2]
     return height, width
+
+
+def _write(path: Path, content: bytes, force: bool) -> None:
+    """Write an output; without force, one that another process has just written stays."""
+    try:
+        write_atomically(path, content, overwrite=force)
+    except FileExistsError:
+        if not path.is_file():
+            raise
 
 
 def _sentence(source: Path, error: Exception) -> str:

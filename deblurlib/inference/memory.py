@@ -15,8 +15,31 @@ from torch.utils._pytree import tree_leaves
 
 from .windows import predicting, run_window
 
+# Texts of the RuntimeErrors with which torch and oneDNN report that memory has run out.
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "could not create a primitive",
+    "could not create a memory",
+    "could not execute a primitive",
+    "std::bad_alloc",
+)
 WORKSPACE = 1.3  # measured: what kernels allocate besides the tensors that are counted
 UNKNOWN = 4096.0  # bytes per pixel of a network that cannot be measured
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Recognise that memory has run out.
+
+    Args:
+        error: Anything that was raised.
+
+    Returns:
+        Whether it is a MemoryError, or an error by which torch or oneDNN reports the same.
+    """
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY)
 
 
 def free_memory(device: torch.device | str = "cpu") -> int:

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import struct
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image, ImageCms
 from torch import nn
 from typer.testing import CliRunner
 
+from deblurlib import results
 from deblurlib.cli.app import app
 from deblurlib.data.metadata import ORIENTATION, turn
 from deblurlib.data.pictures import Picture, encode, read
@@ -247,7 +250,7 @@ def test_metadata_that_no_encoder_takes_costs_one_picture_only(tmp_path):
 def test_a_full_disk_stops_the_batch(tmp_path, monkeypatch, code):
     save(tmp_path / "in" / "a.png"), save(tmp_path / "in" / "b.png")
 
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(files, "write_atomically", fail)
@@ -272,11 +275,13 @@ def test_what_exists_is_overwritten_with_force_only(tmp_path):
     assert call(source, "-o", tmp_path / "out").exit_code == 0
     first = snapshot(tmp_path / "out")
     again = call(source, "-o", tmp_path / "out")
-    assert (
-        again.exit_code == 1
-        and "exists: overwrite it with --force" in again.stderr
-        and snapshot(tmp_path / "out") == first
-    )
+    assert again.exit_code == 0 and snapshot(tmp_path / "out") == first
+    assert "0 of 1 images deblurred" in again.stdout
+    assert "1 existed already, --force overwrites them" in again.stdout and not again.stderr
+    os.utime(source, (2**33, 2**33))  # the image was changed afterwards
+    changed = call(source, "-o", tmp_path / "out")
+    assert changed.exit_code == 1 and snapshot(tmp_path / "out") == first
+    assert "a.png is older than " in changed.stderr and "--force" in changed.stderr
     assert call(source, "-o", tmp_path / "out", "--force").exit_code == 0
     assert snapshot(tmp_path / "out") != first
 
@@ -290,6 +295,68 @@ def test_compare_writes_before_and_after(tmp_path):
         np.abs(before_after[:, :32].astype(int) - PHOTO).mean() < 12
         and before_after[:, 32:34].min() > 200
     )
+
+
+def test_a_comparison_that_is_missing_is_added_and_a_deblurred_picture_stays(tmp_path):
+    source = save(tmp_path / "a.png")
+    assert call(source, "-o", tmp_path / "out").exit_code == 0
+    first = snapshot(tmp_path / "out")
+    assert call(source, "-o", tmp_path / "out", "--compare").exit_code == 0
+    both = snapshot(tmp_path / "out")
+    assert first.items() < both.items() and len(both) == 2
+
+
+def test_a_rerun_after_a_full_disk_ends_well_and_leaves_no_temporary_file(tmp_path, monkeypatch):
+    for name in "abc":
+        save(tmp_path / "in" / f"{name}.png")
+    fsync, calls = os.fsync, []
+
+    def fill(descriptor):
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fill)
+    full = call(tmp_path / "in", "-o", tmp_path / "out")
+    assert full.exit_code == 1 and f"{tmp_path / 'out' / 'b.png'}: No space left" in full.stderr
+    again = call(tmp_path / "in", "-o", tmp_path / "out")
+    assert again.exit_code == 0 and "2 of 3 images deblurred" in again.stdout
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "c.png"]
+
+
+def test_what_a_killed_process_left_is_removed_even_if_nothing_is_left_to_do(tmp_path):
+    source = save(tmp_path / "a.png")
+    deblur_files(source, tmp_path / "out", Invert())
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    left = tmp_path / "out" / f".b.png.{results._host}.{process.pid}.0.tmp"
+    left.write_bytes(b"partial")
+    deblur_files(source, tmp_path / "out", Invert())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_picture_that_another_process_writes_meanwhile_is_overwritten_with_force_only(
+    tmp_path, force
+):
+    class Rival(nn.Module):
+        def forward(self, x):
+            save(tmp_path / "out" / "a.png", PHOTO * 0)
+            return 1 - x
+
+    (row,) = deblur_files(save(tmp_path / "a.png"), tmp_path / "out", Rival(), force=force)
+    assert row["state"] == "done" and row["error"] is None
+    result = read(tmp_path / "out" / "a.png").pixels
+    assert np.array_equal(result, 255 - PHOTO if force else PHOTO * 0)
+
+
+def test_an_output_whose_folder_is_a_file_has_failed(tmp_path):
+    save(tmp_path / "in" / "below" / "a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "below").write_text("a file")
+    (row,) = deblur_files(tmp_path / "in", tmp_path / "out", Invert())
+    assert row["state"] == "failed" and "below" in row["error"]
 
 
 def test_json_is_for_machines(tmp_path):

@@ -1,0 +1,116 @@
+"""The command `evaluate`: rows that are shown and written as soon as they are measured."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import typer
+
+from ..evaluation import evaluate_each
+from ..results import save_table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..data import Sample
+    from ..evaluation import Samples
+
+
+class Measurement:
+    """One call of `evaluate`.
+
+    A disk that is full while the rows are measured costs the file, not the measurement: all rows
+    are still shown, and then the error is raised.
+    """
+
+    def __init__(
+        self,
+        network: "nn.Module | None",
+        dataset: "Samples | Iterable[Sample]",
+        metrics: Iterable[str],
+        output: Path | None = None,
+        *,
+        quiet: bool = False,
+    ) -> None:
+        """Prepare a measurement.
+
+        Args:
+            network: The network; None to measure the blurry images alone.
+            dataset: The samples.
+            metrics: Names of metrics.
+            output: CSV file for the table; None for none.
+            quiet: Whether the rows are not printed.
+
+        Raises:
+            ValueError: If the output is a folder.
+        """
+        if output is not None and output.is_dir():
+            raise ValueError(f"{output} is a folder: give the name of a CSV file.")
+        self.rows = evaluate_each(network, dataset, metrics)
+        self.output, self.quiet = output, quiet
+        self.partial = None if output is None else output.with_suffix(".partial.csv")
+        self.error: OSError | None = None
+
+    def run(self) -> pd.DataFrame:
+        """Measure all images, and show each row.
+
+        Returns:
+            One row per image.
+        """
+        found: list[dict[str, object]] = []
+        for row in self.rows:
+            found.append(row)
+            first = len(found) == 1
+            self._show([_titles(row), _line(row)] if first else [_line(row)])
+            if self.partial is not None and self.error is None:
+                self._append(pd.DataFrame([row]), first)
+        return pd.DataFrame(found)
+
+    def save(self, table: pd.DataFrame, **origin: object) -> None:
+        """Write the whole table, in place of the partial one.
+
+        Args:
+            table: The result of `run`.
+            origin: Facts about its numbers, as for `save_table`.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        if self.output is None or self.partial is None:
+            return
+        save_table(table, self.output, **origin)
+        with suppress(OSError):
+            self.partial.unlink(missing_ok=True)
+
+    def _show(self, lines: list[str]) -> None:
+        """Print lines; a reader that has enough, such as `head`, does not cost the file."""
+        try:
+            for line in [] if self.quiet else lines:
+                typer.echo(line)
+        except BrokenPipeError:
+            if self.output is None:
+                raise
+            self.quiet = True
+
+    def _append(self, row: pd.DataFrame, first: bool) -> None:
+        assert self.partial is not None
+        try:
+            self.partial.parent.mkdir(parents=True, exist_ok=True)
+            with self.partial.open("w" if first else "a", encoding="utf-8", newline="") as file:
+                file.write(row.to_csv(index=False, header=first, float_format="%.6g"))
+        except OSError as error:
+            self.error = error
+
+
+def _titles(row: dict[str, object]) -> str:
+    return "  ".join([f"{'image':24}", *list(row)[1:]])
+
+
+def _line(row: dict[str, object]) -> str:
+    name, *numbers = row.values()
+    cells = [
+        f"{number:{len(title)}.3f}" for title, number in zip(list(row)[1:], numbers, strict=True)
+    ]
+    return "  ".join([f"{name!s:24}", *cells])

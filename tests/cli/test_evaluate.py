@@ -1,0 +1,127 @@
+"""The command evaluate: what was measured is shown and kept, whatever happens afterwards."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import deblurlib
+from deblurlib import evaluation
+from deblurlib.cli.app import app
+
+ROOT = Path(deblurlib.__file__).parents[1]
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng = np.random.default_rng(0)
+    for kind in ("blur", "sharp"):
+        for i in range(4):
+            (tmp_path / "data" / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(
+                tmp_path / "data" / kind / f"{i}.png"
+            )
+    return tmp_path / "data"
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments), "--blurry-only"])
+
+
+def test_rows_are_printed_and_written_as_they_are_measured(data, tmp_path, monkeypatch):
+    score, seen = evaluation.score, []
+
+    def watch(*arguments):
+        path = tmp_path / "t.partial.csv"
+        seen.append(len(path.read_text().splitlines()) if path.exists() else 0)
+        return score(*arguments)
+
+    monkeypatch.setattr(evaluation, "score", watch)
+    result = call(data, "-o", tmp_path / "t.csv")
+    assert seen == [0, 2, 3, 4] and result.exit_code == 0
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "t.csv", "t.json"]
+    for name, psnr, ssim in table.itertuples(index=False):
+        assert f"{name:24}  {psnr:15.3f}  {ssim:19.3f}" in result.stdout.splitlines()
+    assert result.stdout.splitlines()[0].split() == [
+        "image",
+        "blurry",
+        "rgb-psnr",
+        "blurry",
+        "ssim-skimage",
+    ]
+    assert f"{table['blurry rgb-psnr'].mean():.3f}" in result.stdout
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_a_full_disk_costs_the_file_and_not_the_numbers(data, tmp_path, monkeypatch, first):
+    """The disk is full from the first, second … write of the final table on."""
+    calls = []
+
+    def full(descriptor):
+        calls.append(1)
+        if len(calls) >= first:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = call(data, "-o", tmp_path / "t.csv")
+    assert len(result.stdout.splitlines()) == 8 and "\nmean\n" in result.stdout
+    if first <= 2:  # the table, then the file that records its origin
+        assert result.exit_code == 1
+        assert f"{tmp_path / 't'}" in result.stderr and "No space left on device" in result.stderr
+        assert len(pd.read_csv(tmp_path / "t.partial.csv")) == 4
+
+
+def test_a_file_that_may_not_grow_is_named_and_the_rows_are_shown(data, tmp_path):
+    resource = pytest.importorskip("resource")
+    command = [sys.executable, "-m", "deblurlib", "evaluate", data, "--blurry-only"]
+    done = subprocess.run(
+        [*command, "-o", tmp_path / "t.csv"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"{tmp_path / 't.csv'}: File too large" in done.stderr
+    assert len(done.stdout.splitlines()) == 8 and not (tmp_path / "t.csv").exists()
+
+
+def test_what_was_measured_before_ctrl_c_is_kept(data, tmp_path, monkeypatch):
+    score, calls = evaluation.score, []
+
+    def interrupt(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return score(*arguments)
+
+    monkeypatch.setattr(evaluation, "score", interrupt)
+    result = call(data, "-o", tmp_path / "t.csv")
+    assert result.exit_code == 130 and not (tmp_path / "t.csv").exists()
+    assert len(pd.read_csv(tmp_path / "t.partial.csv")) == 2
+    monkeypatch.undo()
+    assert call(data, "-o", tmp_path / "t.csv").exit_code == 0
+    assert not (tmp_path / "t.partial.csv").exists() and len(pd.read_csv(tmp_path / "t.csv")) == 4
+
+
+def test_a_reader_that_has_enough_does_not_cost_the_file(data, tmp_path):
+    command = (
+        f'"{sys.executable}" -m deblurlib evaluate "{data}" --blurry-only -o "{tmp_path}/t.csv"'
+    )
+    subprocess.run(f"{command} | head -n 1", shell=True, cwd=ROOT, check=True, capture_output=True)
+    assert len(pd.read_csv(tmp_path / "t.csv")) == 4
+
+
+def test_a_folder_as_output_is_refused_before_the_work(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "score", pytest.fail)
+    result = call(data, "-o", tmp_path)
+    assert result.exit_code == 2 and "is a folder: give the name of a CSV file" in result.stderr
