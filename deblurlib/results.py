@@ -14,11 +14,12 @@ import os
 import platform
 import re
 import subprocess
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import filelock
 import psutil
@@ -346,8 +347,46 @@ def hash_files(paths: Iterable[str | Path], root: Path | None = None) -> str:
     digest = hashlib.sha256()
     for path in sorted(map(Path, paths)):
         digest.update(str(path.relative_to(root) if root else path.name).encode() + b"\0")
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(digest_of(path))
     return digest.hexdigest()[:16]
+
+
+def digest_of(path: Path) -> bytes:
+    """Compute the sha256 of a file's content, once as long as the file does not change.
+
+    Args:
+        path: The file. It counts as unchanged while its size, times and inode stay the same.
+
+    Returns:
+        32 bytes.
+    """
+    facts = _identity(path)
+    found = _digests.get(path)
+    if found is not None and found[0] == facts:
+        return found[1]
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+    # file systems count time in steps of up to 2 s: a later change could show the same time
+    if facts == _identity(path) and time.time_ns() - max(facts.modified, facts.changed) > 2e9:
+        _digests[path] = facts, digest
+    return digest
+
+
+class _Identity(NamedTuple):
+    """Facts about a file that change with its content."""
+
+    size: int
+    modified: int
+    changed: int
+    inode: int
+
+
+_digests: dict[Path, tuple[_Identity, bytes]] = {}
+
+
+def _identity(path: Path) -> _Identity:
+    facts = path.stat()
+    return _Identity(facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
 
 
 def _installed(names: tuple[str, ...]) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,7 +22,25 @@ Photos = Annotated[
     str | None,
     typer.Option(help="Folder of sharp photographs to render from; default: the bundled ones."),
 ]
-RealVariant = Annotated[str, typer.Option(help="blur or blur_gamma, if the real pairs have both.")]
+RealShare = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Share of crops from real pairs, 0 to 1; default with --real: 1 = real pairs only.",
+    ),
+]
+RealSplit = Annotated[
+    str | None,
+    typer.Option(help="Split of the real pairs, or all; default: train, or all pairs if unsplit."),
+]
+RealVariant = Annotated[
+    str | None, typer.Option(help="blur or blur_gamma, if the real pairs have both.")
+]
+Patch = Annotated[
+    int | None,
+    typer.Option(min=1, help="Side of a crop in pixels; default: the preset's."),
+]
 
 
 @commands.command(
@@ -52,18 +70,15 @@ def train(
     accumulate: Annotated[
         int, typer.Option(min=1, help="Compute each batch in this many parts to save memory.")
     ] = 1,
+    patch: Patch = None,
     seed: Annotated[int, typer.Option(help="Seed for weights, scenes and crops.")] = 0,
     photos: Photos = None,
     real: Annotated[
         str | None, typer.Option(help="Root of a data set of real pairs to train on.")
     ] = None,
-    real_share: Annotated[
-        float,
-        typer.Option(
-            min=0, max=1, help="Share of crops from real pairs, 0 to 1; 1 = real pairs only."
-        ),
-    ] = 1.0,
-    real_variant: RealVariant = "blur",
+    real_share: RealShare = None,
+    real_split: RealSplit = None,
+    real_variant: RealVariant = None,
     position: Annotated[
         float | None,
         typer.Option(
@@ -113,14 +128,16 @@ def train(
         steps=steps,
         batch=batch,
         accumulate=accumulate,
+        patch=patch,
         photos=photos,
         position=position,
         perceptual=perceptual,
         ema=ema,
         precision=precision,
     )
-    if given(real=real):
-        changes |= {"real": real, "real_share": real_share, "real_variant": real_variant}
+    changes |= _real_pairs(
+        real=real, real_share=real_share, real_split=real_split, real_variant=real_variant
+    )
     table, _, name = model.partition(":")
     if name:
         experiment = experiments.row(table, name, preset, seed, **changes)
@@ -175,7 +192,10 @@ def sweep(
         str | None,
         typer.Option(help="Root of real pairs to train on instead of rendered scenes."),
     ] = None,
-    real_variant: RealVariant = "blur",
+    real_share: RealShare = None,
+    real_split: RealSplit = None,
+    real_variant: RealVariant = None,
+    patch: Patch = None,
     device: Device = "auto",
     results: Results = None,
     as_json: AsJson = False,
@@ -188,9 +208,9 @@ def sweep(
     from ..inference import choose_device
 
     choose_device(device)
-    changes = given(photos=photos)
-    if given(real=real):
-        changes |= {"real": real, "real_share": 1.0, "real_variant": real_variant}
+    changes = given(photos=photos, patch=patch) | _real_pairs(
+        real=real, real_share=real_share, real_split=real_split, real_variant=real_variant
+    )
     table = run(
         tables or (),
         preset,
@@ -268,3 +288,12 @@ def ablation(
         typer.echo(
             "With one seed, the intervals cover other images, not other trainings.", err=True
         )
+
+
+def _real_pairs(real: str | None, **options: object) -> dict[str, Any]:
+    """The fields of Experiment that the options about real pairs set."""
+    chosen = given(real=real, **options)
+    if real is None and chosen:
+        option = next(iter(chosen)).replace("_", "-")
+        raise ValueError(f"--{option} is about real pairs: also give their folder with --real.")
+    return {"real_share": 1.0, **chosen} if chosen else {}

@@ -1,12 +1,21 @@
 """Folders of real images as a data set: GoPro, HIDE, REDS, RWBI, `input`/`target`, any two."""
 
+import functools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from .layouts import Group, choose_split, choose_variant, pictures_below, scan, without_pairs
+from .layouts import (
+    Group,
+    choose_split,
+    choose_variant,
+    pictures_below,
+    scan,
+    splits_of,
+    without_pairs,
+)
 from .pictures import read_picture
 from .samples import Sample, to_tensor
 
@@ -54,6 +63,50 @@ class PairedFolder(Dataset[Sample]):
         self._collect(groups, neighbours)
 
     @classmethod
+    def for_training(
+        cls,
+        root: str | Path,
+        split: str | None = None,
+        variant: str | None = None,
+        *,
+        neighbours: bool = True,
+    ) -> "PairedFolder":
+        """Collect the pairs to train on: as the constructor, but the split "train" is the default.
+
+        Args:
+            root: As for the constructor, but with ground truth.
+            split: The split, "all" for every one; None for "train" or, in a data set without
+                splits, all pairs.
+            variant: As for the constructor.
+            neighbours: As for the constructor.
+
+        Returns:
+            The data set.
+
+        Raises:
+            ValueError: As for the constructor, or if the data set has splits but none is called
+                "train" and none was chosen, or if it has no sharp images.
+        """
+        folder = Path(root)
+        layout, groups = scan(folder)
+        found = splits_of(groups)
+        if split is None and found != [""]:
+            if "train" not in found:
+                listed = " and ".join(name or "(none)" for name in found)
+                raise ValueError(
+                    f"{root} has no split 'train', only {listed}: choose the split to train on."
+                )
+            split = "train"
+        groups, split = choose_split(folder, groups, split)
+        if any(group.sharp is None for group in groups):
+            raise ValueError(
+                f"{root} holds images without ground truth: give a data set of blurry and sharp "
+                "images."
+            )
+        groups, variant = choose_variant(folder, groups, variant)
+        return cls._made(folder, layout, split, variant, groups, neighbours=neighbours)
+
+    @classmethod
     def from_folders(cls, blurry: str | Path, sharp: str | Path | None = None) -> "PairedFolder":
         """Pair the images of any two folders by name.
 
@@ -74,11 +127,6 @@ class PairedFolder(Dataset[Sample]):
                     f"The folder {folder} does not exist: give the folders of the blurry and the "
                     "sharp images."
                 )
-        dataset = cls.__new__(cls)
-        dataset.root = Path(blurry)
-        dataset.layout = "two folders"
-        dataset.split = ""
-        dataset.variant = None
         group = Group(
             split="",
             sequence="",
@@ -86,7 +134,23 @@ class PairedFolder(Dataset[Sample]):
             blurry=pictures_below(Path(blurry)),
             sharp=None if sharp is None else pictures_below(Path(sharp)),
         )
-        dataset._collect([group], neighbours=False)
+        return cls._made(Path(blurry), "two folders", "", None, [group], neighbours=False)
+
+    @classmethod
+    def _made(
+        cls,
+        root: Path,
+        layout: str,
+        split: str,
+        variant: str | None,
+        groups: list[Group],
+        *,
+        neighbours: bool,
+    ) -> "PairedFolder":
+        dataset = cls.__new__(cls)
+        dataset.root, dataset.layout = root, layout
+        dataset.split, dataset.variant = split, variant
+        dataset._collect(groups, neighbours)
         return dataset
 
     def _collect(self, groups: list[Group], neighbours: bool) -> None:
@@ -96,14 +160,35 @@ class PairedFolder(Dataset[Sample]):
         if not self.items:
             raise ValueError(without_pairs(self.root, self.layout))
         if self.unmatched:
-            logger.warning(
-                "%s: %d files have no partner and are left out.", self.root, len(self.unmatched)
-            )
+            _warn_of_unmatched(self.root, len(self.unmatched))
 
     @property
     def names(self) -> list[str]:
         """The name of every sample, SEQUENCE/FRAME, without reading it."""
         return [f"{group.sequence}/{key}".lstrip("/") for group, key in self.items]
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that the samples are read from, sorted."""
+        return sorted({path for i in range(len(self)) for path in self.files_of(i).values()})
+
+    def files_of(self, index: int) -> dict[str, Path]:
+        """List the files of one sample.
+
+        Args:
+            index: Number of the sample.
+
+        Returns:
+            The files by field of the sample: "blurry", "sharp", "previous", "following".
+        """
+        group, key = self.items[index]
+        files: dict[str, Path | None] = {"blurry": group.blurry[key]}
+        if group.sharp is not None:
+            files["sharp"] = group.sharp[key]
+            if self.neighbours:
+                files["previous"] = group.neighbour(key, -1)
+                files["following"] = group.neighbour(key, +1)
+        return {role: path for role, path in files.items() if path is not None}
 
     def __len__(self) -> int:
         return len(self.items)
@@ -112,14 +197,8 @@ class PairedFolder(Dataset[Sample]):
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int) -> Sample:
-        group, key = self.items[index]
-        files: dict[str, Path | None] = {"blurry": group.blurry[key]}
-        if group.sharp is not None:
-            files["sharp"] = group.sharp[key]
-            if self.neighbours:
-                files["previous"] = group.neighbour(key, -1)
-                files["following"] = group.neighbour(key, +1)
-        pictures = {role: read_picture(path) for role, path in files.items() if path}
+        files = self.files_of(index)
+        pictures = {role: read_picture(path) for role, path in files.items()}
         height, width = pictures["blurry"].shape[:2]
         for role, picture in pictures.items():
             if picture.shape[:2] != (height, width):
@@ -130,3 +209,9 @@ class PairedFolder(Dataset[Sample]):
                 )
         tensors = {role: to_tensor(picture) for role, picture in pictures.items()}
         return Sample(name=self.names[index], **tensors)
+
+
+@functools.cache
+def _warn_of_unmatched(root: Path, count: int) -> None:
+    """Say once per process that files are left out."""
+    logger.warning("%s: %d files have no partner and are left out.", root, count)

@@ -26,6 +26,7 @@ LAYOUTS = {
 FRAME = r"(.*?)(\d+)"
 FLAT_FRAME = r"(.*[-_])(\d{6})"  # all sequences in one folder, as in GOPR0372_07_00-000047
 DEPTH = 4  # levels of folders that are searched
+HIDDEN = (".", "__MACOSX")  # how the names of folders begin that are not searched
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,23 @@ def name_dataset(layout: str, groups: Iterable[Group]) -> str | None:
     return {"hide": "HIDE", "reds": "REDS"}.get(layout)
 
 
+def find_pictures(folder: Path) -> list[Path]:
+    """Find the image files below a folder, without those in hidden folders.
+
+    Args:
+        folder: The folder; its subfolders are searched too.
+
+    Returns:
+        The files, sorted.
+    """
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if is_picture(path)
+        and not any(part.startswith(HIDDEN) for part in path.relative_to(folder).parts)
+    )
+
+
 def pictures_below(folder: Path) -> dict[str, Path]:
     """Collect the image files below a folder.
 
@@ -245,7 +263,7 @@ def pictures_below(folder: Path) -> dict[str, Path]:
         if two paths differ in nothing else.
     """
     files: dict[str, Path] = {}
-    for path in sorted(path for path in folder.rglob("*") if is_picture(path)):
+    for path in find_pictures(folder):
         name = path.relative_to(folder)
         key = name.with_suffix("").as_posix()
         files[name.as_posix() if key in files else key] = path
@@ -263,7 +281,7 @@ def _folders(root: Path, depth: int) -> Iterator[Path]:
         with os.scandir(root) as entries:
             names = [entry.name for entry in entries if entry.is_dir()]
         for name in sorted(names):
-            if not name.startswith((".", "__MACOSX")):
+            if not name.startswith(HIDDEN):
                 yield from _folders(root / name, depth - 1)
 
 

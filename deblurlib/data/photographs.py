@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .pictures import is_picture, read_picture, to_8_bits
+from .layouts import find_pictures
+from .pictures import read_picture, to_8_bits
 
 BUNDLED = Path(__file__).parent / "photos"
 
@@ -51,7 +52,7 @@ def list_photographs(split: str, folder: str | Path | None = None) -> list[Path]
         raise ValueError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")
     if folder is None:
         return [_bundled_path(name) for name in SPLITS[split]]
-    pictures = sorted(p for p in Path(folder).rglob("*") if is_picture(p))
+    pictures = find_pictures(Path(folder))
     if len(pictures) < 10:
         raise ValueError(
             f"{folder} holds {len(pictures)} images: at least 10 are needed for three splits."

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ..data import PairedFolder, SceneDataset, augment, neighbour_flows, random_crop
+from ..data import SceneDataset, augment, neighbour_flows, random_crop
 from ..data.samples import Sample
 from .experiment import Experiment
 
@@ -45,8 +45,8 @@ class TrainingCrops(Dataset[Sample]):
             severity=experiment.severity,
         )
         self.real: Remembered | None = None
-        if experiment.real_share and experiment.real is not None:
-            pairs = PairedFolder(experiment.real, experiment.real_split, experiment.real_variant)
+        pairs = experiment.pairs if experiment.real_share else None
+        if pairs is not None:
             count = len(pairs) if experiment.real_frames is None else experiment.real_frames
             self.real = Remembered(WithFlow(pairs, count, wanted=bool(experiment.position)))
 

@@ -8,6 +8,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Literal
 
+from ..data import PairedFolder
+from ..data.layouts import find_pictures
 from ..data.scenes import RENDERER_VERSION, RESPONSE
 from ..results import hash_files, whole_seed
 
@@ -33,8 +35,8 @@ class Experiment:
         blur: "blur" averages encoded values, "blur_gamma" averages linear light.
         photos: Folder of sharp photographs to render; None uses the bundled ones.
         real: Root of a `PairedFolder` of real pairs.
-        real_split: Its split.
-        real_variant: Its variant.
+        real_split: Its split; None is "train" or, in a data set without splits, all pairs.
+        real_variant: Its variant, "blur" or "blur_gamma"; None is the one that it has.
         real_frames: Use only its first frames; None uses all of them.
         real_share: Fraction of crops that come from real pairs.
         steps: Optimiser steps.
@@ -81,8 +83,8 @@ class Experiment:
     blur: str = "blur"
     photos: str | None = None
     real: str | None = None
-    real_split: str = "train"
-    real_variant: str = "blur"
+    real_split: str | None = None
+    real_variant: str | None = None
     real_frames: int | None = None
     real_share: float = 0.0
     # optimisation
@@ -117,16 +119,35 @@ class Experiment:
         _check_combinations(self)
 
     @property
+    def pairs(self) -> PairedFolder | None:
+        """The real pairs that it trains on, with neighbours if the position loss needs them.
+
+        Raises:
+            ValueError: If `real` is not a data set with that split and variant.
+        """
+        if self.real is None:
+            return None
+        return PairedFolder.for_training(
+            self.real, self.real_split, self.real_variant, neighbours=bool(self.position)
+        )
+
+    @property
     def hash(self) -> str:
         """Twelve hex digits that identify the experiment, including the contents of its folders.
 
-        Folders count by their contents, not by where they are. Fields at their default are left
-        out, so adding a field keeps the hashes of existing experiments.
+        Folders count by the names and contents of the images that the training can use (of
+        `real`, those of the split and variant), not by where they are. Fields at their default
+        are left out, so adding a field keeps the hashes of existing experiments.
+
+        Raises:
+            ValueError: If `real` is not a data set with that split and variant.
         """
         text = json.dumps({**_changed_fields(self), "renderer": RENDERER_VERSION}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+# Hashes leave these values out, as when they were the defaults.
+_FORMER_DEFAULTS = {"real_split": "train", "real_variant": "blur"}
 # Records written before these fields could be None mark "not given" like this.
 _FORMERLY_NOT_GIVEN = {"photos": "", "real": "", "real_frames": 0, "halve_every": 0, "clip": 0.0}
 
@@ -227,10 +248,15 @@ def _changed_fields(experiment: Experiment) -> dict[str, object]:
         for field in fields(Experiment)
         if (value := getattr(experiment, field.name)) != field.default
     }
-    for name in ("photos", "real"):
-        if name in changed:
-            folder = Path(str(changed[name]))
-            changed[name] = hash_files([p for p in folder.rglob("*") if p.is_file()], folder)
+    if experiment.photos is not None:
+        folder = Path(experiment.photos)
+        changed["photos"] = hash_files(find_pictures(folder), folder)
+    if (pairs := experiment.pairs) is not None:
+        changed["real"] = hash_files(pairs.files, pairs.root)
+        changed |= {"real_split": pairs.split, "real_variant": pairs.variant}
+    for name, former in _FORMER_DEFAULTS.items():
+        if changed.get(name) in (None, former):
+            changed.pop(name, None)
     for name in ("start", "reblur"):
         if name in changed:
             changed[name] = getattr(experiment, name).hash

@@ -2,10 +2,13 @@
 
 import json
 import math
+import os
+import time
 from dataclasses import fields, replace
 
 import pytest
 
+from deblurlib import results
 from deblurlib.training import SHIPPED_RUNS, Experiment
 
 REBLUR = Experiment(model="reblur")
@@ -118,3 +121,111 @@ def test_a_seed_of_another_run_is_another_experiment():
     tuned = Experiment(start=Experiment(steps=5))
     assert tuned.hash != replace(tuned, start=Experiment(steps=6)).hash
     assert tuned.hash != Experiment().hash
+
+
+# --------------------------------------------------------------------------------------------------
+# Folders in a hash
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Real pairs (one sequence of two frames) and three photographs, none of them decodable."""
+    for kind in ("blur", "sharp"):
+        (tmp_path / "real/train/A" / kind).mkdir(parents=True)
+        for n in (1, 2):
+            (tmp_path / f"real/train/A/{kind}/{n:06}.png").write_bytes(f"{kind} {n}".encode())
+    (tmp_path / "photos").mkdir()
+    for n in range(3):
+        (tmp_path / f"photos/{n}.jpg").write_bytes(str(n).encode())
+    for path in tmp_path.rglob("*"):
+        os.utime(path, ns=(10**18, 10**18))
+    return tmp_path
+
+
+def mixed(folders):
+    return Experiment(real=str(folders / "real"), real_share=0.5, photos=str(folders / "photos"))
+
+
+def test_hashes_of_old_experiments_with_folders_stay(folders):
+    real = str(folders / "real")
+    assert Experiment(real_split="train", real_variant="blur").hash == Experiment().hash
+    assert Experiment(real_variant="blur_gamma").hash == "cecce39628b5"
+    assert Experiment(real=real, real_share=1.0, real_variant="blur").hash == "04420db0ae19"
+    assert Experiment(real=real, real_share=1.0).hash == "04420db0ae19"  # the only variant
+    assert mixed(folders).hash == "59b2158d99e1"
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        "photos/.DS_Store",
+        "photos/Thumbs.db",
+        "photos/desktop.ini",
+        "photos/README.md",
+        "photos/.hidden.jpg",
+        "photos/.thumbnails/0.jpg",
+        "real/README",
+        "real/train/A/sharp/.000003.png",
+        "real/train/A/blur/Thumbs.db",
+        "real/train/A/blur/000009.png",  # without a partner: left out
+        "real/train/A/sharp/000009.png",
+        "real/train/A/blur_gamma/000001.png",  # another variant
+        "real/test/B/blur/000001.png",  # another split
+    ],
+)
+def test_files_that_a_training_does_not_read_do_not_change_its_hash(junk, folders):
+    chosen = replace(mixed(folders), real_variant="blur")
+    before = chosen.hash
+    (folders / junk).parent.mkdir(parents=True, exist_ok=True)
+    (folders / junk).write_bytes(b"junk")
+    assert chosen.hash == before
+
+
+@pytest.mark.parametrize(
+    "picture", ["photos/1.jpg", "real/train/A/blur/000002.png", "real/train/A/sharp/000001.png"]
+)
+def test_a_picture_that_changes_at_equal_size_changes_the_hash(picture, folders):
+    before = mixed(folders).hash
+    content = (folders / picture).read_bytes()
+    (folders / picture).write_bytes(content[:-1] + b"x")
+    changed = mixed(folders).hash
+    assert changed != before
+    (folders / picture).write_bytes(content)
+    assert mixed(folders).hash == before
+
+
+def test_a_lone_sharp_frame_counts_where_it_is_a_neighbour(folders):
+    plain, guided = mixed(folders), replace(mixed(folders), position=1e-4)
+    before = plain.hash, guided.hash
+    (folders / "real/train/A/sharp/000003.png").write_bytes(b"neighbour")
+    assert plain.hash == before[0] and guided.hash != before[1]
+
+
+def test_a_second_hash_reads_no_file(folders, monkeypatch):
+    monkeypatch.setattr(time, "time_ns", lambda: time.monotonic_ns() + 10**19)  # files are old
+    read = []
+    real_digest = results.hashlib.file_digest
+    monkeypatch.setattr(
+        results.hashlib, "file_digest", lambda *a: read.append(a[0].name) or real_digest(*a)
+    )
+    first = mixed(folders).hash
+    assert len(read) == 7
+    assert mixed(folders).hash == first and len(read) == 7
+    changed = folders / "photos/1.jpg"
+    changed.write_bytes(b"X")
+    assert mixed(folders).hash != first and len(read) == 8
+
+
+def test_a_file_that_may_still_change_within_a_tick_of_the_clock_is_read_again(tmp_path):
+    file = tmp_path / "a"
+    file.write_bytes(b"1")
+    first, facts = results.digest_of(file), file.stat()
+    with file.open("r+b") as opened:
+        opened.write(b"2")
+    os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert results.digest_of(file) != first
+
+
+def test_pairs_that_are_not_there_are_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match="nowhere does not exist: give the root of a data set"):
+        assert Experiment(real=str(tmp_path / "nowhere"), real_share=1.0).hash

@@ -132,10 +132,19 @@ def test_an_interrupt_during_an_update_resumes_to_the_same_weights(straight, tmp
 
 def test_every_field_changes_the_hash(tmp_path):
     for name in ("one", "other"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "picture.png").write_bytes(name.encode())
+        for split in ("train", "test"):
+            for kind in ("blur", "blur_gamma", "sharp"):
+                picture = tmp_path / name / split / "A" / kind / "1.png"
+                picture.parent.mkdir(parents=True)
+                picture.write_bytes(name.encode())
     base = replace(
-        TINY, model="svrnn", variant="paper", real=str(tmp_path / "one"), reblur=REBLUR, clip=1.0
+        TINY,
+        model="svrnn",
+        variant="paper",
+        real=str(tmp_path / "one"),
+        real_variant="blur",
+        reblur=REBLUR,
+        clip=1.0,
     )
     other = {
         "model": "radn",
