@@ -139,7 +139,7 @@ def task(model: nn.Module, sample: Sample) -> tuple[tuple[torch.Tensor, ...], to
 def evaluate(
     model: nn.Module | None,
     dataset: Samples | Iterable[Sample],
-    metrics: Iterable[str] = DEFAULT_METRICS,
+    metrics: str | Iterable[str] = DEFAULT_METRICS,
     *,
     device: torch.device | str | None = None,
     progress: bool | None = None,
@@ -150,7 +150,7 @@ def evaluate(
         model: The network; None to measure the blurry images alone.
         dataset: Samples with a sharp image: a data set with a length that is read by index, or
             any iterable, such as a generator, which is consumed.
-        metrics: Names in `METRICS`. Images are compared as floats, clipped to [0, 1].
+        metrics: One or more names in `METRICS`. Images are compared as floats, clipped to [0, 1].
         device: The network is moved there and back; None leaves it where it is.
         progress: Whether to show a progress bar; None shows it in terminals and notebooks, and
             elsewhere a line per minute.
@@ -162,13 +162,16 @@ def evaluate(
     Raises:
         ValueError: If a metric is unknown, or a sample has no sharp image.
     """
-    return pd.DataFrame(evaluate_each(model, dataset, metrics, device=device, progress=progress))
+    names = _metric_names(metrics)
+    columns = ["image", *(names if model is not None else ()), *(f"blurry {n}" for n in names)]
+    rows = evaluate_each(model, dataset, names, device=device, progress=progress)
+    return pd.DataFrame(rows, columns=columns)
 
 
 def evaluate_each(
     model: nn.Module | None,
     dataset: Samples | Iterable[Sample],
-    metrics: Iterable[str] = DEFAULT_METRICS,
+    metrics: str | Iterable[str] = DEFAULT_METRICS,
     *,
     device: torch.device | str | None = None,
     progress: bool | None = None,
@@ -179,7 +182,7 @@ def evaluate_each(
         model: The network; None to measure the blurry images alone.
         dataset: Samples with a sharp image: a data set with a length that is read by index, or
             any iterable, such as a generator, which is consumed.
-        metrics: Names in `METRICS`. Images are compared as floats, clipped to [0, 1].
+        metrics: One or more names in `METRICS`. Images are compared as floats, clipped to [0, 1].
         device: The network is moved there and back; None leaves it where it is.
         progress: As for `evaluate`.
 
@@ -189,7 +192,7 @@ def evaluate_each(
     Raises:
         ValueError: If a metric is unknown, or a sample has no sharp image.
     """
-    names = tuple(metrics)
+    names = _metric_names(metrics)
     unknown = sorted(set(names) - set(METRICS))
     if unknown:
         raise ValueError(f"There is no metric {unknown[0]!r}: choose from {', '.join(METRICS)}.")
@@ -214,7 +217,7 @@ def score(
     sample: Sample,
     output: Picture | None,
     target: Picture | None = None,
-    metrics: Iterable[str] = DEFAULT_METRICS,
+    metrics: str | Iterable[str] = DEFAULT_METRICS,
 ) -> dict[str, object]:
     """Compute one row of `evaluate`.
 
@@ -222,7 +225,7 @@ def score(
         sample: A sample with a sharp image.
         output: The restored (or reblurred) image; None leaves its metrics out.
         target: What the output is compared with; None for the sharp image.
-        metrics: Names in `METRICS`.
+        metrics: One or more names in `METRICS`.
 
     Returns:
         The image's name, each metric of the output, and each metric of the blurry image against
@@ -231,12 +234,17 @@ def score(
     Raises:
         ValueError: If the sample has no sharp image.
     """
-    names, sharp = tuple(metrics), _sharp(sample)
+    names, sharp = _metric_names(metrics), _sharp(sample)
     row: dict[str, object] = {"image": sample.name}
     if output is not None:
         against = sharp if target is None else target
         row |= {name: METRICS[name](output, against) for name in names}
     return row | {f"blurry {name}": METRICS[name](sample.blurry, sharp) for name in names}
+
+
+def _metric_names(metrics: str | Iterable[str]) -> tuple[str, ...]:
+    """A text is one name, not a sequence of letters."""
+    return (metrics,) if isinstance(metrics, str) else tuple(metrics)
 
 
 def _each(dataset: Samples | Iterable[Sample]) -> Iterator[Sample]:

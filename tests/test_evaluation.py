@@ -219,3 +219,18 @@ def test_negative_values_are_clipped_to_black():
 def test_an_unknown_metric_lists_the_known_ones():
     with pytest.raises(ValueError, match="choose from rgb-psnr, ssim-skimage, ssim-wang2004, ssim"):
         evaluate(None, [], ["mae"])
+
+
+@pytest.mark.parametrize("model", [None, create_model("radn", size="small")], ids=["none", "radn"])
+def test_no_samples_give_the_columns_and_no_rows(model):
+    one = Sample(torch.zeros(3, 16, 16), torch.zeros(3, 16, 16))
+    empty, full = (evaluate(model, samples, ["rgb-psnr"]) for samples in ([], [one]))
+    assert len(empty) == 0 and list(empty.columns) == list(full.columns)
+
+
+def test_one_metric_can_be_given_by_its_name():
+    one = Sample(torch.zeros(3, 16, 16), torch.ones(3, 16, 16))
+    assert list(evaluate(None, [one], "rgb-psnr").columns) == ["image", "blurry rgb-psnr"]
+    assert score(one, None, metrics="rgb-psnr") == {"image": "", "blurry rgb-psnr": 0.0}
+    with pytest.raises(ValueError, match="There is no metric 'psnr': choose from"):
+        evaluate(None, [one], "psnr")
