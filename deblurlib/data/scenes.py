@@ -237,7 +237,7 @@ class SceneDataset(Dataset[Sample]):
         size: Side of the scenes, or their height and width, in pixels.
         seed: Seed of the data set.
         variant: "blur" or "blur_gamma", as for `render_scene`.
-        photos: Folder of photographs; None for the bundled ones.
+        photos: Collection or folder of photographs, as for `list_photographs`.
         options: Further arguments of `render_scene`.
 
     Raises:
