@@ -97,7 +97,12 @@ def train(
             help="Decay of the moving average of the weights; 0 = none; default: the preset's.",
         ),
     ] = None,
-    precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="32-true, bf16-mixed, or auto: bf16-mixed where the hardware multiplies bf16."
+        ),
+    ] = "auto",
     device: Device = "auto",
     workers: Annotated[
         int,

@@ -43,6 +43,7 @@ class TrainingCrops(Dataset[Sample]):
             variant=experiment.blur,
             photos=experiment.photos,
             severity=experiment.severity,
+            camera=experiment.camera,
         )
         self.real: Remembered | None = None
         pairs = experiment.pairs if experiment.real_share else None
@@ -151,6 +152,7 @@ def remembered_scenes(
     variant: str,
     severity: float,
     photos: str | None = None,
+    camera: str | None = None,
 ) -> Remembered:
     """Return rendered scenes that all trainings of a process share.
 
@@ -162,12 +164,20 @@ def remembered_scenes(
         variant: "blur" or "blur_gamma".
         severity: Factor on every motion.
         photos: Folder of sharp photographs; None uses the bundled ones.
+        camera: Name of a camera model; None for none.
 
     Returns:
         The scenes; each is rendered when it is first used.
     """
     return Remembered(
         SceneDataset(
-            split, count, size, seed=seed, variant=variant, photos=photos, severity=severity
+            split,
+            count,
+            size,
+            seed=seed,
+            variant=variant,
+            photos=photos,
+            severity=severity,
+            camera=camera,
         )
     )

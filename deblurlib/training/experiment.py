@@ -8,7 +8,10 @@ from numbers import Real
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from ..data import PairedFolder
+from ..data.camera import CAMERA_VERSION, find_camera
 from ..data.layouts import find_pictures
 from ..data.scenes import RENDERER_VERSION, RESPONSE
 from ..results import hash_files, whole_seed
@@ -33,6 +36,7 @@ class Experiment:
         scene_size: Side of a scene in pixels.
         severity: Factor on every motion.
         blur: "blur" averages encoded values, "blur_gamma" averages linear light.
+        camera: Camera model that the scenes pass through, such as "real"; None for none.
         photos: Folder of sharp photographs to render; None uses the bundled ones.
         real: Root of a `PairedFolder` of real pairs.
         real_split: Its split; None is "train" or, in a data set without splits, all pairs.
@@ -47,6 +51,8 @@ class Experiment:
             polynomial decay.
         lr_end: Final learning rate of the polynomial decay.
         lr_power: Power of the polynomial decay; 0 keeps the rate constant.
+        warmup: Steps over which the learning rate first rises linearly.
+        decay_from: Fraction of the steps after which the polynomial decay begins.
         halve_every: Steps between halvings of the learning rate, which then replace the
             polynomial decay (ASPDC section 4.2).
         bias_lr: Factor on the learning rate of biases (2 in SVRNN's code).
@@ -56,7 +62,9 @@ class Experiment:
         clip: Bound on the norm of the gradient; None, as in the paper, does not clip.
         ema: Decay of an exponential moving average of the weights, which the run ends with;
             0 is the weights themselves.
-        precision: "32-true" or "bf16-mixed".
+        precision: "32-true", or "bf16-mixed" for autocast. "auto" becomes "bf16-mixed" on a GPU or
+            processor that multiplies bf16 in hardware and "32-true" elsewhere, so that the
+            resolved value enters hash and record.
         perceptual: Weight of the VGG-16 loss (lambda1 of SVDN eq. 7).
         position: Weight of the position loss (lambda2 of SVDN eq. 7).
         margin: Its margin M in feature pixels.
@@ -81,6 +89,7 @@ class Experiment:
     scene_size: int = 256
     severity: float = 1.0
     blur: str = "blur"
+    camera: str | None = None
     photos: str | None = None
     real: str | None = None
     real_split: str | None = None
@@ -95,6 +104,8 @@ class Experiment:
     lr: float = 1e-3
     lr_end: float = 1e-6
     lr_power: float = 0.9
+    warmup: int = 0
+    decay_from: float = 0.0
     halve_every: int | None = None
     bias_lr: float = 1.0
     betas: tuple[float, float] = (0.9, 0.9)
@@ -102,7 +113,7 @@ class Experiment:
     weight_decay: float = 0.0
     clip: float | None = None
     ema: float = 0.0
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "32-true"
     # loss
     perceptual: float = 0.0
     position: float = 0.0
@@ -115,6 +126,8 @@ class Experiment:
         for name, sentinel in _FORMERLY_NOT_GIVEN.items():
             if getattr(self, name) == sentinel:
                 object.__setattr__(self, name, None)
+        if self.precision == "auto":
+            object.__setattr__(self, "precision", native_precision())
         _check_values(self)
         _check_combinations(self)
 
@@ -148,13 +161,29 @@ class Experiment:
 
 # Hashes leave these values out, as when they were the defaults.
 _FORMER_DEFAULTS = {"real_split": "train", "real_variant": "blur"}
+
+
+def native_precision() -> Literal["32-true", "bf16-mixed"]:
+    """Choose the precision that this machine trains fastest in.
+
+    Returns:
+        "bf16-mixed" if the GPU or, without one, the processor multiplies bf16 in hardware
+        (AVX512-BF16 or AMX), otherwise "32-true".
+    """
+    if torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16-mixed" if native else "32-true"
+
+
 # Records written before these fields could be None mark "not given" like this.
 _FORMERLY_NOT_GIVEN = {"photos": "", "real": "", "real_frames": 0, "halve_every": 0, "clip": 0.0}
 
 _CHOICES = {
     "size": ("full", "small"),
     "blur": tuple(RESPONSE),
-    "precision": ("32-true", "bf16-mixed"),
+    "precision": ("32-true", "bf16-mixed"),  # "auto" has become one of them
 }
 _COUNTS = (
     "scenes",
@@ -172,6 +201,7 @@ _NOT_NEGATIVE = (
     "lr",
     "lr_end",
     "lr_power",
+    "warmup",
     "bias_lr",
     "eps",
     "weight_decay",
@@ -206,6 +236,9 @@ def _check_values(experiment: Experiment) -> None:
     )
     valid = _is_number(share) and 0 <= share <= 1
     _require(valid, "real_share", share, "give a fraction from 0 to 1")
+    begin = experiment.decay_from
+    valid = _is_number(begin) and 0 <= begin < 1
+    _require(valid, "decay_from", begin, "give a fraction of at least 0 and less than 1")
     valid = _is_number(ema) and 0 <= ema < 1
     _require(valid, "ema", ema, "give a decay of at least 0 and less than 1")
     pair = isinstance(betas, tuple | list) and len(betas) == 2
@@ -216,6 +249,8 @@ def _check_values(experiment: Experiment) -> None:
 
 
 def _check_combinations(experiment: Experiment) -> None:
+    if experiment.camera is not None:
+        find_camera(experiment.camera)
     start, reblur = experiment.start, experiment.reblur
     if experiment.real_share and experiment.real is None:
         share = experiment.real_share
@@ -248,6 +283,8 @@ def _changed_fields(experiment: Experiment) -> dict[str, object]:
         for field in fields(Experiment)
         if (value := getattr(experiment, field.name)) != field.default
     }
+    if experiment.camera is not None:
+        changed["camera"] = f"{experiment.camera} {CAMERA_VERSION}"
     if experiment.photos is not None:
         folder = Path(experiment.photos)
         changed["photos"] = hash_files(find_pictures(folder), folder)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
@@ -257,7 +257,13 @@ class Trainer:
         """
         experiment, network = self.experiment, self.final_network()
         scenes = remembered_scenes(
-            "validation", 8, 128, seed=0, variant=experiment.blur, severity=experiment.severity
+            "validation",
+            8,
+            128,
+            seed=0,
+            variant=experiment.blur,
+            severity=experiment.severity,
+            camera=experiment.camera,
         )
         values = []
         for i in range(len(scenes)):
@@ -359,7 +365,7 @@ def _fabric(device: str | torch.device, experiment: Experiment) -> "Fabric":
     local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     fabric = Fabric(
         accelerator="auto" if device == "auto" else torch.device(device).type,
-        precision=experiment.precision,
+        precision=cast(Literal["32-true", "bf16-mixed"], experiment.precision),
         devices=local,
         num_nodes=processes // local,
         strategy="ddp" if processes > 1 else "auto",

@@ -12,21 +12,24 @@ def learning_rate(step: int, experiment: Experiment) -> float:
 
     The polynomial decay is lr(s) = (lr - lr_end) (1 - s/S)^power + lr_end (SVDN section 4.2);
     with `halve_every` it is lr / 2^floor(s / halve_every) (ASPDC section 4.2). Differs from the
-    paper: SVDN decays per epoch, here the rate changes every step.
+    paper: SVDN decays per epoch, here the rate changes every step. A decay that starts late
+    (`decay_from`, after Hu et al., MiniCPM, 2024) and a warm-up are ours: the first `warmup` rates
+    are multiplied by (s + 1) / warmup.
 
     Args:
         step: Step s, counted from 0.
-        experiment: Provides lr, lr_end, lr_power, halve_every and the number of steps S.
+        experiment: Provides lr, lr_end, lr_power, warmup, decay_from, halve_every and the number of
+            steps S.
 
     Returns:
         The learning rate of weights; `bias_lr` scales that of biases.
     """
+    warm = min(1.0, (step + 1) / experiment.warmup) if experiment.warmup else 1.0
     if experiment.halve_every is not None:
-        return float(experiment.lr / 2 ** (step // experiment.halve_every))
-    left = 1 - step / experiment.steps
-    return float(
-        (experiment.lr - experiment.lr_end) * left**experiment.lr_power + experiment.lr_end
-    )
+        return float(warm * experiment.lr / 2 ** (step // experiment.halve_every))
+    left = min(1.0, (1 - step / experiment.steps) / (1 - experiment.decay_from))
+    decayed = (experiment.lr - experiment.lr_end) * left**experiment.lr_power + experiment.lr_end
+    return float(warm * decayed)
 
 
 def adam(model: nn.Module, experiment: Experiment) -> torch.optim.Adam:

@@ -7,6 +7,7 @@ import time
 from dataclasses import fields, replace
 
 import pytest
+import torch
 
 from deblurlib import results
 from deblurlib.training import SHIPPED_RUNS, Experiment
@@ -44,6 +45,8 @@ def test_what_is_not_given_is_none_and_old_records_say_it_otherwise():
 @pytest.mark.parametrize(
     "changes, sentence",
     [
+        ({"warmup": -1}, "warmup is -1: give a finite number of at least 0."),
+        ({"decay_from": 1.0}, "decay_from is 1.0: give a fraction of at least 0 and less than 1."),
         ({"precision": "bf16-true"}, "precision is 'bf16-true': use one of 32-true, bf16-mixed."),
         ({"blur": "gamma"}, "blur is 'gamma': use one of blur, blur_gamma."),
         ({"size": "tiny"}, "size is 'tiny': use one of full, small."),
@@ -229,3 +232,17 @@ def test_a_file_that_may_still_change_within_a_tick_of_the_clock_is_read_again(t
 def test_pairs_that_are_not_there_are_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="nowhere does not exist: give the root of a data set"):
         assert Experiment(real=str(tmp_path / "nowhere"), real_share=1.0).hash
+
+
+@pytest.mark.parametrize("bf16, amx", [(True, False), (False, True), (False, False)])
+def test_automatic_precision_is_resolved_by_the_processor_and_enters_the_hash(
+    monkeypatch, bf16, amx
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    expected = "bf16-mixed" if bf16 or amx else "32-true"
+    automatic = Experiment(precision="auto")
+    assert automatic.precision == expected
+    assert automatic == Experiment(precision=expected)
+    assert automatic.hash == Experiment(precision=expected).hash

@@ -38,6 +38,16 @@ def test_rates_halve_after_every_so_many_steps():
     assert learning_rate(schedule.steps - 1, schedule) == pytest.approx(1.5625e-6)
 
 
+def test_rates_warm_up_and_stay_before_they_decay():
+    schedule = Experiment(
+        steps=1000, lr=0.5, lr_end=0.1, lr_power=1.0, warmup=10, decay_from=0.6, halve_every=None
+    )
+    rates = [learning_rate(step, schedule) for step in (0, 4, 9, 10, 600, 800, 1000)]
+    assert rates == pytest.approx([0.05, 0.25, 0.5, 0.5, 0.5, 0.3, 0.1])
+    halved = Experiment(steps=100, lr=0.8, warmup=4, halve_every=50)
+    assert [learning_rate(s, halved) for s in (0, 3, 50)] == pytest.approx([0.2, 0.8, 0.4])
+
+
 def test_adam_takes_every_setting_of_the_experiment():
     chosen = Experiment(size="small", lr=0.3, betas=(0.5, 0.7), eps=1e-18, weight_decay=0.2)
     optimizer = adam(initial_model(chosen), chosen)

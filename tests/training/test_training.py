@@ -154,6 +154,8 @@ def test_every_field_changes_the_hash(tmp_path):
         "start": base,
         "pretrained": True,
         "blur": "blur_gamma",
+        "camera": "real",
+        "decay_from": 0.5,
         "photos": str(tmp_path / "other"),
         "real": str(tmp_path / "other"),
         "real_split": "test",
