@@ -17,7 +17,7 @@ from .shared import ExitCode
 HELP = "Dynamic-scene motion deblurring: four papers, one library."
 EXIT_CODES = (
     "Exit codes: 0 = success; 1 = some items failed, the rest completed; 2 = invalid usage; "
-    "130 = interrupted, finished work is kept. "
+    "130 = interrupted and 143 = terminated, finished work is kept. "
     "An error is one sentence on stderr; set DEBLURLIB_DEBUG=1 for its traceback."
 )
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -91,8 +91,9 @@ class Commands(TyperGroup):
         """
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            outcome = "Interrupted: finished work is kept.", ExitCode.INTERRUPTED
+        except KeyboardInterrupt as interrupt:  # a training says how to resume it
+            sentence = str(interrupt) or "Interrupted: finished work is kept."
+            outcome = sentence, getattr(interrupt, "exit_code", ExitCode.INTERRUPTED)
         except (typer.Exit, BrokenPipeError):  # a closed pipe, as with `| head`, is not an error
             raise
         except Exception as error:

@@ -23,6 +23,7 @@ class ExitCode(IntEnum):
     FAILURE = 1
     USAGE = 2
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 Device = Annotated[

@@ -41,6 +41,10 @@ Patch = Annotated[
     int | None,
     typer.Option(min=1, help="Side of a crop in pixels; default: the preset's."),
 ]
+CheckpointEvery = Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")]
+CheckpointSeconds = Annotated[
+    float, typer.Option(min=1, help="Seconds after which a checkpoint is written in any case.")
+]
 
 
 @commands.command(
@@ -114,6 +118,8 @@ def train(
         int | None,
         typer.Option(min=1, help="Steps between measurements on held-out scenes; default: never."),
     ] = None,
+    checkpoint_every: CheckpointEvery = 200,
+    checkpoint_seconds: CheckpointSeconds = 300,
     results: Results = None,
     as_json: AsJson = False,
 ) -> None:
@@ -153,6 +159,8 @@ def train(
         device=device,
         workers=workers,
         folder=folder_for_results(results) / "runs",
+        checkpoint_every=checkpoint_every,
+        checkpoint_seconds=checkpoint_seconds,
         **given(validate_every=validate_every),
     )
     if int(os.environ.get("RANK", 0)) != 0:

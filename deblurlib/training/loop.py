@@ -25,6 +25,7 @@ from ..models import create_model, spec_of
 from ..results import results_folder
 from .crops import TrainingCrops, remembered_scenes
 from .experiment import Experiment
+from .interrupts import Signals, leave_signals_to_training
 from .objective import LossTerms
 from .optimiser import adam, averaged, learning_rate, set_learning_rate
 from .runs import (
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 LOG_EVERY = 20  # steps
 
 
-def fit(
+def fit(  # noqa: PLR0913 - the options of a training, not of its result
     experiment: Experiment,
     resume: bool = True,
     *,
@@ -53,6 +54,7 @@ def fit(
     folder: str | Path | None = None,
     workers: int = 0,
     checkpoint_every: int = 200,
+    checkpoint_seconds: float = 300,
     validate_every: int | None = None,
     progress: bool | None = None,
 ) -> Run:
@@ -61,15 +63,19 @@ def fit(
     The experiments named by `start` and `reblur` are trained first. Under `torchrun`, the
     processes share each batch.
 
+    SIGINT (Ctrl-C), SIGTERM and SIGHUP end the training after the current step, with a checkpoint;
+    a second signal ends it at once, and the last checkpoint stays.
+
     Args:
         experiment: The training.
         resume: Load or resume an existing run; False deletes it and starts over.
-        device: "auto", or a device such as "cpu" or "cuda".
+        device: "auto", or a device such as "cpu", "cuda" or "cuda:1".
         folder: Folder of all runs, by default results/runs. Each run has a subfolder named by its
             hash with experiment.json, log.jsonl and model.safetensors or, while unfinished,
             checkpoint.pt. Finished runs that ship with the library are found as well.
         workers: Number of processes that render scenes.
         checkpoint_every: Steps between checkpoints.
+        checkpoint_seconds: Seconds after which a checkpoint is written even before that.
         validate_every: Steps between measurements, for the log, on eight scenes of the validation
             photographs; None for no measurements.
         progress: Whether to show a progress bar; None shows it in a terminal.
@@ -80,10 +86,15 @@ def fit(
     Raises:
         ValueError: If the batch cannot be split evenly, or a number of steps is below 1.
         FloatingPointError: If ten losses in a row are not finite; the last good checkpoint stays.
+        KeyboardInterrupt: If a signal ended the training; the message says how to resume it.
     """
     for name, every in (("checkpoint_every", checkpoint_every), ("validate_every", validate_every)):
         if every is not None and every < 1:
             raise ValueError(f"{name} is {every}: give a number of steps of at least 1.")
+    if not checkpoint_seconds > 0:
+        raise ValueError(
+            f"checkpoint_seconds is {checkpoint_seconds}: give a positive number of seconds."
+        )
     runs = results_folder() / "runs" if folder is None else Path(folder)
     home = runs / experiment.hash
     if not resume:
@@ -95,7 +106,15 @@ def fit(
 
     network = initial_model(experiment)
     start, reblurring = (
-        fit(run, device=device, folder=runs, workers=workers, progress=progress).model
+        fit(
+            run,
+            device=device,
+            folder=runs,
+            workers=workers,
+            checkpoint_every=checkpoint_every,
+            checkpoint_seconds=checkpoint_seconds,
+            progress=progress,
+        ).model
         if run is not None
         else None
         for run in (experiment.start, experiment.reblur)
@@ -104,7 +123,12 @@ def fit(
         network.load_state_dict(start.state_dict())
     fabric = _fabric(device, experiment)
     trainer = Trainer(experiment, home, fabric, network, reblurring, workers)
-    trainer.run(checkpoint_every, validate_every, progress)
+    trainer.run(
+        checkpoint_every=checkpoint_every,
+        checkpoint_seconds=checkpoint_seconds,
+        validate_every=validate_every,
+        progress=progress,
+    )
     return replace(finished_run(experiment, home), cached=False)
 
 
@@ -131,6 +155,10 @@ def initial_model(experiment: Experiment) -> nn.Module:
             raise ValueError(f"{experiment.model} has no ImageNet weights to start from.")
         start_pretrained(model)
     return model
+
+
+class WorkersLost(Exception):
+    """A signal has ended the processes that render scenes."""
 
 
 class Trainer:
@@ -160,9 +188,9 @@ class Trainer:
         self.average = averaged(self.model.module, experiment.ema) if experiment.ema else None
         self.loss_terms = LossTerms(experiment, reblurring).to(fabric.device)
         self.done = self.failures = 0
-        self.updating = False  # whether weights, optimiser and step are those of different steps
         self.seconds_before = 0.0
         self.restore()
+        self.workers, self.signals = workers, Signals()
         self.batches = _batches(experiment, self.done, workers, fabric)
         self.began = time.perf_counter()
 
@@ -171,32 +199,62 @@ class Trainer:
         """Training time so far, including that before interruptions."""
         return self.seconds_before + time.perf_counter() - self.began
 
-    def run(self, checkpoint_every: int, validate_every: int | None, progress: bool | None) -> None:
+    def run(
+        self,
+        *,
+        checkpoint_every: int,
+        checkpoint_seconds: float,
+        validate_every: int | None,
+        progress: bool | None,
+    ) -> None:
         """Take the remaining steps and write the finished run.
-
-        Ctrl-C leaves a checkpoint; during the update of the weights, the last one stays.
 
         Args:
             checkpoint_every: Steps between checkpoints.
+            checkpoint_seconds: Seconds between checkpoints, if that is less.
             validate_every: Steps between validations; None does not validate.
             progress: Whether to show a progress bar; None shows it in a terminal.
+
+        Raises:
+            KeyboardInterrupt: If a signal came; the checkpoint is written.
         """
         steps, title = self.experiment.steps, _title(self.experiment)
         hidden = None if progress is None else not progress
-        with tqdm(total=steps, initial=self.done, desc=title, disable=hidden) as bar:
-            try:
-                while self.done < steps:
+        with (
+            tqdm(total=steps, initial=self.done, desc=title, disable=hidden) as bar,
+            self.signals.noted() as signals,
+        ):
+            saved = time.monotonic()
+            while self.done < steps:
+                try:
                     terms = self.step()
+                except WorkersLost:  # no step has begun
+                    pass
+                else:
                     bar.update()
                     if self._due(LOG_EVERY):
                         self.log(terms, validate=self._due(validate_every))
-                    if self.done % checkpoint_every == 0 and self.failures == 0:
-                        self.save()
-            except KeyboardInterrupt:
-                if not self.updating:  # half of an update would resume to other weights
+                interrupted = self._anywhere(signals.number is not None)
+                late = time.monotonic() - saved >= checkpoint_seconds
+                if interrupted and self.done < steps:
                     self.save()
-                raise
-        self.finish()
+                    raise signals.exception(
+                        f"{title} was interrupted at step {self.done} of {steps}: "
+                        "run the same training again to resume it."
+                    )
+                if (self.done % checkpoint_every == 0 or late) and self.failures == 0:
+                    self.save()
+                    saved = time.monotonic()
+            self.finish()
+            if self._anywhere(signals.number is not None):
+                raise signals.exception(f"{title} was interrupted after its last step: it is kept.")
+
+    def _anywhere(self, here: bool) -> bool:
+        """Whether something is true in any process, so that all make the same decision."""
+        if self.fabric.world_size == 1:
+            return here
+        flag = torch.tensor(float(here), device=self.fabric.device)
+        return bool(self.fabric.all_reduce(flag, reduce_op="sum"))
 
     def step(self) -> dict[str, torch.Tensor]:
         """Take one optimiser step; a loss that is not finite leaves the weights unchanged.
@@ -212,7 +270,6 @@ class Trainer:
         terms = self._backward()
         if torch.isfinite(terms["loss"]):
             self.failures = 0
-            self.updating = True
             if self.experiment.clip is not None:
                 self.fabric.clip_gradients(
                     self.model, self.optimizer, max_norm=self.experiment.clip
@@ -228,13 +285,17 @@ class Trainer:
                     "lower lr or set clip."
                 )
         self.done += 1
-        self.updating = False
         return terms
 
     def _backward(self) -> dict[str, torch.Tensor]:
         """Accumulate the gradients of a batch, part by part, up to a loss that is not finite."""
         parts = self.experiment.accumulate
-        samples = [next(self.batches) for _ in range(parts)]
+        try:
+            samples = [next(self.batches) for _ in range(parts)]
+        except (RuntimeError, OSError, EOFError) as error:
+            if self.workers == 0 or self.signals.number is None:
+                raise
+            raise WorkersLost from error
         means: dict[str, torch.Tensor] = {}
         for part, sample in enumerate(samples):
             with self.fabric.no_backward_sync(self.model, enabled=part < parts - 1):
@@ -352,6 +413,7 @@ def _batches(
         collate_fn=collate,
         num_workers=workers,
         persistent_workers=workers > 0,
+        worker_init_fn=leave_signals_to_training if workers else None,
     )
     ours = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
     return iter(cast(Iterable[Sample], ours))
@@ -363,10 +425,19 @@ def _fabric(device: str | torch.device, experiment: Experiment) -> "Fabric":
 
     processes = int(os.environ.get("WORLD_SIZE", 1))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    accelerator, number = "auto", None
+    if device != "auto":
+        chosen = torch.device(device)
+        accelerator, number = chosen.type, chosen.index if chosen.type == "cuda" else None
+    if number is not None and processes > 1:
+        raise ValueError(
+            f"device is {device}, but {processes} processes share the training: "
+            f"give the device {accelerator} without a number."
+        )
     fabric = Fabric(
-        accelerator="auto" if device == "auto" else torch.device(device).type,
+        accelerator=accelerator,
         precision=cast(Literal["32-true", "bf16-mixed"], experiment.precision),
-        devices=local,
+        devices=local if number is None else [number],
         num_nodes=processes // local,
         strategy="ddp" if processes > 1 else "auto",
     )
