@@ -6,6 +6,7 @@ The pixel, perceptual and position losses are SVDN's (Yuan et al., CVPR 2020, eq
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from .ops import sampling_points
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+EPSILON = 1e-6  # smallest distance of a point to a segment, in the unit of the points
 
 
 def pixel_loss(output: torch.Tensor, sharp: torch.Tensor) -> torch.Tensor:
@@ -94,7 +96,7 @@ def consistency_loss(
 
 
 def point_segment_distance(
-    points: torch.Tensor, ends: torch.Tensor, epsilon: float = 1e-6
+    points: torch.Tensor, ends: torch.Tensor, epsilon: float = EPSILON
 ) -> torch.Tensor:
     """Compute the distance of points P to the segments from the origin to D.
 
@@ -149,7 +151,9 @@ def position_distance(
 ) -> torch.Tensor:
     """Compute min(d_i1, d_i2) of SVDN eq. 6: how far each sampling point is from the flow.
 
-    The distance is that to the nearer of the two flow segments, which carry no gradient.
+    The distance is that to the nearer of the two flow segments, which carry no gradient. Values and
+    gradients are those of `point_segment_distance`, but the nearest point of the segment is held
+    fixed: to first order it does not change the distance as it moves along the segment.
 
     Args:
         offsets: (B, 2*K*K, h, w) as (dy, dx) of a K x K layer, in its feature pixels.
@@ -169,12 +173,31 @@ def position_distance(
             f"{tuple(flow_next.shape)} differ in size: bring the flows to the layer's resolution "
             "with flow_to_features."
         )
-    points = sampling_points(offsets).movedim(1, -1)  # (B, K*K, h, w, 2)
-    to_previous, to_next = (
-        point_segment_distance(points, flow.detach().movedim(1, -1)[:, None])  # (B, 1, h, w, 2)
-        for flow in (flow_previous, flow_next)
-    )
-    return torch.minimum(to_previous, to_next)
+    dy, dx = (each.contiguous() for each in offsets.unflatten(1, (-1, 2)).unbind(2))
+    grid_x, grid_y = sampling_points(torch.zeros_like(offsets[:1, :, :1, :1])).unbind(1)
+    x, y = dx + grid_x, dy + grid_y
+    with torch.no_grad():
+        to_previous, to_next = (_nearest(x, y, flow) for flow in (flow_previous, flow_next))
+        nearer = (to_previous.squared <= to_next.squared).to(x.dtype)
+        foot_x = nearer * to_previous.x + (1 - nearer) * to_next.x
+        foot_y = nearer * to_previous.y + (1 - nearer) * to_next.y
+    return ((x - foot_x).square() + (y - foot_y).square() + EPSILON**2).sqrt()
+
+
+class _Foot(NamedTuple):
+    """The nearest point of a segment, and its squared distance."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+    squared: torch.Tensor
+
+
+def _nearest(x: torch.Tensor, y: torch.Tensor, flow: torch.Tensor) -> _Foot:
+    """The point of the segment from 0 to the flow (B, 2, h, w) that is nearest to (x, y)."""
+    u, v = flow[:, :1], flow[:, 1:]
+    t = ((x * u).add_(y * v)).div_(u * u + v * v + 1e-12).clamp_(0, 1)
+    foot_x, foot_y = t * u, t * v
+    return _Foot(foot_x, foot_y, (x - foot_x).square_().add_((y - foot_y).square_()))
 
 
 def position_loss(

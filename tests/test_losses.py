@@ -7,6 +7,7 @@ import torchvision
 
 from deblurlib import losses
 from deblurlib.data import Sample
+from deblurlib.ops import sampling_points
 from deblurlib.training import Experiment, LossTerms
 
 # (x, y, u, v) -> (printed Algorithm 1, truth), worked out by hand
@@ -115,6 +116,29 @@ def test_margin_is_a_floor_and_frees_the_points_within_it():
     flow = flow.requires_grad_()
     losses.position_loss(offsets, flow, -flow, margin=0.5).backward()
     assert offsets.grad.abs().max() > 0 and flow.grad is None  # flow carries no gradient
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_position_distance_is_that_of_point_and_segment_with_its_gradient(dtype):
+    random = torch.Generator().manual_seed(0)
+    offsets = torch.randn(2, 50, 7, 9, generator=random, dtype=dtype)
+    offsets = offsets.to(memory_format=torch.channels_last).requires_grad_()
+    previous, following = 4 * torch.randn(2, 2, 2, 7, 9, generator=random, dtype=dtype)
+    previous[:, :, 0] = following[:, :, 0] = 0
+    previous[:, 0, 1], following[:, 1, 1] = 0, 0
+    points = sampling_points(offsets).movedim(1, -1)
+    expected = torch.minimum(
+        *(
+            losses.point_segment_distance(points, flow.movedim(1, -1)[:, None])
+            for flow in (previous, following)
+        )
+    )
+    found = losses.position_distance(offsets, previous, following)
+    assert torch.equal(found, expected)
+    weights = torch.randn(found.shape, generator=random, dtype=dtype)
+    a, b = (torch.autograd.grad((d * weights).sum(), offsets)[0] for d in (found, expected))
+    bound = 1e-3 if dtype == torch.float32 else 1e-9
+    torch.testing.assert_close(a, b, rtol=bound, atol=bound)
 
 
 def test_wrong_resolution_is_one_sentence():
