@@ -33,6 +33,9 @@ class Bar(Protocol[Item]):
 
         Args:
             n: How many have finished since the last call.
+
+        Returns:
+            Nothing of interest.
         """
         ...
 

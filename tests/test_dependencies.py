@@ -24,7 +24,7 @@ DISTRIBUTION = {  # of a module, where the names differ
     "triton": "torch",  # comes with it on Linux
     "yaml": "pyyaml",
 }
-STARTED = {"ipykernel", "jupyterlab"}  # programs, never imported
+STARTED = {"jupyterlab"}  # programs, never imported
 FOR_THE_USER = {"onnxruntime"}  # runs the files that deblurlib.inference writes
 LOADERS = {"import_module", "importorskip", "find_spec", "require"}
 

@@ -1,39 +1,21 @@
 """The manifest of a results folder: what each notebook was run with, and which files it wrote."""
 
+import functools
 import hashlib
 import json
-from contextlib import suppress
-from pathlib import Path
+import os
+import shlex
+import shutil
+from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict
 
 from ..results import environment, hash_files, write_atomically
-from .notebooks import cores, source_hash
+from .dependencies import PACKAGE, files_of
+from .notebooks import cores, number, source_hash
 
 INPUTS = ("preset", "data", "variant", "seed", "device")  # parameters that affect numbers
-# Files and folders of the package that no notebook imports: changing them outdates no notebook.
-ASIDE = (
-    "__main__.py",
-    "cli",
-    "bench/cases.py",
-    "bench/chart.py",
-    "bench/contestants.py",
-    "bench/networks.py",
-    "bench/operators.py",
-    "bench/training.py",
-    "book/api.py",
-    "book/editions.py",
-    "book/manifest.py",
-    "book/notebooks.py",
-    "book/page.html.j2",
-    "book/pages.py",
-    "book/report.html",
-    "book/report.py",
-    "book/reproduce.py",
-    "book/task.py",
-)
-
-
-PACKAGE = Path(__file__).resolve().parent.parent
+# The notebooks whose records a notebook reads, by number; all others are independent.
+READS = {"12": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11")}
 
 
 class Entry(TypedDict, total=False):
@@ -53,38 +35,46 @@ class Entry(TypedDict, total=False):
 class Manifest:
     """results/manifest.json: inputs, state and outputs of each notebook; written after each one."""
 
-    def __init__(self, folder: Path, parameters: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, parameters: dict[str, Any], threads: int) -> None:
         """Read the manifest of a results folder, if there is one.
 
         Args:
-            folder: The results folder.
+            folder: The results folder, whose lock this process holds.
             parameters: The parameters of this run, among them those in INPUTS.
+            threads: How many threads compute each notebook.
+
+        Raises:
+            ValueError: If a folder is in place of the manifest.
         """
-        self.folder, self.path = folder, folder / "manifest.json"
+        self.folder, self.path, self.threads = folder, folder / "manifest.json", threads
         self.inputs = {name: parameters[name] for name in INPUTS} | {
             "data": Path(parameters["data"]).name,
             "data_hash": data_hash(parameters["data"]),
         }
-        self.library = hash_files(library_files(), PACKAGE.parent)
         self.environment = environment()
-        self.notebooks: dict[str, Entry] = {}
-        with suppress(OSError, ValueError, KeyError):  # none yet, or damaged: every notebook runs
-            self.notebooks = json.loads(self.path.read_text())["notebooks"]
+        self.arithmetic = arithmetic()
+        if self.path.is_dir():
+            raise ValueError(f"{self.path} is a folder, not a file: remove it and run this again.")
+        self.notebooks, _, self.damaged = read_manifest(folder)
 
     def key(self, path: Path) -> str:
         """Hash everything that a notebook's results depend on.
 
         Args:
-            path: The notebook.
+            path: The notebook; those whose records it reads have finished.
 
         Returns:
-            A sha256 over its source, the library with its weights, the parameters, the data, and
+            A sha256 over its source, the files of the library that it imports, the parameters, the
+            contents of the data, the records that it reads, the number of threads, the kernels, and
             the versions of Python and the packages.
         """
         parts = [
             source_hash(path),
-            self.library,
+            hash_files(files_of(path, PACKAGE), PACKAGE.parent),
             self.inputs,
+            records_hash(path, self.folder),
+            self.threads,
+            self.arithmetic,
             self.environment["versions"],
             self.environment["python"],
         ]
@@ -100,11 +90,11 @@ class Manifest:
         Returns:
             Whether it need not run.
         """
-        entry = self.notebooks.get(name, {})
-        if entry.get("state") not in ("done", "cached") or entry.get("key") != key:
+        entry = self.notebooks.get(name)
+        if entry is None or entry.get("state") not in ("done", "cached") or entry.get("key") != key:
             return False
         files = {self.folder / path: sha256 for path, sha256 in entry["outputs"].items()}
-        return all(path.exists() and file_hash(path) == sha256 for path, sha256 in files.items())
+        return all(path.is_file() and file_hash(path) == sha256 for path, sha256 in files.items())
 
     def mark_cached(self, name: str) -> None:
         """Mark a notebook as not run because nothing has changed.
@@ -151,8 +141,67 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def read_manifest(folder: Path) -> tuple[dict[str, Entry], dict[str, Any], bool]:
+    """Read the manifest of a results folder as far as it is valid.
+
+    Args:
+        folder: The results folder.
+
+    Returns:
+        The entries of notebooks by name; everything else that it records; and whether any of it
+        is damaged.
+    """
+    path = folder / "manifest.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}, {}, False
+    except (OSError, ValueError, RecursionError):
+        return {}, {}, True
+    if not isinstance(content, dict):
+        return {}, {}, True
+    notebooks = content.pop("notebooks", None)
+    entries = notebooks if isinstance(notebooks, dict) else {}
+    valid = {name: entry for name, entry in entries.items() if _is_entry(entry)}
+    if not isinstance(content.get("inputs"), dict):
+        return valid, content | {"inputs": {}}, True
+    return valid, content, entries is not notebooks or len(valid) < len(entries)
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether a value has the types of an `Entry`, and its outputs lie in the results folder."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("outputs"), dict):
+        return False
+    texts = [entry.get(name) for name in ("state", "key")]
+    texts += [entry.get(name) or "" for name in ("error", "cell")]
+    texts += [*entry["outputs"].values()]
+    inside = all(
+        not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
+        for path in entry["outputs"]
+    )
+    seconds = entry.get("seconds")
+    return inside and all(isinstance(t, str) for t in texts) and isinstance(seconds, int | float)
+
+
+@functools.cache
+def arithmetic() -> dict[str, Any]:
+    """Describe what decides on the last digits besides the library and its packages.
+
+    Returns:
+        The backend of the operators, and the compiler and flags of their C kernels, without which
+        they run in plain PyTorch.
+    """
+    names = shlex.split(os.environ.get("CC", ""))[:1] or ["cc", "gcc", "clang"]
+    compiler = next((path for path in map(shutil.which, names) if path), None)
+    return {
+        "backend": os.environ.get("DEBLURLIB_BACKEND", "auto"),
+        "compiler": None if compiler is None else [compiler, Path(compiler).stat().st_size],
+        "flags": os.environ.get("DEBLURLIB_CFLAGS", ""),
+    }
+
+
 def data_hash(root: str) -> str:
-    """Hash a data set by the names and sizes of its files, not by their contents.
+    """Hash a data set by the names and contents of its files.
 
     Args:
         root: Root of the data set, or "" for the bundled scenes.
@@ -162,21 +211,25 @@ def data_hash(root: str) -> str:
     """
     if not root:
         return ""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in Path(root).rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\0".encode())
-    return digest.hexdigest()[:16]
+    return hash_files((path for path in Path(root).rglob("*") if path.is_file()), Path(root))
 
 
-def library_files() -> list[Path]:
-    """List every file of the package that a notebook's numbers can depend on: all but ASIDE.
+def records_hash(path: Path, folder: Path) -> str:
+    """Hash what a notebook reads of the others: their records, and which cells were executed.
+
+    Args:
+        path: The notebook.
+        folder: The results folder.
 
     Returns:
-        The files, in no particular order.
+        The first 16 hexadecimal digits of a sha256, or "" for a notebook that reads no other.
     """
-    files = [
-        path.relative_to(PACKAGE)
-        for path in PACKAGE.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+    if number(path) not in READS:
+        return ""
+    records = [
+        record
+        for other in READS[number(path)]
+        for record in folder.glob(f"ledger/{other}_*.json")
+        if not record.name.endswith(".origin.json")
     ]
-    return [PACKAGE / path for path in files if not {path.as_posix(), path.parts[0]} & set(ASIDE)]
+    return hash_files([*records, *path.parent.glob("*.ipynb")])

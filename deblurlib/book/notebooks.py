@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from ..results import ROOT, write_atomically
 from .extra import notebook_packages, require
+from .kernel import end_with
 
 with notebook_packages():
     import nbformat
@@ -165,7 +166,7 @@ def refresh_notebooks(
     }
     console, failed = Console(stderr=True, highlight=False), 0
     spawn = get_context("spawn")  # a fork of a process with threads may hang
-    with ProcessPoolExecutor(jobs, spawn, _set_environment, (settings,)) as pool:
+    with ProcessPoolExecutor(jobs, spawn, _begin, (settings, os.getpid())) as pool:
         for path, future in [(path, pool.submit(_refresh, path)) for path in paths]:
             try:
                 console.print(f"[green]✓ {path.name}[/green]  {future.result():.0f} s")
@@ -176,7 +177,9 @@ def refresh_notebooks(
     return failed
 
 
-def _set_environment(settings: dict[str, str]) -> None:
+def _begin(settings: dict[str, str], parent: int) -> None:
+    """Set up a process that executes notebooks."""
+    end_with(parent)
     os.environ.update(settings)
 
 
@@ -185,6 +188,8 @@ def _refresh(path: Path) -> float:
     with notebook_packages():
         from nbclient import NotebookClient
 
+        from .execute import KernelManager
+
     began = time.monotonic()
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
@@ -192,6 +197,7 @@ def _refresh(path: Path) -> float:
         timeout=CELL_SECONDS,
         startup_timeout=START_SECONDS,
         kernel_name="python3",
+        kernel_manager_class=KernelManager,
         record_timing=False,
     )
     client.execute(cwd=str(path.parent))

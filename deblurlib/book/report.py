@@ -18,6 +18,7 @@ from ..analysis.significance import VERDICTS
 from ..results import write_atomically
 from .extra import notebook_packages
 from .ledger import ledger, readable
+from .manifest import read_manifest
 from .notebooks import number, plain_text, title_of
 
 with notebook_packages():
@@ -97,11 +98,8 @@ def describe_origin(sidecar: Mapping[str, Any]) -> str:
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-    except (OSError, ValueError):
-        return NO_MANIFEST
-    return manifest
+    entries, content, _ = read_manifest(folder)
+    return NO_MANIFEST | content | {"notebooks": entries}
 
 
 def _shown(notebooks: Iterable[Path], manifest: Mapping[str, Any]) -> list[Path]:

@@ -20,18 +20,17 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ..experiments.presets import Preset, get_preset
-from ..results import data_folder, results_folder, whole_seed
+from ..results import data_folder, locked, results_folder, whole_seed
 from .extra import notebook_packages, require
-from .manifest import Manifest
+from .manifest import READS, Manifest
 from .notebooks import cores, default_jobs, find_notebooks
 from .report import write_report
-from .task import Task
+from .task import Task, remove_unfinished
 
 with notebook_packages():
     import nbformat
 
-# The notebooks whose records a notebook reads, by number; all others are independent.
-READS = {"12": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11")}
+SECONDS_BETWEEN_LINES = 60  # where there is no terminal
 SECONDS_TO_DIE = 10  # how long an interrupted notebook may take before it is killed
 POLL_SECONDS = 0.2
 
@@ -86,6 +85,7 @@ def run(  # noqa: PLR0913 - the options of one command, all of them optional
         FileNotFoundError: If the data folder or a notebook does not exist.
         ValueError: If the preset is unknown, or seed or jobs is out of range.
         ModuleNotFoundError: If papermill is not installed.
+        BlockingIOError: If another process is regenerating the same folder.
     """
     require("papermill")
     preset = get_preset(preset).name
@@ -98,21 +98,38 @@ def run(  # noqa: PLR0913 - the options of one command, all of them optional
     }
     paths = find_notebooks(notebooks)
     folder = results_folder(results)
-    jobs = jobs or default_jobs(preset, len(paths))
-    if jobs < 1:
+    if jobs is not None and jobs < 1:
         raise ValueError(
             f"jobs is {jobs}: give the number of notebooks that run at a time, 1 or more."
         )
-    threads = max(cores() // jobs, 1)
-    manifest = Manifest(folder, parameters)
+    # numbers depend on the threads, so these do not depend on how many notebooks are chosen
+    threads = max(cores() // (jobs or default_jobs(preset, len(find_notebooks()))), 1)
+    jobs = jobs or default_jobs(preset, len(paths))
+    with locked(folder, "--results"):
+        return _run(paths, folder, parameters, jobs, threads, force)
+
+
+def _run(
+    paths: list[Path],
+    folder: Path,
+    parameters: dict[str, Any],
+    jobs: int,
+    threads: int,
+    force: bool,
+) -> Summary:
+    """Run notebooks into a folder whose lock this process holds."""
+    remove_unfinished(folder)
     console = Console(stderr=True, highlight=False)
+    manifest = Manifest(folder, parameters, threads)
+    if manifest.damaged:
+        console.print(f"{manifest.path} is damaged: what it does not record runs again.")
     console.print(
-        f"{len(paths)} notebooks, preset {preset}, {jobs} at a time, {threads} threads each "
-        f"→ {folder}",
+        f"{len(paths)} notebooks, preset {parameters['preset']}, {jobs} at a time, "
+        f"{threads} threads each → {folder}",
         soft_wrap=True,
     )
-    parameters["results"] = str(folder)
-    tasks = [Task(path, folder, parameters, threads, manifest.key(path)) for path in paths]
+    parameters = parameters | {"results": str(folder)}
+    tasks = [Task(path, folder, parameters, threads) for path in paths]
     try:
         _Runner(manifest, jobs, force, console).run(tasks)
     finally:
@@ -130,7 +147,7 @@ class _Runner:
         self.manifest, self.jobs, self.force, self.console = manifest, jobs, force, console
         self.waiting: list[Task] = []
         self.running: list[Task] = []
-        self.ran: set[str] = set()  # numbers of the notebooks that this run has started
+        self.shown = time.monotonic()
         self.bars: dict[Task, TaskID] = {}
         self.progress = Progress(
             TextColumn("  {task.description}"),
@@ -150,8 +167,7 @@ class _Runner:
                 while self.waiting or self.running:
                     self._collect()
                     self._advance()
-                    for task in self.running:
-                        self.progress.update(self.bars[task], completed=task.cell_reached())
+                    self._show_progress()
                     time.sleep(POLL_SECONDS)
             except BaseException:
                 _end(self.running)
@@ -171,8 +187,8 @@ class _Runner:
             reads = READS.get(task.number, ())
             if any(other.number in reads for other in self.waiting + self.running):
                 continue
-            current = self.manifest.is_current(task.name, task.key) and not self.ran & set(reads)
-            if current and not self.force:
+            task.key = task.key or self.manifest.key(task.path)
+            if not self.force and self.manifest.is_current(task.name, task.key):
                 self.waiting.remove(task)
                 self.manifest.mark_cached(task.name)
                 self._report(task)
@@ -182,12 +198,25 @@ class _Runner:
 
     def _start(self, task: Task) -> None:
         task.start()
-        self.ran.add(task.number)
         self.running.append(task)
         cells = len(nbformat.read(task.path, as_version=4).cells)
         self.bars[task] = self.progress.add_task(task.name, total=cells + 1)  # plus the parameters
         if not self.console.is_terminal:
             self.console.print(f"  … {task.name}", soft_wrap=True)
+
+    def _show_progress(self) -> None:
+        for task in self.running:
+            self.progress.update(self.bars[task], completed=task.cell_reached())
+        if self.console.is_terminal or time.monotonic() - self.shown < SECONDS_BETWEEN_LINES:
+            return
+        self.shown = time.monotonic()
+        for task in self.running:
+            minutes = (time.monotonic() - task.clock) / 60
+            cells = self.progress.tasks[self.progress.task_ids.index(self.bars[task])].total
+            self.console.print(
+                f"  … {task.name}: cell {task.cell_reached()} of {cells:.0f}, {minutes:.0f} min",
+                soft_wrap=True,
+            )
 
     def _report(self, task: Task) -> None:
         self.console.print(_line(task, self.manifest), soft_wrap=True)
@@ -196,22 +225,30 @@ class _Runner:
 def _end(tasks: list[Task]) -> None:
     """Interrupt the running cells, so that a training keeps its checkpoint.
 
-    Remaining processes are killed after a while, and partial copies of notebooks are removed.
+    After a while, or a second Ctrl-C, remaining processes are killed. Partial copies of notebooks
+    are removed.
     """
     processes = []
     for task in tasks:
-        parent = psutil.Process(task.process.pid)
-        kernels = parent.children(recursive=True)
-        processes += [*kernels, parent]
-        for process in kernels or [parent]:
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGINT)
-    for process in psutil.wait_procs(processes, timeout=SECONDS_TO_DIE)[1]:
         with suppress(psutil.NoSuchProcess):
-            process.kill()
-    for task in tasks:
-        task.process.wait()
-        task.running_copy.unlink(missing_ok=True)
+            parent = psutil.Process(task.process.pid)
+            kernels = parent.children(recursive=True)
+            processes += [*kernels, parent]
+            for process in kernels or [parent]:
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGINT)
+    try:
+        psutil.wait_procs(processes, timeout=SECONDS_TO_DIE)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        for task in tasks:
+            task.process.wait()
+            task.clear()
+            task.running_copy.unlink(missing_ok=True)
 
 
 def _line(task: Task, manifest: Manifest) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..results import write_atomically
+from ..results import remove_leftovers, write_atomically
 from .extra import notebook_packages
 from .manifest import Entry, file_hash
 from .notebooks import START_SECONDS, number, source_hash, title_of, without_widgets
@@ -27,6 +28,7 @@ OUTPUTS = (
     "ledger/{}_*.json",
     "timings/{}_*",
 )
+RUNTIME = ".kernels"  # folder of the kernels' connection files, below the results folder
 DEAD_KERNEL = (
     "The kernel was killed, most often for lack of memory: run fewer notebooks at the same time "
     "or choose a smaller preset."
@@ -36,9 +38,7 @@ DEAD_KERNEL = (
 class Task:
     """One notebook of a run: it starts papermill, follows it, and describes the outcome."""
 
-    def __init__(
-        self, path: Path, folder: Path, parameters: dict[str, Any], threads: int, key: str
-    ) -> None:
+    def __init__(self, path: Path, folder: Path, parameters: dict[str, Any], threads: int) -> None:
         """Prepare a task without starting it.
 
         Args:
@@ -46,40 +46,39 @@ class Task:
             folder: The results folder.
             parameters: The values for its cell of parameters.
             threads: How many threads its computations use.
-            key: Its `Manifest.key`.
         """
         self.path, self.folder, self.parameters = path, folder, parameters
-        self.threads, self.key = threads, key
+        self.threads = threads
+        self.key = ""  # its `Manifest.key`, once everything that it reads is finished
         self.name, self.number = path.stem, number(path)
         self.copy = folder / "notebooks" / path.name
         self.running_copy = folder / "notebooks" / f".{path.stem}.running.ipynb"
         self.log = folder / "logs" / f"{self.number}.log"
+        self.runtime = folder / RUNTIME / self.number
 
     def start(self) -> None:
         """Start papermill in the folder of the notebook, as JupyterLab would."""
-        self.copy.parent.mkdir(parents=True, exist_ok=True)
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (self.copy.parent, self.log.parent, self.runtime):
+            folder.mkdir(parents=True, exist_ok=True)
         self.before = self.files()
         options = {
-            "--cwd": str(self.path.parent),
-            "--parameters_yaml": json.dumps(self.parameters),
-            "--kernel": "python3",
-            "--language": "python",
-            "--start-timeout": str(START_SECONDS),
+            "notebook": str(self.path),
+            "copy": str(self.running_copy),
+            "parameters": self.parameters,
+            "cwd": str(self.path.parent),
+            "start_timeout": START_SECONDS,
         }
-        command = [sys.executable, "-m", "papermill", str(self.path), str(self.running_copy)]
-        for option, value in options.items():
-            command += [option, value]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, "--log-output", "--no-progress-bar"],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "deblurlib.book.execute", json.dumps(options)],
+                stdin=subprocess.PIPE,  # closes when this process ends, and the other one with it
                 stdout=log,
                 stderr=log,
                 env={
                     **os.environ,
                     "OMP_NUM_THREADS": str(self.threads),
                     "DEBLURLIB_RESULTS": str(self.folder),
+                    "JUPYTER_RUNTIME_DIR": str(self.runtime),
                     "PYTHONUNBUFFERED": "1",
                 },
                 start_new_session=True,
@@ -95,6 +94,7 @@ class Task:
             The entry for the manifest.
         """
         failed = self.process.returncode != 0
+        self.clear()
         entry: Entry = {
             "state": "failed" if failed else "done",
             "key": self.key,
@@ -113,6 +113,12 @@ class Task:
             write_atomically(self.copy.with_suffix(".html"), to_html(self.copy))
         entry["outputs"] = self.outputs()
         return entry
+
+    def clear(self) -> None:
+        """Close the pipe of a process that has ended, and remove its kernel's connection file."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        shutil.rmtree(self.runtime, ignore_errors=True)
 
     def outputs(self) -> dict[str, str]:
         """Return the sha256 of every file this run wrote, by its path below the results folder."""
@@ -150,6 +156,18 @@ class Task:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         positions = re.findall(r"Executing Cell (\d+)-", text)
         return int(positions[-1]) if positions else 0
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what the notebooks of a killed run have left in a results folder.
+
+    Args:
+        folder: The results folder, whose lock this process holds.
+    """
+    remove_leftovers(folder, recursive=True)
+    for path in folder.glob("notebooks/.*.running.ipynb"):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(folder / RUNTIME, ignore_errors=True)
 
 
 def to_html(notebook: Path) -> str:

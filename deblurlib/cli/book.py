@@ -1,7 +1,6 @@
 """Commands for the book and the benchmark: reproduce, refresh, coverage, editions, bench."""
 
 import re
-import signal
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -14,6 +13,7 @@ from .shared import (
     Device,
     ExitCode,
     Results,
+    end_as_by_ctrl_c,
     folder_for_results,
     given,
     print_json,
@@ -56,8 +56,7 @@ def reproduce(
     """Run the notebooks through papermill and regenerate every table and figure."""
     from ..book import reproduce as runner
 
-    # termination ends the notebooks, as Ctrl-C does
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_as_by_ctrl_c()
     summary = runner.run(
         preset,
         seed=seed,
@@ -75,6 +74,7 @@ def refresh(notebooks: Notebooks = None, jobs: Jobs = None) -> None:
     """Execute the committed notebooks in place and strip machine-made metadata."""
     from ..book.notebooks import refresh_notebooks
 
+    end_as_by_ctrl_c()
     if refresh_notebooks(**given(notebooks=notebooks, jobs=jobs)):
         raise typer.Exit(ExitCode.FAILURE)
 

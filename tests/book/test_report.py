@@ -239,6 +239,7 @@ def test_what_is_damaged_is_named_and_the_rest_is_shown(full, tmp_path):
 
 def test_a_failed_notebook_shows_its_cell_and_error(full, tmp_path):
     entry = {"state": "failed", "cell": "x = <1>", "error": "ValueError: <bad>"}
+    entry |= {"key": "", "seconds": 1.0, "outputs": {}}
     manifest = {
         "inputs": {"preset": "smoke", "data": ""},
         "git_commit": "abc",

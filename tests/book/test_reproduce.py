@@ -8,8 +8,10 @@ import sys
 import time
 
 import nbformat
+import psutil
 import pytest
 
+from deblurlib import results as library_results
 from deblurlib.book import manifest, notebooks, reproduce
 from deblurlib.results import results_folder
 
@@ -150,6 +152,7 @@ def test_parameters_reach_the_notebook_as_absolute_paths(tmp_path, write_noteboo
 
 def test_readers_wait_for_what_they_read(tmp_path, write_notebook, monkeypatch):
     monkeypatch.setattr(reproduce, "READS", {"01": ("02",)})
+    monkeypatch.setattr(manifest, "READS", {"01": ("02",)})
     note = "import time; open(f'{results}/order.txt', 'a').write('%s ')"
     write_notebook("01_reader", note % "reader")
     write_notebook("02_writer", "import time; time.sleep(1)", note % "writer")
@@ -157,14 +160,23 @@ def test_readers_wait_for_what_they_read(tmp_path, write_notebook, monkeypatch):
     assert (tmp_path / "results" / "order.txt").read_text().split() == ["writer", "reader"]
 
 
-def test_interrupt_ends_the_kernels_and_leaves_whole_files(tmp_path, write_notebook):
+SLOW = (
+    "try: time.sleep(300)\n"
+    "except KeyboardInterrupt: open(f'{results}/checkpoint', 'w').write('saved'); raise"
+)
+
+
+@pytest.fixture
+def started(tmp_path, write_notebook):
+    """`deblurlib reproduce` in the long cell of its second notebook, and the numbers of processes.
+
+    These are the kernel and the process that runs papermill.
+    """
     write_notebook("01_good", WRITE_TABLE)
-    slow = (
-        "try: time.sleep(300)\n"
-        "except KeyboardInterrupt: open(f'{results}/checkpoint', 'w').write('saved'); raise"
-    )
     write_notebook(
-        "02_slow", "import os, time\nopen(f'{results}/pid', 'w').write(str(os.getpid()))", slow
+        "02_slow",
+        "import os, time\nopen(f'{results}/pids', 'w').write(f'{os.getpid()} {os.getppid()} ')",
+        SLOW,
     )
     command = [sys.executable, "-m", "deblurlib", "reproduce", "--preset", "smoke", "--jobs", "1"]
     command += ["--notebooks", str(tmp_path / "notebooks"), "--results", str(tmp_path / "results")]
@@ -175,24 +187,130 @@ def test_interrupt_ends_the_kernels_and_leaves_whole_files(tmp_path, write_noteb
         # a background shell ignores SIGINT, and a child inherits that
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    pid_file = tmp_path / "results" / "pid"
-    while process.poll() is None and not (pid_file.exists() and pid_file.read_text()):
+    file = tmp_path / "results" / "pids"
+    while process.poll() is None and not (file.exists() and file.read_text().endswith(" ")):
         time.sleep(0.1)
     time.sleep(1)  # into the long cell
-    process.send_signal(signal.SIGINT)
-    _, shown = process.communicate(timeout=30)
+    yield process, [psutil.Process(int(pid)) for pid in file.read_text().split()]
+    process.kill()
+    process.communicate()
 
+
+def check_nothing_is_left(tmp_path, processes):
+    assert not psutil.wait_procs(processes, timeout=5)[1], "processes live on"
+    assert not list((tmp_path / "results").rglob("*.running.ipynb"))
+    assert not list((tmp_path / "results").rglob("*.tmp"))
+    assert not list((tmp_path / "results").rglob("kernel-*"))
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_interrupt_ends_the_kernels_and_leaves_whole_files(tmp_path, started, name):
+    process, processes = started
+    process.send_signal(getattr(signal, name))
+    _, shown = process.communicate(timeout=30)
     assert (
         process.returncode == 130 and "finished work is kept" in shown and "Traceback" not in shown
     )
     assert (tmp_path / "results" / "checkpoint").read_text() == "saved"
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid_file.read_text()), 0)
+    check_nothing_is_left(tmp_path, processes)
     assert {name: entry["state"] for name, entry in manifest_of(tmp_path)["notebooks"].items()} == {
         "01_good": "done"
     }
-    assert not list((tmp_path / "results").rglob("*.running.ipynb"))
     assert "01_good" in (tmp_path / "results" / "index.html").read_text()
+
+
+def test_a_killed_run_takes_its_kernels_along_at_once(tmp_path, started):
+    process, processes = started
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(processes, timeout=3)
+    assert not alive, "processes live on"
+    assert not list((tmp_path / "results").rglob("*.running.ipynb"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_kernel_ends_with_the_process_that_runs_papermill(tmp_path, started):
+    process, (kernel, papermill) = started
+    papermill.kill()
+    assert not psutil.wait_procs([kernel], timeout=3)[1]
+    _, shown = process.communicate(timeout=30)
+    assert process.returncode == 1 and "02_slow" in shown
+    check_nothing_is_left(tmp_path, [kernel, papermill])
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path, write_notebook):
+    write_notebook("01_good", WRITE_TABLE)
+    assert run(tmp_path).exit_code == 0
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = [
+        tmp_path / "results" / "notebooks" / ".03_other.running.ipynb",
+        tmp_path / "results" / "figures" / f".a.png.{library_results._host}.{ended.pid}.0.tmp",
+        tmp_path / "results" / ".kernels" / "01" / "kernel-1.json",
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("partial")
+    assert states(run(tmp_path)) == {"01_good": "cached"}
+    assert not any(path.exists() for path in left)
+
+
+def test_the_second_run_in_a_folder_is_told_so_and_changes_nothing(tmp_path, started):
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "results").rglob("*") if p.is_file()}
+    with pytest.raises(BlockingIOError, match=r"Another process is writing to .*--results"):
+        run(tmp_path)
+    after = {p: p.stat().st_mtime_ns for p in (tmp_path / "results").rglob("*") if p.is_file()}
+    after.pop(tmp_path / "results" / "notebooks" / ".02_slow.running.ipynb", None)
+    before.pop(tmp_path / "results" / "notebooks" / ".02_slow.running.ipynb", None)
+    assert before == after
+    assert started[0].poll() is None
+
+
+def test_a_reader_runs_again_if_what_it_reads_has_changed_in_an_earlier_call(
+    tmp_path, write_notebook, monkeypatch
+):
+    """As lesson 12, which showed old verdicts after `reproduce --notebooks 04`."""
+    monkeypatch.setattr(reproduce, "READS", {"02": ("01",)})
+    monkeypatch.setattr(manifest, "READS", {"02": ("01",)})
+    record = "from pathlib import Path\nfile = Path(results) / 'ledger' / '01_V1.json'"
+    change = "file.parent.mkdir(exist_ok=True); file.write_text('%s')"
+    write_notebook("01_writer", record, change % "first")
+    show = "table = Path(results) / 'tables' / '02_shown.csv'; table.parent.mkdir(exist_ok=True)"
+    write_notebook("02_reader", record, show, "table.write_text(file.read_text());")
+    assert set(states(run(tmp_path)).values()) == {"done"}
+
+    def shown():
+        return (tmp_path / "results" / "tables" / "02_shown.csv").read_text()
+
+    assert set(states(run(tmp_path)).values()) == {"cached"} and shown() == "first"
+    write_notebook("01_writer", record, change % "second")
+    only_the_writer = {"notebooks": tmp_path / "notebooks" / "01_writer.ipynb"}
+    reproduce.run("smoke", results=tmp_path / "results", **only_the_writer)
+    assert states(run(tmp_path)) == {"01_writer": "cached", "02_reader": "done"}
+    assert shown() == "second"
+
+
+def test_the_number_of_threads_does_not_depend_on_the_choice_of_notebooks(
+    tmp_path, write_notebook, monkeypatch
+):
+    write_notebook("01_a", "1"), write_notebook("02_b", "1")
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)
+    monkeypatch.setattr(notebooks, "cores", lambda: 8)
+    monkeypatch.setattr(reproduce, "cores", lambda: 8)
+    for chosen in (None, "01"):
+        assert reproduce.run("smoke", notebooks=chosen, results=tmp_path / "r").exit_code == 0
+    entries = json.loads((tmp_path / "r" / "manifest.json").read_text())["notebooks"]
+    assert {entry["threads"] for entry in entries.values()} == {4}
+    assert entries["01_a"]["state"] == "cached"
+
+
+def test_long_runs_without_a_terminal_report_each_minute(
+    tmp_path, write_notebook, monkeypatch, capfd
+):
+    write_notebook("01_slow", "import time; time.sleep(2)")
+    monkeypatch.setattr(reproduce, "SECONDS_BETWEEN_LINES", 0.5)
+    run(tmp_path)
+    assert "  … 01_slow: cell " in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -224,10 +342,10 @@ def test_find_notebooks_by_folder_number_name_and_path(tmp_path, write_notebook,
     assert notebooks.find_notebooks(tmp_path / "notebooks") == [first, second]
 
 
-def test_data_hash_sees_names_and_sizes(tmp_path):
+def test_data_hash_sees_names_and_contents(tmp_path):
     (tmp_path / "a.png").write_bytes(b"1234")
     first = manifest.data_hash(str(tmp_path))
-    (tmp_path / "a.png").write_bytes(b"12345")
+    (tmp_path / "a.png").write_bytes(b"1235")
     second = manifest.data_hash(str(tmp_path))
     (tmp_path / "a.png").rename(tmp_path / "b.png")
     assert len({first, second, manifest.data_hash(str(tmp_path)), manifest.data_hash("")}) == 4
