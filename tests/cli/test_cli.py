@@ -221,6 +221,9 @@ def test_debug_shows_the_traceback(monkeypatch):
             1,
             "Out of memory: use smaller",
         ),
+        (RuntimeError("could not create a primitive"), 1, "Out of memory: use smaller"),
+        (OSError(28, "No space", "a/t.csv"), 1, "a/t.csv: No space. Free some space and run the"),
+        (PermissionError(13, "Permission denied", "a/t.csv"), 1, "a/t.csv: Permission denied."),
     ],
 )
 def test_what_goes_wrong_inside_is_one_line_and_its_exit_code(error, code, sentence, monkeypatch):

@@ -184,6 +184,107 @@ def test_compiled_files_are_private_whatever_the_umask(tmp_path, monkeypatch):
     assert stat.S_IMODE(built.stat().st_mode) == 0o700
 
 
+DAMAGE = {
+    "truncated": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "garbage": lambda content: bytes(range(256)) * 64,
+    "one bit": lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+}
+USE = """
+import torch
+from deblurlib.ops.backends import compiler
+print(compiler.load("spatial_rnn").spatial_rnn_forward is not None)
+"""
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_library_in_the_cache_is_built_again(tmp_path, monkeypatch, kind):
+    """A truncated one was a bus error in every process."""
+    monkeypatch.setenv("DEBLURLIB_CACHE", str(tmp_path))
+    built = compiler.build("spatial_rnn", "float")
+    whole = built.read_bytes()
+    built.write_bytes(DAMAGE[kind](whole))
+    said = python(USE, tmp_path)
+    assert said == "True\n"
+    assert list(tmp_path.iterdir()) == [built] and built.read_bytes() == whole
+
+
+@needs_compiler
+def test_what_a_killed_compiler_left_is_removed_once_it_is_old(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEBLURLIB_CACHE", str(tmp_path))
+    (tmp_path / ".build-old").mkdir()
+    (tmp_path / ".build-old" / "library.so").write_bytes(b"partial")
+    os.utime(tmp_path / ".build-old", (0, 0))
+    (tmp_path / ".build-new").mkdir()
+    built = compiler.build("spatial_rnn", "float")
+    assert {path.name for path in tmp_path.iterdir()} == {built.name, ".build-new"}
+
+
+FULL = """#!/bin/sh
+case "$TMPDIR" in
+{full}*) echo "/usr/bin/ld: final link failed: No space left on device" >&2; exit 1;;
+esac
+exec {compiler} "$@"
+"""
+
+
+@needs_compiler
+def test_a_full_cache_is_passed_over_and_the_flags_stay_the_same(tmp_path, monkeypatch):
+    """It counted as flags that do not compile: the kernels lost their threads and vectors."""
+    places = [tmp_path / name for name in ("full", "cache")]
+    script = tmp_path / "cc"
+    script.write_text(FULL.format(full=places[0], compiler=compiler.find_compiler()))
+    script.chmod(0o755)
+    monkeypatch.setenv("CC", str(script))
+    monkeypatch.setenv("DEBLURLIB_CACHE", str(places[0]))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(places[1]))
+    seen, compile_source = [], compiler.compile_source
+    monkeypatch.setattr(
+        compiler, "compile_source", lambda *a: (seen.append(a[1]), compile_source(*a))
+    )
+    built = compiler.build("spatial_rnn", "float")
+    assert built.parent == places[1] / "deblurlib" and not list(places[0].iterdir())
+    assert len(seen) == 2 and seen[0] == seen[1]
+
+
+@needs_compiler
+def test_a_disk_that_fills_up_while_a_library_is_stored_is_passed_over(tmp_path, monkeypatch):
+    fsync, calls = os.fsync, []
+
+    def fill(descriptor):
+        calls.append(1)
+        if len(calls) == 1:
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fill)
+    monkeypatch.setenv("DEBLURLIB_CACHE", str(tmp_path / "full"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert compiler.build("spatial_rnn", "float").parent == tmp_path / "deblurlib"
+    assert not list((tmp_path / "full").iterdir())
+
+
+@needs_compiler
+def test_a_folder_from_which_nothing_may_be_executed_is_passed_over(tmp_path, monkeypatch):
+    load = ctypes.CDLL
+
+    def refuse(path):
+        if str(tmp_path / "noexec") in path:
+            raise OSError("failed to map segment from shared object")
+        return load(path)
+
+    monkeypatch.setattr(ctypes, "CDLL", refuse)
+    monkeypatch.setenv("DEBLURLIB_CACHE", str(tmp_path / "noexec"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library = compiler._load.__wrapped__("spatial_rnn", "float")
+    assert library.spatial_rnn_forward is not None
+    assert len(list((tmp_path / "deblurlib").glob("*.so"))) == 1
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: load("/nowhere"))
+    with pytest.raises(OSError, match="nowhere"):
+        raise compiler._load.__wrapped__("spatial_rnn", "float")
+
+
 def test_a_user_without_a_home_has_a_temporary_folder(monkeypatch):
     """As an arbitrary user id in a container has none: neither $HOME nor an entry in passwd."""
     for variable in ("HOME", "XDG_CACHE_HOME", "DEBLURLIB_CACHE"):
@@ -209,19 +310,28 @@ def test_the_cache_is_below_the_home(tmp_path, monkeypatch):
     assert next(compiler.cache_folders()) == tmp_path / ".cache" / "deblurlib"
 
 
-def test_a_backend_chosen_by_name_warns_when_it_cannot_run_and_auto_does_not(caplog, monkeypatch):
+def test_without_kernels_auto_warns_once_and_a_backend_chosen_by_name_for_each_operator(
+    caplog, monkeypatch
+):
     def unavailable(*_):
         raise compiler.KernelUnavailable("no C compiler was found")
 
     monkeypatch.setattr(compiler, "load", unavailable)
     with caplog.at_level(logging.INFO, "deblurlib.ops"):
-        for name, level in (("auto", logging.INFO), ("cpp", logging.WARNING)):
+        for name in ("auto", "cpp"):
             monkeypatch.setattr(dispatch, "_said", set())
             caplog.clear()
             with ops.set_backend(name):
-                for _ in range(2):
-                    assert dispatch.resolve("deform_conv", torch.zeros(1, 1, 1, 1)) == "torch"
-            assert [record.levelno for record in caplog.records] == [level]
+                for operator in ("deform_conv", "deform_conv", "spatial_rnn"):
+                    assert dispatch.resolve(operator, torch.zeros(1, 1, 1, 1)) == "torch"
+            told = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+            if name == "auto":
+                sentence = (
+                    "Operators run in plain PyTorch, which is slower: no C compiler was found"
+                )
+                assert told == [f"{sentence}."]
+            else:
+                assert [text.split(":")[0] for text in told] == ["deform_conv", "spatial_rnn"]
 
 
 @pytest.mark.parametrize("size", [(1, 2**31), (20000, 20000)])

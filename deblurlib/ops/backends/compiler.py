@@ -1,22 +1,26 @@
 """Compiles the C kernels into a per-user cache and loads them with ctypes.
 
 The sources include no torch headers, so each compiles in about a second and the result does not
-depend on the version of torch.
+depend on the version of torch. The name of a library ends in the checksum of its content, without
+which a truncated one would crash every process that loads it.
 """
 
 import atexit
 import ctypes
+import errno
 import functools
 import hashlib
 import logging
 import os
 import platform
+import re
 import shlex
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +29,12 @@ from torch import Tensor
 
 SOURCES = Path(__file__).parent / "csrc"
 MATH = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+# What compilers and linkers say when the folder is at fault, not the flags.
+NO_SPACE = re.compile(
+    "No space left|quota exceeded|Read-only file|File size limit|File too large|Bus error"
+    "|Permission denied|cannot open output"
+)
+COMPILE_SECONDS = 120
 log = logging.getLogger("deblurlib.ops")
 
 
@@ -125,31 +135,31 @@ def flag_sets() -> list[list[str]]:
 
 
 def compile_source(compiler: str, flags: list[str], source: Path, target: Path) -> None:
-    """Compile a C source; another process never sees an incomplete file under the final name.
+    """Compile a C source.
 
     Args:
         compiler: Path of the compiler.
         flags: Its flags.
         source: The C source.
-        target: The shared library.
+        target: The shared library, in a folder that also holds intermediate files.
 
     Raises:
         KernelUnavailable: If the compiler fails.
+        OSError: If it fails because the folder is full or cannot be written.
     """
-    handle, name = tempfile.mkstemp(suffix=".so", dir=target.parent)
-    os.close(handle)
-    partial = Path(name)
-    try:
-        command = [compiler, str(source), "-o", name, *flags]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        if done.returncode:
-            raise KernelUnavailable(
-                f"{compiler} could not compile {source.name}: {done.stderr.strip()[-300:]}"
-            )
-        partial.chmod(0o700)  # the linker follows the umask, which may let a group write
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    done = subprocess.run(
+        [compiler, str(source), "-o", str(target), *flags],
+        env={**os.environ, "TMPDIR": str(target.parent), "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        timeout=COMPILE_SECONDS,
+    )
+    if not done.returncode:
+        return
+    said = done.stderr.strip()
+    if NO_SPACE.search(said):
+        raise OSError(errno.ENOSPC, said[-300:], str(target.parent))
+    raise KernelUnavailable(f"{compiler} could not compile {source.name}: {said[-300:]}")
 
 
 def build(name: str, real: str) -> Path:
@@ -165,6 +175,24 @@ def build(name: str, real: str) -> Path:
     Raises:
         KernelUnavailable: If there is no compiler or no folder, or the compiler fails.
     """
+    return next(builds(name, real))
+
+
+def builds(name: str, real: str) -> Iterator[Path]:
+    """Compile a kernel in one way after the other, unless a cache holds it.
+
+    Args:
+        name: Name of the source without its suffix.
+        real: C type of the numbers, "float" or "double".
+
+    Yields:
+        Paths of whole shared libraries, the preferred one first: for each set of flags, one in
+        each folder that can be written.
+
+    Raises:
+        KernelUnavailable: If there is no compiler or no folder, or the compiler fails, and at the
+            end.
+    """
     compiler = find_compiler()
     if compiler is None:
         raise KernelUnavailable("no C compiler was found (cc, gcc or clang on PATH, or $CC)")
@@ -175,35 +203,73 @@ def build(name: str, real: str) -> Path:
     problem: Exception | None = None
     for flags in flag_sets():
         parts = [describe_cpu(), compiler, stamp.st_size, stamp.st_mtime_ns, *numbers, *flags]
-        key = hashlib.sha256(text + repr(parts).encode()).hexdigest()[:20]
+        stem = f"{name}-{real}-{hashlib.sha256(text + repr(parts).encode()).hexdigest()[:20]}"
         for folder in cache_folders():
-            target = folder / f"{name}-{real}-{key}.so"
             try:
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                if not _is_private(folder):
-                    log.warning(
-                        "Kernels are not cached in %s, which other users own or can write to; "
-                        "take ownership of it and run `chmod go-w` on it.",
-                        folder,
-                    )
-                    continue
-                if not (target.exists() and _is_private(target)):
-                    compile_source(compiler, [*numbers, *flags], source, target)
-                return target
+                if _is_usable(folder):
+                    found = _cached(folder, stem)
+                    yield found or _compiled([compiler, *numbers, *flags], source, folder, stem)
             except OSError as error:  # this folder cannot be written
                 problem = error
             except (KernelUnavailable, subprocess.TimeoutExpired) as error:
                 problem = error  # these flags do not compile
                 break
-    raise KernelUnavailable(str(problem))
+    raise KernelUnavailable(str(problem or "no compiled library can be loaded"))
+
+
+def _is_usable(folder: Path) -> bool:
+    """Create a cache folder if necessary, and say whether nobody else can write to it."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if _is_private(folder):
+        return True
+    log.warning(
+        "Kernels are not cached in %s, which other users own or can write to; "
+        "take ownership of it and run `chmod go-w` on it.",
+        folder,
+    )
+    return False
+
+
+def _cached(folder: Path, stem: str) -> Path | None:
+    """The whole library of a cache; damaged ones, and what killed compilers left, are removed."""
+    for left in folder.glob(".build-*"):
+        if time.time() - left.stat().st_mtime > 2 * COMPILE_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+    for path in sorted(folder.glob(f"{stem}.*.so")):
+        if _is_private(path) and path.suffixes[-2] == f".{_checksum(path)}":
+            return path
+        path.unlink(missing_ok=True)
+    return None
+
+
+def _compiled(command: list[str], source: Path, folder: Path, stem: str) -> Path:
+    """Compile a source into a cache, where no process ever sees an incomplete library."""
+    compiler, *flags = command
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as place:
+        partial = Path(place) / "library.so"
+        compile_source(compiler, flags, source, partial)
+        partial.chmod(0o700)  # the linker follows the umask, which may let a group write
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        return partial.replace(folder / f"{stem}.{_checksum(partial)}.so")
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 @functools.cache
 def _load(name: str, real: str) -> ctypes.CDLL | Exception:
+    refused: OSError | None = None
     try:
-        return ctypes.CDLL(str(build(name, real)))
+        for path in builds(name, real):
+            try:
+                return ctypes.CDLL(str(path))
+            except OSError as error:  # such as a folder from which nothing may be executed
+                refused = error
     except (KernelUnavailable, OSError) as error:
-        return error
+        return refused or error
+    return KernelUnavailable("no compiled library can be loaded")
 
 
 def load(name: str, dtype: torch.dtype = torch.float32) -> ctypes.CDLL:

@@ -171,6 +171,8 @@ def _problem(operator: str, backend: str, tensors: list[Tensor]) -> str | None:
         else:
             _loaders[backend]()
     except compiler.KernelUnavailable as error:
+        if _chosen == "auto":
+            _log_once(logging.WARNING, f"Operators run in plain PyTorch, which is slower: {error}.")
         return str(error)
     except ImportError as error:
         return f"it cannot be imported ({error})"
