@@ -142,8 +142,47 @@ def _estimate_the_exposure(estimate) -> str:
     return f"{said}. You have measured a shutter from one blurry picture and two flows."
 
 
+def _count_the_electrons(electrons) -> str:
+    """02.4: electrons(exposures) -> electrons at white.
+
+    The exposures are the light of a still scene, (T, H, W, 3).
+    """
+    from ..data.camera import expose
+
+    require_answer(electrons)
+    rng, answers = np.random.default_rng(4), []
+    for truth in (800, 3000, 10_000):
+        light = np.float32(rng.uniform(20, 90, (32, 32, 3)) / truth)
+        exposures = np.stack([expose(light, 2.2, truth, rng) for _ in range(200)])
+        found = electrons(exposures.copy())
+        require_answer(found)
+        mean, variance = (np.ravel(f(exposures, axis=0)) for f in (np.mean, np.var))
+        slope, deviation = (np.polyfit(mean, y, 1)[0] for y in (variance, np.sqrt(variance)))
+        mistakes = {
+            "that is the slope of variance over mean, which is 1 / N: turn it over.": slope,
+            "the variance is the mean divided by N only without read noise, which is there in the "
+            "dark as well: fit a line, and ignore where it starts.": mean.mean() / variance.mean(),
+            "variances add up, deviations do not: fit the line to the variance.": 1 / deviation,
+            "the variance over all pixels is the contrast of the scene: compare the exposures "
+            "with each other, pixel by pixel.": exposures.mean() / exposures.var(),
+        }
+        for reason, number in mistakes.items():
+            require(not np.isclose(found, number, rtol=0.05), f"{found:.3g} for {truth}: {reason}")
+        require(
+            np.isclose(found, truth, rtol=0.1),
+            f"{found:.3g} for {truth}: plot the variance of every pixel over its mean, and read "
+            "the slope of the line.",
+        )
+        answers.append(f"{found:.0f} for {truth}")
+    return (
+        f"{', '.join(answers)}. The line is called the photon transfer curve, and it needs nothing "
+        "but a tripod."
+    )
+
+
 CHECKS = {
     "02.1": _count_subframes,
     "02.2": _tell_the_variant,
     "02.3": _estimate_the_exposure,
+    "02.4": _count_the_electrons,
 }
