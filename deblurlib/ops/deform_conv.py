@@ -1,7 +1,7 @@
 """Deformable convolution: a convolution that samples its input at learned, fractional positions."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -178,9 +178,9 @@ def _deform_conv2d(
 ) -> Tensor:
     if 0 in (input.shape[0], *weight.shape):
         return empty_convolution(input, offset, weight)
-    tensors = dispatch.widen(input, offset, weight, bias, mask)
-    forward = dispatch.implementation("deform_conv", *tensors).forward
-    out = forward(*tensors, stride, padding, dilation)
+    tensors = (input, offset, weight, bias, mask)
+    chosen = dispatch.implementation("deform_conv", *tensors)
+    out = chosen.forward(*chosen.prepared(*tensors), stride, padding, dilation)
     return out.to(input.dtype).contiguous(memory_format=format_like(input))
 
 
@@ -202,24 +202,28 @@ def _deform_conv2d_backward(  # noqa: PLR0913  # the schema of an operator has n
         empty = _empty_gradients(grad, *given, *window)
         a, b, c, d, e = (tensor.zero_() for tensor in empty)
         return a, b, c, d, e
-    backward = dispatch.implementation("deform_conv", grad, *given).backward
-    return _backward(backward, grad, *given, *window)
+    return _backward(dispatch.implementation("deform_conv", grad, *given), grad, *given, *window)
 
 
 def _backward(
-    backward: Callable[..., tuple[Tensor | None, ...]], grad: Tensor, *arguments: Any
+    chosen: dispatch.Implementation, grad: Tensor, *arguments: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The gradients by one of the implementations, in the dtypes and the format of the inputs."""
+    """The gradients by one of the implementations, in the dtypes and formats of the inputs."""
     input, offset, weight, _, mask, *window = arguments
-    grads = backward(*dispatch.widen(grad, input, offset, weight, mask), *window)
-    formats = (format_like(input), *[torch.contiguous_format] * 4)
+    grads = chosen.backward(*chosen.prepared(grad, input, offset, weight, mask), *window)
     a, b, c, d, e = (
         weight.new_empty(0)
         if tensor is None or value is None
-        else value.to(tensor.dtype).contiguous(memory_format=memory)
-        for value, tensor, memory in zip(grads, arguments[:5], formats, strict=True)
+        else value.to(tensor.dtype).contiguous(memory_format=_format(name, tensor))
+        for name, value, tensor in zip(AXES, grads, arguments[:5], strict=True)
     )
     return a, b, c, d, e
+
+
+def _format(name: str, tensor: Tensor) -> torch.memory_format:
+    """The memory format of the gradient of an argument."""
+    images = ("input", "offset", "mask")
+    return format_like(tensor) if name in images else torch.contiguous_format
 
 
 def _empty(input: Tensor, offset: Tensor, weight: Tensor, *_: object) -> Tensor:
@@ -235,13 +239,14 @@ def _empty_gradients(
     mask: Tensor | None,
     *_: object,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    def like(tensor: Tensor | None) -> Tensor:
+    def like(name: str, tensor: Tensor | None) -> Tensor:
         if tensor is None:
             return weight.new_empty(0)
-        return torch.empty_like(tensor, memory_format=torch.contiguous_format)
+        return torch.empty_like(tensor, memory_format=_format(name, tensor))
 
-    grad_input = torch.empty_like(input, memory_format=format_like(input))
-    return grad_input, like(offset), like(weight), like(bias), like(mask)
+    given = (input, offset, weight, bias, mask)
+    a, b, c, d, e = (like(name, tensor) for name, tensor in zip(AXES, given, strict=True))
+    return a, b, c, d, e
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -261,7 +266,7 @@ def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
 def _reference_backward(
     grad: Tensor, *arguments: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return _backward(dispatch.reference("deform_conv").backward, grad, *arguments)
+    return _backward(dispatch.reference("deform_conv"), grad, *arguments)
 
 
 describe("deform_conv2d", _empty)

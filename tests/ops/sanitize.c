@@ -42,20 +42,38 @@ static const Case cases[] = {
     {1, 64, 7, 5, 8, 3, 3, 1, 5, 5, 1, 1},
 };
 
-static void run(const Case *c, i64 count, int style, int last, int masked) {
+static void *narrowed(i64 narrow, REAL *from, i64 count) { /* the same numbers in memory of their own size */
+    if (!narrow || !from) return from;
+    bf16 *to = malloc((size_t)count * sizeof(bf16));
+    if (!to) exit(2);
+    for (i64 i = 0; i < count; i++) put_number(1, to, i, from[i]);
+    free(from);
+    return to;
+}
+
+static void run(const Case *c, i64 count, int style, int last, int masked, int narrow) {
     Shape s = {c->batch, c->channels, c->height, c->width, c->outs, 0, 0, c->kernel_height, c->kernel_width,
                c->stride, c->stride, c->pad, c->pad, c->dilation, c->dilation, c->groups, c->offset_groups,
-               last, last, count};
+               .threads = count};
     s.out_height = (c->height + 2 * c->pad - c->dilation * (c->kernel_height - 1) - 1) / c->stride + 1;
     s.out_width = (c->width + 2 * c->pad - c->dilation * (c->kernel_width - 1) - 1) / c->stride + 1;
     const i64 taps = c->kernel_height * c->kernel_width, pixels = s.out_height * s.out_width;
     const i64 in = c->batch * c->channels * c->height * c->width, out = c->batch * c->outs * pixels;
     const i64 masks = c->batch * c->offset_groups * taps * pixels, weights = c->outs * c->channels / c->groups * taps;
-    REAL *input = numbers(in, CALM), *offset = numbers(2 * masks, style), *mask = masked ? numbers(masks, CALM) : NULL;
-    REAL *weight = numbers(weights, CALM), *bias = masked ? numbers(c->outs, CALM) : NULL, *output = numbers(out, CALM);
-    REAL *grad_input = numbers(in, CALM), *grad_offset = numbers(2 * masks, CALM);
-    REAL *grad_mask = masked ? numbers(masks, CALM) : NULL, *grad_weight = numbers(weights, CALM);
-    REAL *grad_bias = numbers(c->outs, CALM);
+    if (last) {
+        s.in_pixel = c->channels, s.out_pixel = c->outs;
+        s.mask_pixel = c->offset_groups * taps, s.offset_pixel = 2 * s.mask_pixel;
+    }
+    s.in_narrow = s.out_narrow = last && narrow;
+    s.offset_narrow = s.mask_narrow = narrow;
+    void *input = narrowed(s.in_narrow, numbers(in, CALM), in), *output = narrowed(s.in_narrow, numbers(out, CALM), out);
+    void *offset = narrowed(narrow, numbers(2 * masks, style), 2 * masks);
+    void *mask = narrowed(narrow, masked ? numbers(masks, CALM) : NULL, masks);
+    REAL *weight = numbers(weights, CALM), *bias = masked ? numbers(c->outs, CALM) : NULL;
+    void *grad_input = narrowed(s.in_narrow, numbers(in, CALM), in);
+    void *grad_offset = narrowed(narrow, numbers(2 * masks, CALM), 2 * masks);
+    void *grad_mask = narrowed(narrow, masked ? numbers(masks, CALM) : NULL, masks);
+    REAL *grad_weight = numbers(weights, CALM), *grad_bias = numbers(c->outs, CALM);
     require(deform_conv_forward(&s, input, offset, mask, weight, bias, output));
     require(deform_conv_backward(&s, input, offset, mask, weight, output, grad_input, grad_offset, grad_mask, grad_weight,
                                  grad_bias));
@@ -67,7 +85,7 @@ int main(void) {
     for EACH(i, cases)
         for EACH(t, threads)
             for (int style = 0; style < STYLES; style++)
-                for (int way = 0; way < 4; way++) run(&cases[i], threads[t], style, way & 1, way >> 1);
+                for (int way = 0; way < 8; way++) run(&cases[i], threads[t], style, way & 1, way >> 1 & 1, way >> 2);
     return 0;
 }
 #elif defined(RUN_spatial_rnn)

@@ -160,9 +160,12 @@ def test_gradcheck(backend, case):
 
 @pytest.mark.parametrize("case", ["svdn", "tall", "many images"])
 @pytest.mark.parametrize("backend", ["cpp"], indirect=True)
-def test_results_do_not_depend_on_the_number_of_threads(backend, case):
+@pytest.mark.parametrize("narrow", [False, True], ids=["float32", "bfloat16"])
+def test_results_do_not_depend_on_the_number_of_threads(backend, case, narrow):
     arguments, threads = make(CASES[case]), torch.get_num_threads()
     results = []
+    if narrow:
+        arguments["input"] = arguments["input"].bfloat16().to(memory_format=torch.channels_last)
     for count in (1, 2, 2, 3, 5):
         torch.set_num_threads(count)
         results.append(run(deform_conv2d, arguments))
@@ -179,6 +182,52 @@ def test_memory_format_of_the_input_is_kept_and_changes_nothing(backend):
     assert found[0].is_contiguous(memory_format=torch.channels_last)
     assert found[1].is_contiguous(memory_format=torch.channels_last)
     assert distance(found, expected) < 1e-6
+
+
+NARROW = ("input", "offset", "weight", "bias", "mask")
+
+
+@pytest.mark.parametrize("case", ["svdn", "tall", "uneven", "many images"])
+@pytest.mark.parametrize(
+    "narrow",
+    [NARROW, ("input", "offset", "mask"), ("input",), ("offset",), ("weight",), ("input", "mask")],
+    ids=" ".join,
+)
+def test_bfloat16_is_as_precise_as_its_numbers(backend, case, narrow):
+    """The result is that of float64 on the same numbers, but for the rounding of the result.
+
+    Parts of larger channels-last tensors, as networks pass them under autocast.
+    """
+    arguments = make(CASES[case])
+    for name, value in arguments.items():
+        if isinstance(value, torch.Tensor) and value.dim() == 4 and name != "weight":
+            larger = torch.cat([value, value], 1).to(memory_format=torch.channels_last)
+            arguments[name] = larger[:, : value.shape[1]]
+        if name in narrow:
+            arguments[name] = arguments[name].bfloat16()
+    exact = {k: v.double() if isinstance(v, torch.Tensor) else v for k, v in arguments.items()}
+    found, expected = run(deform_conv2d, arguments), run(deform_conv2d, exact)
+    assert found[0].dtype == arguments["input"].dtype
+    tensors = [value for value in arguments.values() if isinstance(value, torch.Tensor)]
+    assert [grad.dtype for grad in found[1:]] == [tensor.dtype for tensor in tensors]
+    # the upstream gradient is rounded as well
+    assert distance(found, expected) <= 2**-7
+
+
+def test_parts_of_channels_last_tensors_keep_their_format(backend):
+    arguments = make(CASES["svdn"])
+    expected = run(deform_conv2d, arguments)
+    formats = {}
+    for name in ("input", "offset", "mask"):
+        larger = torch.cat([arguments[name], arguments[name]], 1)
+        larger = larger.to(memory_format=torch.channels_last)
+        formats[name] = larger[:, : arguments[name].shape[1]].requires_grad_()
+    out = deform_conv2d(**{**arguments, **formats})
+    grads = torch.autograd.grad(out, formats.values(), torch.ones_like(out))
+    for tensor in (out, *grads):
+        assert tensor.is_contiguous(memory_format=torch.channels_last)
+    arguments |= {name: part.detach() for name, part in formats.items()}
+    assert distance(run(deform_conv2d, arguments), expected) < 1e-6
 
 
 def test_non_contiguous_tensors(backend):

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from . import compiler, dispatch
 from .memory import (
-    dense,
     empty_convolution,
     empty_scans,
+    format_like,
     gapless,
     is_by_pixels,
-    is_channels_last,
+    ordered,
 )
 from .reference import DIRECTIONS
 
@@ -24,7 +24,8 @@ class DeformConvShape(ctypes.Structure):
     _fields_ = compiler.integers(
         "batch channels height width out_channels out_height out_width kernel_height kernel_width "
         "stride_y stride_x pad_y pad_x dilation_y dilation_x groups offset_groups "
-        "in_last out_last threads"
+        "in_pixel out_pixel offset_pixel mask_pixel "
+        "in_narrow out_narrow offset_narrow mask_narrow threads"
     )
 
 
@@ -46,8 +47,25 @@ class PReLUShape(ctypes.Structure):
     _fields_ = compiler.integers("count narrow threads")
 
 
-def _contiguous(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.contiguous()
+def _wide(tensor: Tensor) -> torch.dtype:
+    """The dtype of what is never bfloat16 in a kernel that takes a tensor."""
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+
+
+def _pixel(tensor: Tensor | None) -> int:
+    """Numbers from one pixel to the next in channels-last memory; 0 in contiguous memory."""
+    by_pixels = tensor is not None and format_like(tensor) == torch.channels_last
+    return tensor.stride(3) if tensor is not None and by_pixels else 0
+
+
+def _is_narrow(tensor: Tensor | None) -> bool:
+    return tensor is not None and tensor.dtype == torch.bfloat16
+
+
+def _image(tensor: Tensor) -> Tensor:
+    """An image as the kernel reads it: bfloat16 only in channels-last memory."""
+    tensor = ordered(tensor)
+    return tensor if _pixel(tensor) else tensor.to(_wide(tensor))
 
 
 def _deform_conv_shape(
@@ -55,6 +73,7 @@ def _deform_conv_shape(
     out: Tensor,
     offset: Tensor,
     weight: Tensor,
+    mask: Tensor | None,
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
@@ -79,8 +98,14 @@ def _deform_conv_shape(
         dilation_x=dilation[1],
         groups=channels // group_channels,
         offset_groups=offset.shape[1] // (2 * kernel_height * kernel_width),
-        in_last=is_channels_last(input),
-        out_last=is_channels_last(out),
+        in_pixel=_pixel(input),
+        out_pixel=_pixel(out),
+        offset_pixel=_pixel(offset),
+        mask_pixel=_pixel(mask),
+        in_narrow=_is_narrow(input),
+        out_narrow=_is_narrow(out),
+        offset_narrow=_is_narrow(offset),
+        mask_narrow=_is_narrow(mask),
         threads=torch.get_num_threads(),
     )
 
@@ -96,10 +121,13 @@ def _deform_conv_forward(
     dilation: Sequence[int],
 ) -> Tensor:
     """The convolution, in the memory format of the input."""
-    input, offset, weight = dense(input), offset.contiguous(), weight.contiguous()
-    bias, mask = _contiguous(bias), _contiguous(mask)
+    input, offset, weight = _image(input), ordered(offset), weight.to(_wide(input)).contiguous()
+    bias = None if bias is None else bias.to(weight.dtype).contiguous()
+    mask = None if mask is None else ordered(mask)
     out = empty_convolution(input, offset, weight)
-    shape = _deform_conv_shape(input, out, offset, weight, stride, padding, dilation)
+    if not _pixel(out):  # such as a single channel, whose memory is both
+        out = out.to(weight.dtype)
+    shape = _deform_conv_shape(input, out, offset, weight, mask, stride, padding, dilation)
     library = compiler.load("deform_conv", input.dtype)
     compiler.call(library, "deform_conv_forward", shape, input, offset, mask, weight, bias, out)
     return out
@@ -116,12 +144,14 @@ def _deform_conv_backward(
     dilation: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
     """Gradients of input, offset, weight, bias and mask (None without one), from the output's."""
-    grad, input, mask = dense(grad), dense(input), _contiguous(mask)
-    offset, weight = offset.contiguous(), weight.contiguous()
-    grad_input, grad_offset = torch.empty_like(input), torch.empty_like(offset)
+    grad, input, offset = _image(grad), _image(input), ordered(offset)
+    weight, mask = weight.to(_wide(input)).contiguous(), None if mask is None else ordered(mask)
+    grad_input, grad_offset = (
+        torch.empty_like(tensor, memory_format=format_like(tensor)) for tensor in (input, offset)
+    )
     grad_weight, grad_bias = torch.empty_like(weight), weight.new_empty(weight.shape[0])
-    grad_mask = None if mask is None else torch.empty_like(mask)
-    shape = _deform_conv_shape(input, grad, offset, weight, stride, padding, dilation)
+    grad_mask = None if mask is None else torch.empty_like(mask, memory_format=format_like(mask))
+    shape = _deform_conv_shape(input, grad, offset, weight, mask, stride, padding, dilation)
     results = (grad_input, grad_offset, grad_mask, grad_weight, grad_bias)
     library = compiler.load("deform_conv", input.dtype)
     compiler.call(
@@ -131,7 +161,11 @@ def _deform_conv_backward(
 
 
 dispatch.register(
-    "deform_conv", "cpp", forward=_deform_conv_forward, backward=_deform_conv_backward
+    "deform_conv",
+    "cpp",
+    forward=_deform_conv_forward,
+    backward=_deform_conv_backward,
+    takes_bfloat16=True,
 )
 
 
@@ -215,15 +249,8 @@ dispatch.register(
 )
 
 
-def _wide(x: Tensor) -> torch.dtype:
-    """The dtype of what is never bfloat16 in a kernel whose other tensors have the dtype of x."""
-    return torch.float32 if x.dtype == torch.bfloat16 else x.dtype
-
-
 def _prelu_shape(x: Tensor) -> PReLUShape:
-    return PReLUShape(
-        count=x.numel(), narrow=x.dtype == torch.bfloat16, threads=torch.get_num_threads()
-    )
+    return PReLUShape(count=x.numel(), narrow=_is_narrow(x), threads=torch.get_num_threads())
 
 
 def _prelu_forward(x: Tensor, slope: Tensor) -> Tensor:

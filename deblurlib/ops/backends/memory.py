@@ -4,40 +4,30 @@ import torch
 from torch import Tensor
 
 
-def is_channels_last(tensor: Tensor) -> bool:
-    """Whether a tensor is dense in channels-last order but not in contiguous order.
-
-    Args:
-        tensor: (B, C, H, W).
-
-    Returns:
-        True for channels-last memory.
-    """
-    return tensor.is_contiguous(memory_format=torch.channels_last) and not tensor.is_contiguous()
-
-
 def format_like(tensor: Tensor) -> torch.memory_format:
     """The memory format of a tensor: channels-last, or else contiguous.
 
     Args:
-        tensor: (B, C, H, W).
+        tensor: (B, C, H, W); there may be gaps between pixels.
 
     Returns:
         `torch.channels_last` or `torch.contiguous_format`.
     """
-    return torch.channels_last if is_channels_last(tensor) else torch.contiguous_format
+    by_pixels = is_by_pixels(tensor) and not tensor.is_contiguous()
+    return torch.channels_last if by_pixels else torch.contiguous_format
 
 
-def dense(tensor: Tensor) -> Tensor:
-    """Return a tensor without gaps, in its own memory format.
+def ordered(tensor: Tensor) -> Tensor:
+    """Return a tensor in one of the orders that the kernels read.
 
     Args:
         tensor: (B, C, H, W).
 
     Returns:
-        The tensor itself where it is dense in either format, or else a contiguous copy.
+        The tensor itself if it is channels-last, also with gaps between pixels, or contiguous; or
+        else a contiguous copy.
     """
-    return tensor if is_channels_last(tensor) else tensor.contiguous()
+    return tensor if format_like(tensor) == torch.channels_last else tensor.contiguous()
 
 
 def gapless(tensor: Tensor, like: Tensor | None = None) -> Tensor:

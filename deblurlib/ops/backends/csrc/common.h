@@ -222,6 +222,9 @@ INLINE i64 packed_index(i64 k, i64 j, i64 depth, i64 columns) {
     return panel * depth + k * min_i64(2 * LANES, columns - panel) + (j - panel);
 }
 
+/* How many REALs lie in the memory of `count` numbers. */
+INLINE i64 as_reals(i64 narrow, i64 count) { return narrow ? count * (i64)sizeof(bf16) / (i64)sizeof(REAL) : count; }
+
 /* Ask for huge pages for memory not yet touched: a page fault costs more than filling the page. */
 INLINE void prefer_huge_pages(REAL *memory, i64 count) {
 #if defined(MADV_HUGEPAGE)

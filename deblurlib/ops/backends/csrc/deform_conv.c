@@ -13,7 +13,10 @@ enum { TILE = 48, SLICE = 192, CHUNKS = 16 };
 typedef struct {
     i64 batch, channels, height, width, out_channels, out_height, out_width, kernel_height, kernel_width;
     i64 stride_y, stride_x, pad_y, pad_x, dilation_y, dilation_x, groups, offset_groups;
-    i64 in_last, out_last, threads; /* *_last: channels-last memory */
+    /* numbers from one pixel to the next in channels-last memory, which may have gaps; 0 for one plane after the other */
+    i64 in_pixel, out_pixel, offset_pixel, mask_pixel;
+    i64 in_narrow, out_narrow, offset_narrow, mask_narrow; /* bfloat16; images only in channels-last memory */
+    i64 threads;
 } Shape;
 
 typedef struct {
@@ -52,8 +55,27 @@ static Plan make_plan(const Shape *s) {
     return p;
 }
 
+/* `count` numbers of an array, `step` apart, to or from an array of REAL. */
+INLINE void read_row(i64 narrow, const void *from, i64 at, i64 step, i64 count, REAL *to) {
+    if (narrow && step == 1) for (i64 i = 0; i < count; i++) to[i] = get_number(1, from, at + i);
+    else if (narrow) for (i64 i = 0; i < count; i++) to[i] = get_number(1, from, at + i * step);
+    else if (step == 1) memcpy(to, (const REAL *)from + at, (size_t)count * sizeof(REAL));
+    else for (i64 i = 0; i < count; i++) to[i] = get_number(0, from, at + i * step);
+}
+INLINE void write_row(i64 narrow, void *to, i64 at, i64 step, i64 count, const REAL *from) {
+    if (narrow && step == 1) for (i64 i = 0; i < count; i++) put_number(1, to, at + i, from[i]);
+    else if (narrow) for (i64 i = 0; i < count; i++) put_number(1, to, at + i * step, from[i]);
+    else if (step == 1) memcpy((REAL *)to + at, from, (size_t)count * sizeof(REAL));
+    else for (i64 i = 0; i < count; i++) put_number(0, to, at + i * step, from[i]);
+}
+
+/* Where channel c of a pixel of image n lies, for the pixel distance of `Shape`. */
+INLINE i64 place(i64 pixel, i64 channels, i64 pixels, i64 n, i64 c, i64 at) {
+    return pixel ? (n * pixels + at) * pixel + c : (n * channels + c) * pixels + at;
+}
+
 /* Image -> bordered, channels-last. */
-static void pack_image(const Shape *s, const Plan *p, const REAL *from, REAL *to) {
+static void pack_image(const Shape *s, const Plan *p, const void *from, REAL *to) {
     i64 pixel = p->blocks * p->block_padded;
 #pragma omp parallel for num_threads(s->threads) schedule(static)
     for (i64 line = 0; line < s->batch * (s->height + 2); line++) {
@@ -65,12 +87,12 @@ static void pack_image(const Shape *s, const Plan *p, const REAL *from, REAL *to
         memset(row + p->row - pixel, 0, pixel * sizeof(REAL));
         for (i64 b = 0; b < p->blocks; b++) {
             REAL *target = row + pixel + b * p->block_padded;
-            if (s->in_last) {
-                const REAL *source = from + (n * s->height + y) * s->width * s->channels + b * p->block;
+            if (s->in_pixel) {
+                const i64 start = (n * s->height + y) * s->width * s->in_pixel + b * p->block;
                 for (i64 x = 0; x < s->width; x++)
-                    memcpy(target + x * pixel, source + x * s->channels, p->block * sizeof(REAL));
+                    read_row(s->in_narrow, from, start + x * s->in_pixel, 1, p->block, target + x * pixel);
             } else {
-                const REAL *source = from + ((n * s->channels + b * p->block) * s->height + y) * s->width;
+                const REAL *source = (const REAL *)from + ((n * s->channels + b * p->block) * s->height + y) * s->width;
                 const i64 plane = s->height * s->width;
                 for (i64 c = 0; c < p->block; c += LANES) /* a few planes at a time: all may fall into one set of the cache */
                     transpose(source + c * plane, plane, target + c, pixel, min_i64(LANES, p->block - c), s->width);
@@ -79,19 +101,19 @@ static void pack_image(const Shape *s, const Plan *p, const REAL *from, REAL *to
     }
 }
 
-static void unpack_image(const Shape *s, const Plan *p, const REAL *from, REAL *to) {
+static void unpack_image(const Shape *s, const Plan *p, const REAL *from, void *to) {
     i64 pixel = p->blocks * p->block_padded;
 #pragma omp parallel for num_threads(s->threads) schedule(static)
     for (i64 line = 0; line < s->batch * s->height; line++) {
         i64 n = line / s->height, y = line % s->height;
         for (i64 b = 0; b < p->blocks; b++) {
             const REAL *source = from + n * p->image + (y + 1) * p->row + pixel + b * p->block_padded;
-            if (s->in_last) {
-                REAL *target = to + line * s->width * s->channels + b * p->block;
+            if (s->in_pixel) { /* the gradient has no gaps */
+                const i64 start = line * s->width * s->channels + b * p->block;
                 for (i64 x = 0; x < s->width; x++)
-                    memcpy(target + x * s->channels, source + x * pixel, p->block * sizeof(REAL));
+                    write_row(s->in_narrow, to, start + x * s->channels, 1, p->block, source + x * pixel);
             } else {
-                REAL *target = to + ((n * s->channels + b * p->block) * s->height + y) * s->width;
+                REAL *target = (REAL *)to + ((n * s->channels + b * p->block) * s->height + y) * s->width;
                 transpose(source, pixel, target, s->height * s->width, s->width, p->block);
             }
         }
@@ -120,20 +142,24 @@ static void pack_weight(const Shape *s, const Plan *p, const REAL *weight, REAL 
 }
 
 /* Sampling points of `tap` of offset group `og` for the `count` output pixels from `first` on. */
-INLINE void sample_points(const Shape *s, const Plan *p, const REAL *offset, const REAL *mask, i64 n, i64 og, i64 tap,
+INLINE void sample_points(const Shape *s, const Plan *p, const void *offset, const void *mask, i64 n, i64 og, i64 tap,
                           i64 first, i64 count, const REAL *origin_y, const REAL *origin_x, Points *out) {
-    const REAL *dy = offset + ((n * s->offset_groups + og) * p->taps + tap) * 2 * p->pixels + first;
-    const REAL *dx = dy + p->pixels;
-    const REAL *m = mask ? mask + ((n * s->offset_groups + og) * p->taps + tap) * p->pixels + first : NULL;
+    const i64 number = og * p->taps + tap, masks = s->offset_groups * p->taps;
     const REAL tap_y = tap / s->kernel_width * s->dilation_y, tap_x = tap % s->kernel_width * s->dilation_x;
     const REAL height = s->height, width = s->width;
     const int32_t last_y = (int32_t)s->height - 1, last_x = (int32_t)s->width - 1, row = (int32_t)s->width + 2;
     const REAL not_a_number = __builtin_nanf("");
-    REAL y[TILE], x[TILE];
+    REAL y[TILE], x[TILE], dy[TILE], dx[TILE];
+    const i64 step = s->offset_pixel ? s->offset_pixel : 1;
+    read_row(s->offset_narrow, offset, place(s->offset_pixel, 2 * masks, p->pixels, n, 2 * number, first), step, count, dy);
+    read_row(s->offset_narrow, offset, place(s->offset_pixel, 2 * masks, p->pixels, n, 2 * number + 1, first), step, count, dx);
+    if (mask)
+        read_row(s->mask_narrow, mask, place(s->mask_pixel, masks, p->pixels, n, number, first),
+                 s->mask_pixel ? s->mask_pixel : 1, count, out->mask);
     for (int i = 0; i < count; i++) {
         y[i] = origin_y[i] + tap_y + dy[i];
         x[i] = origin_x[i] + tap_x + dx[i];
-        out->mask[i] = m ? m[i] : 1;
+        if (!mask) out->mask[i] = 1;
     }
     for (int i = (int)count; i < TILE; i++) y[i] = x[i] = -2, out->mask[i] = 0;
     for (int i = 0; i < TILE; i++) {
@@ -178,8 +204,8 @@ INLINE void sample(const Plan *p, const REAL *block, const Points *at, REAL *to,
     }
 }
 
-int deform_conv_forward(const Shape *s, const REAL *input, const REAL *offset, const REAL *mask, const REAL *weight,
-                        const REAL *bias, REAL *output) {
+int deform_conv_forward(const Shape *s, const void *input, const void *offset, const void *mask, const REAL *weight,
+                        const REAL *bias, void *output) {
     const Plan plan = make_plan(s), *p = &plan;
     const i64 blocks_in_group = p->blocks / s->groups, blocks_in_offset = p->blocks / s->offset_groups;
     const i64 out_row = s->groups * p->outs_padded;
@@ -189,7 +215,7 @@ int deform_conv_forward(const Shape *s, const REAL *input, const REAL *offset, c
         return 1;
     }
     int failed = 0;
-    prefer_huge_pages(output, s->batch * s->out_channels * p->pixels);
+    prefer_huge_pages(output, as_reals(s->out_narrow, s->batch * s->out_channels * p->pixels));
     pack_image(s, p, input, image);
     pack_weight(s, p, weight, packed, 1);
 #pragma omp parallel num_threads(s->threads)
@@ -228,12 +254,12 @@ int deform_conv_forward(const Shape *s, const REAL *input, const REAL *offset, c
             }
             for (i64 g = 0; g < s->groups; g++) {
                 const REAL *group_sum = sum + g * TILE * p->outs_padded;
-                if (s->out_last)
+                if (s->out_pixel)
                     for (i64 i = 0; i < count; i++)
-                        memcpy(output + (n * p->pixels + first + i) * s->out_channels + g * p->outs,
-                               group_sum + i * p->outs_padded, p->outs * sizeof(REAL));
+                        write_row(s->out_narrow, output, (n * p->pixels + first + i) * s->out_pixel + g * p->outs, 1, p->outs,
+                                  group_sum + i * p->outs_padded);
                 else
-                    transpose(group_sum, p->outs_padded, output + (n * s->out_channels + g * p->outs) * p->pixels + first,
+                    transpose(group_sum, p->outs_padded, (REAL *)output + (n * s->out_channels + g * p->outs) * p->pixels + first,
                               p->pixels, count, p->outs);
             }
         }
@@ -255,8 +281,10 @@ typedef struct { /* one thread's scratch */
 typedef struct {
     const Shape *s;
     const Plan *p;
-    const REAL *image, *offset, *mask, *grad_output, *packed;
-    REAL *grad_image, *grad_offset, *grad_mask;
+    const REAL *image, *packed;
+    const void *offset, *mask, *grad_output;
+    REAL *grad_image;
+    void *grad_offset, *grad_mask;
 } Backward;
 
 /* One tile: adds to grad_image within rows [low, high); at home also writes the gradients of offset and mask,
@@ -273,13 +301,12 @@ static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 
     tile_origins(s, first, count, origin_y, origin_x);
     for (i64 g = 0; g < s->groups; g++) {
         REAL *grad = w->grad_out + g * TILE * p->outs_padded;
-        const REAL *from = k->grad_output;
-        if (s->out_last)
+        if (s->out_pixel)
             for (i64 i = 0; i < count; i++)
-                memcpy(grad + i * p->outs_padded, from + (n * p->pixels + first + i) * s->out_channels + g * p->outs,
-                       p->outs * sizeof(REAL));
+                read_row(s->out_narrow, k->grad_output, (n * p->pixels + first + i) * s->out_pixel + g * p->outs, 1, p->outs,
+                         grad + i * p->outs_padded);
         else
-            transpose(from + (n * s->out_channels + g * p->outs) * p->pixels + first, p->pixels, grad, p->outs_padded,
+            transpose((const REAL *)k->grad_output + (n * s->out_channels + g * p->outs) * p->pixels + first, p->pixels, grad, p->outs_padded,
                       p->outs, count);
         memset(grad + count * p->outs_padded, 0, (TILE - count) * p->outs_padded * sizeof(REAL));
     }
@@ -291,7 +318,6 @@ static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 
                     w->grad_column + g * TILE * depth, depth);
         for (i64 og = 0; og < s->offset_groups; og++)
             for (i64 tap = start; tap < end; tap++) {
-                const i64 plane = (n * s->offset_groups + og) * p->taps + tap;
                 sample_points(s, p, k->offset, k->mask, n, og, tap, first, count, origin_y, origin_x, &at);
                 for (int i = 0; i < TILE; i++) {
                     const int top = at.row[i] >= low && at.row[i] < high, bottom = at.row[i] + 1 >= low && at.row[i] + 1 < high;
@@ -334,12 +360,18 @@ static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 
                 for (int d = 0; d < 3; d++)
                     for (int i = 0; i < TILE; i += LANES)
                         store(&sums[d][i], sum_lanes(w->dots + (d * TILE + i) * LANES));
-                REAL *grad_y = k->grad_offset + 2 * plane * p->pixels + first, *grad_x = grad_y + p->pixels;
                 for (int i = 0; i < count; i++) {
-                    grad_y[i] = at.mask[i] * at.inside_y[i] * sums[1][i];
-                    grad_x[i] = at.mask[i] * at.inside_x[i] * sums[2][i];
+                    sums[1][i] *= at.mask[i] * at.inside_y[i];
+                    sums[2][i] *= at.mask[i] * at.inside_x[i];
                 }
-                if (k->grad_mask) memcpy(k->grad_mask + plane * p->pixels + first, sums[0], count * sizeof(REAL));
+                const i64 number = og * p->taps + tap, masks = s->offset_groups * p->taps; /* the gradients have no gaps */
+                const i64 pixel_step = s->offset_pixel ? 2 * masks : 0, mask_step = s->mask_pixel ? masks : 0;
+                for (int d = 0; d < 2; d++)
+                    write_row(s->offset_narrow, k->grad_offset, place(pixel_step, 2 * masks, p->pixels, n, 2 * number + d, first),
+                              pixel_step ? pixel_step : 1, count, sums[1 + d]);
+                if (k->grad_mask)
+                    write_row(s->mask_narrow, k->grad_mask, place(mask_step, masks, p->pixels, n, number, first),
+                              mask_step ? mask_step : 1, count, sums[0]);
             }
         if (!home) continue;
         for (i64 g = 0; g < s->groups; g++)
@@ -402,8 +434,8 @@ static void unpack_weight(const Shape *s, const Plan *p, const REAL *sums, i64 c
 }
 
 /* `grad_mask` may be NULL, and is when `mask` is. */
-int deform_conv_backward(const Shape *s, const REAL *input, const REAL *offset, const REAL *mask, const REAL *weight,
-                         const REAL *grad_output, REAL *grad_input, REAL *grad_offset, REAL *grad_mask, REAL *grad_weight,
+int deform_conv_backward(const Shape *s, const void *input, const void *offset, const void *mask, const REAL *weight,
+                         const void *grad_output, void *grad_input, void *grad_offset, void *grad_mask, REAL *grad_weight,
                          REAL *grad_bias) {
     const Plan plan = make_plan(s), *p = &plan;
     const i64 images_in_chunk = (s->batch + CHUNKS - 1) / CHUNKS, sets = (s->batch + images_in_chunk - 1) / images_in_chunk;
@@ -413,15 +445,16 @@ int deform_conv_backward(const Shape *s, const REAL *input, const REAL *offset, 
     REAL *image = scratch(s->batch * p->image), *grad_image = scratch(s->batch * p->image);
     REAL *packed = scratch(p->weights), *sums = scratch(chunks * chunk_size);
     int32_t *reach = bands > 1 ? malloc(s->batch * p->tiles * 2 * sizeof(int32_t)) : NULL;
-    const Backward k = {s, p, image, offset, mask, grad_output, packed, grad_image, grad_offset, grad_mask};
+    const Backward k = {s, p, image, packed, offset, mask, grad_output, grad_image, grad_offset, grad_mask};
     int failed = 0;
     if (!image || !grad_image || !packed || !sums || (bands > 1 && !reach)) {
         free(image), free(grad_image), free(packed), free(sums), free(reach);
         return 1;
     }
-    return_pages(grad_input, s->batch * s->channels * s->height * s->width); /* needed last: until then others may have them */
-    prefer_huge_pages(grad_input, s->batch * s->channels * s->height * s->width);
-    prefer_huge_pages(grad_offset, 2 * s->batch * s->offset_groups * p->taps * p->pixels);
+    const i64 inputs = as_reals(s->in_narrow, s->batch * s->channels * s->height * s->width);
+    return_pages(grad_input, inputs); /* needed last: until then others may have them */
+    prefer_huge_pages(grad_input, inputs);
+    prefer_huge_pages(grad_offset, as_reals(s->offset_narrow, 2 * s->batch * s->offset_groups * p->taps * p->pixels));
     pack_image(s, p, input, image);
     pack_weight(s, p, weight, packed, 0);
     if (bands > 1) tile_reach(&k, reach);
