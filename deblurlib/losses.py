@@ -19,6 +19,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 EPSILON = 1e-6  # smallest distance of a point to a segment, in the unit of the points
 
 
+PSNR_FLOOR = 1e-4
+
+
 def pixel_loss(output: torch.Tensor, sharp: torch.Tensor) -> torch.Tensor:
     """Compute L_pixel = ||output - sharp||_F^2 / (2 N), N = number of elements (SVDN eq. 8).
 
@@ -30,6 +33,25 @@ def pixel_loss(output: torch.Tensor, sharp: torch.Tensor) -> torch.Tensor:
         Half the mean squared error, a scalar.
     """
     return F.mse_loss(output, sharp) / 2
+
+
+def psnr_loss(output: torch.Tensor, sharp: torch.Tensor, floor: float = PSNR_FLOOR) -> torch.Tensor:
+    """Compute the mean over images of 10 log10(MSE + floor), the negative PSNR in dB.
+
+    The squared error is dominated by the images that are blurred most and can be restored least;
+    in this loss, a decibel counts the same in each image. As the term of HINet (Chen et al., 2021);
+    the floor, which is ours, keeps sharp images from dominating instead.
+
+    Args:
+        output: (B, 3, H, W), the network's output.
+        sharp: The target, of the same shape.
+        floor: Mean squared error that is added; the default corresponds to 40 dB.
+
+    Returns:
+        The loss in dB, a scalar.
+    """
+    errors = (output - sharp).square().flatten(1).mean(1)
+    return 10 * torch.log10(errors + floor).mean()
 
 
 def reblurring_loss(reblurred: torch.Tensor, blurry: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 import inspect
 import math
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -157,6 +158,14 @@ def test_flow_to_features_halves_the_vectors_and_centres_on_even_pixels():
     assert half.shape == (1, 2, 6, 8)
     assert torch.allclose(half[0, 0, 2, 1:], torch.arange(2.0, 16, 2) / 2)
     assert losses.flow_to_features(torch.ones(1, 2, 13, 17), (7, 9)).eq(0.5).all()
+
+
+def test_psnr_loss_is_the_mean_negative_psnr_per_image():
+    output = torch.zeros(2, 3, 4, 4)
+    sharp = torch.stack([torch.full((3, 4, 4), 0.1), torch.full((3, 4, 4), 0.01)])
+    assert losses.psnr_loss(output, sharp, floor=0.0).item() == pytest.approx(-30.0)  # 20 and 40 dB
+    floored = 10 * np.log10([1e-2 + 1e-4, 2e-4]).mean()
+    assert losses.psnr_loss(output, sharp).item() == pytest.approx(floored, rel=1e-5)
 
 
 def test_pixel_loss_is_half_the_mse():

@@ -5,6 +5,7 @@ means that the precision changes the gain less than another seed does.
 """
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from ..evaluation import evaluate
 from ..results import save_table
 from ..training import Experiment, fit
 
-PRECISIONS = ("32-true", "bf16-mixed")
+PRECISIONS: tuple[Literal["32-true"], Literal["bf16-mixed"]] = ("32-true", "bf16-mixed")
 
 
 def run(results: Path, seeds: int = 5, steps: int = 600, scenes: int = 40) -> pd.DataFrame:
@@ -44,7 +45,7 @@ def run(results: Path, seeds: int = 5, steps: int = 600, scenes: int = 40) -> pd
                 position=1e-4,
                 precision=precision,
                 steps=steps,
-                lr=2e-3,
+                lr=1e-3,
                 warmup=steps // 10,
                 betas=(0.9, 0.99),
                 clip=0.02,

@@ -53,7 +53,10 @@ CheckpointSeconds = Annotated[
 def train(
     model: Annotated[
         str,
-        typer.Argument(help="A network such as svdn, or a table's row such as svdn_table2:fd_og."),
+        typer.Argument(
+            help="A network such as svdn, a table's row such as svdn_table2:fd_og, or the recipe "
+            "of shipped weights such as shipped:svdn_full."
+        ),
     ] = "svdn",
     variant: Annotated[
         str, typer.Option(help="Variant of the network; see `deblurlib models`.")
@@ -102,11 +105,12 @@ def train(
         ),
     ] = None,
     precision: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="32-true, bf16-mixed, or auto: bf16-mixed where the hardware multiplies bf16."
+            help="32-true, bf16-mixed, or auto: bf16-mixed where the hardware multiplies bf16; "
+            "default: auto, or the recipe's."
         ),
-    ] = "auto",
+    ] = None,
     device: Device = "auto",
     workers: Annotated[
         int,
@@ -150,10 +154,14 @@ def train(
         real=real, real_share=real_share, real_split=real_split, real_variant=real_variant
     )
     table, _, name = model.partition(":")
-    if name:
-        experiment = experiments.row(table, name, preset, seed, **changes)
+    if table == "shipped":
+        experiment = experiments.stages(name, seed, **changes)[-1]
     else:
-        experiment = experiments.network(model, variant, preset, seed, **changes)
+        changes = {"precision": "auto", **changes}
+        if name:
+            experiment = experiments.row(table, name, preset, seed, **changes)
+        else:
+            experiment = experiments.network(model, variant, preset, seed, **changes)
     run = fit(
         experiment,
         device=device,

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from .presets import PRESETS, Preset, get_preset
 
 if TYPE_CHECKING:
+    from .shipped import SHIPPED, stages
     from .tables import IMAGENET, PAPER, TABLES, Row, everything, network, row, rows
 
 __all__ = [
     "IMAGENET",
     "PAPER",
     "PRESETS",
+    "SHIPPED",
     "TABLES",
     "Preset",
     "Row",
@@ -23,10 +25,12 @@ __all__ = [
     "network",
     "row",
     "rows",
+    "stages",
 ]
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(".tables", __name__), name)
+    module = ".shipped" if name in ("SHIPPED", "stages") else ".tables"
+    return getattr(import_module(module, __name__), name)

@@ -65,6 +65,8 @@ class Experiment:
         precision: "32-true", or "bf16-mixed" for autocast. "auto" becomes "bf16-mixed" on a GPU or
             processor that multiplies bf16 in hardware and "32-true" elsewhere, so that the
             resolved value enters hash and record.
+        pixel: Weight of the pixel loss (1 in all papers).
+        psnr: Weight of the PSNR loss, which is in dB; ours.
         perceptual: Weight of the VGG-16 loss (lambda1 of SVDN eq. 7).
         position: Weight of the position loss (lambda2 of SVDN eq. 7).
         margin: Its margin M in feature pixels.
@@ -115,6 +117,8 @@ class Experiment:
     ema: float = 0.0
     precision: Literal["auto", "32-true", "bf16-mixed"] = "32-true"
     # loss
+    pixel: float = 1.0
+    psnr: float = 0.0
     perceptual: float = 0.0
     position: float = 0.0
     margin: float = 1.0
@@ -205,6 +209,8 @@ _NOT_NEGATIVE = (
     "bias_lr",
     "eps",
     "weight_decay",
+    "pixel",
+    "psnr",
     "perceptual",
     "position",
     "margin",

@@ -13,7 +13,8 @@ class LossTerms(nn.Module):
     """The loss of an experiment.
 
     L = L_pixel + lambda1 L_percep + lambda2 L_position (SVDN eq. 7) + lambda L_reblurring (ASPDC
-    eq. 7). Of images in [0, 1], L_pixel + lambda L_reblurring is an eighth of
+    eq. 7); the weight of L_pixel is 1 unless the experiment changes it, and L_PSNR may be added. Of
+    images in [0, 1], L_pixel + lambda L_reblurring is an eighth of
     `losses.consistency_loss`.
 
     Args:
@@ -54,6 +55,8 @@ class LossTerms(nn.Module):
             output = model(*pictures)
         output = output.float()
         terms = {"pixel": losses.pixel_loss(output, target)}
+        if chosen.psnr:
+            terms["psnr_loss"] = losses.psnr_loss(output, target)
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(output, target)
         if chosen.position:
@@ -63,7 +66,8 @@ class LossTerms(nn.Module):
             reblurred = self.network(batch.blurry, output)
             terms["consistency"] = losses.reblurring_loss(reblurred, batch.blurry)
         weights = {
-            "pixel": 1.0,
+            "pixel": chosen.pixel,
+            "psnr_loss": chosen.psnr,
             "perceptual": chosen.perceptual,
             "position": chosen.position,
             "consistency": chosen.consistency,

@@ -35,6 +35,14 @@ def test_the_perceptual_loss_compares_the_output_with_the_sharp_image(monkeypatc
     assert set(LossTerms(Experiment(variant="base"))(model, batch)[1]) == {"pixel"}
 
 
+def test_the_psnr_loss_may_replace_the_pixel_loss(batch):
+    model = create_model("svdn", "base", size="small")
+    total, terms = LossTerms(Experiment(variant="base", pixel=0.0, psnr=0.5))(model, batch)
+    assert set(terms) == {"pixel", "psnr_loss"}
+    assert total.item() == pytest.approx(0.5 * terms["psnr_loss"].item())
+    assert terms["psnr_loss"] == losses.psnr_loss(model(batch.blurry), batch.sharp)
+
+
 def test_the_reblurring_network_is_frozen_and_needed():
     reblur = Experiment(model="reblur")
     experiment = Experiment(model="aspdc", variant="v12", consistency=0.1, reblur=reblur)

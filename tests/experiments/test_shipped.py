@@ -1,0 +1,31 @@
+"""The recipes of the weights that ship."""
+
+import pytest
+
+from deblurlib.experiments import SHIPPED, stages
+from deblurlib.training import fit
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_each_stage_starts_from_the_one_before(name):
+    first, *later = stages(name, seed=3, scenes=5)
+    assert first.start is None
+    for stage in later:
+        assert stage.start == first
+        first = stage
+    chain = stages(name, seed=3, scenes=5)
+    assert {(e.seed, e.scenes) for e in chain} == {(3, 5)}
+    assert len({e.hash for e in chain}) == len(chain)
+
+
+def test_a_recipe_trains_to_its_end(tmp_path):
+    tiny = {"size": "small", "scenes": 4, "scene_size": 64, "steps": 2, "patch": 32, "warmup": 1}
+    chain = stages("svdn_full", **tiny)
+    run = fit(chain[-1], folder=tmp_path, device="cpu", progress=False)
+    assert run.experiment == chain[-1]
+    assert {folder.name for folder in tmp_path.iterdir()} == {e.hash for e in chain}
+
+
+def test_an_unknown_recipe_is_one_sentence():
+    with pytest.raises(ValueError, match="There is no recipe 'svdn': choose one of svdn_full"):
+        stages("svdn")
