@@ -26,8 +26,8 @@ COMMON: Mapping[str, Any] = {
 CLEAN: Mapping[str, Any] = {"steps": 24_000, "patch": 64, "lr": 1.2e-3, "lr_end": 3e-4}
 CAMERA: Mapping[str, Any] = {
     "camera": "real",
-    "steps": 9000,
-    "patch": 96,
+    "steps": 10_000,
+    "patch": 64,
     "lr": 6e-4,
     "lr_end": 1e-5,
     "pixel": 0.0,
