@@ -8,7 +8,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -27,6 +27,9 @@ def save_model(
 ) -> Path:
     """Write weights as safetensors and, beside them, a JSON with the recipe and the provenance.
 
+    The safetensors file holds the recipe as well, so that weights are never loaded into another
+    variant of the same shapes.
+
     Args:
         model: A network that `create_model` made.
         path: The .safetensors file.
@@ -41,12 +44,11 @@ def save_model(
         k: v.detach().cpu().to(dtype if v.is_floating_point() else v.dtype).contiguous()
         for k, v in model.state_dict().items()
     }
-    write_atomically(path, save(state))
-    write_atomically(
-        path.with_suffix(".json"),
-        json.dumps({"recipe": model.recipe, **provenance}, indent=1, default=str) + "\n",
-    )
-    return path
+    record = {"recipe": model.recipe, **provenance}
+    write_atomically(path.with_suffix(".json"), json.dumps(record, indent=1, default=str) + "\n")
+    # one key: safetensors writes several in a random order
+    metadata = {"recipe": json.dumps(model.recipe, default=str)}
+    return write_atomically(path, save(state, metadata))
 
 
 def load_model(
@@ -60,8 +62,9 @@ def load_model(
         name: One of `list_models()`.
         weights: "default" for the shipped ones, or the path of a .safetensors, .pth or .npz file,
             ours or as the authors published it.
-        variant: Variant of the network; a JSON file beside the weights takes precedence.
-        size: "full" or "small"; a JSON file beside the weights takes precedence.
+        variant: Variant of the network; the recipe that the file or the JSON beside it records
+            takes precedence.
+        size: "full" or "small"; a recorded recipe takes precedence.
 
     Returns:
         The network.
@@ -76,20 +79,31 @@ def load_model(
         raise FileNotFoundError(
             f"There is no weights file {path}: give the path of a .safetensors, .pth or .npz file."
         )
-    recipe = read_recipe(path.with_suffix(".json")) or {
-        "name": name,
-        "variant": variant,
-        "size": size,
-        "overrides": {},
-    }
+    recipe = recorded_recipe(path) or _parse_recipe(
+        {"name": name, "variant": variant, "size": size, "overrides": {}}
+    )
     if recipe["name"] != name:
         raise ValueError(
             f"{path.name} holds weights of {recipe['name']}, not of {name}: "
             "load it under that name."
         )
     model = create_model(name, recipe["variant"], size=recipe["size"], **recipe["overrides"])
+    load_weights(model, path)
+    return model.eval()
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load a file of weights into a network that `create_model` made.
+
+    Args:
+        model: The network.
+        path: A .safetensors, .pth or .npz file.
+
+    Raises:
+        ValueError: If the file is damaged or does not fit the network.
+    """
     state = _read_state(path)
-    state = _translated(state, spec_of(name), model, path)
+    state = _translated(state, spec_of(vars(model)["recipe"]["name"]), model, path)
     if not isinstance(state, dict) or not all(
         isinstance(v, torch.Tensor) and v.layout == torch.strided for v in state.values()
     ):
@@ -98,7 +112,6 @@ def load_model(
             "give the state_dict of a network."
         )
     _load_state(model, state, path)
-    return model.eval()
 
 
 def provenance(name: str, size: str = "full") -> dict[str, Any]:
@@ -120,6 +133,45 @@ def provenance(name: str, size: str = "full") -> dict[str, Any]:
     return record
 
 
+def recorded_recipe(path: Path) -> dict[str, Any] | None:
+    """Read how the network of a file of weights was made.
+
+    Args:
+        path: The file of weights; a safetensors file may hold the recipe itself.
+
+    Returns:
+        Name, variant, size and overrides; None if neither the file nor a JSON beside it says so.
+
+    Raises:
+        ValueError: If a record is damaged, or the file and the JSON disagree.
+    """
+    beside, inside = read_recipe(path.with_suffix(".json")), _recipe_inside(path)
+    if beside is not None and inside is not None and beside != inside:
+        raise ValueError(
+            f"{path} holds weights of {inside['name']} {inside['variant']}, but "
+            f"{path.with_suffix('.json').name} describes {beside['name']} {beside['variant']}: "
+            "restore the JSON that belongs to the weights, or remove it."
+        )
+    return inside or beside
+
+
+def _recipe_inside(path: Path) -> dict[str, Any] | None:
+    """The recipe in the metadata of a safetensors file; None if it has none."""
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get("recipe")
+        return None if text is None else _parse_recipe(json.loads(text))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # reading its tensors says what is wrong
+
+
+def _parse_recipe(recipe: Any) -> dict[str, Any]:
+    named = {key: str(recipe[key]) for key in ("name", "variant", "size")}
+    return {"overrides": dict(recipe["overrides"]), **named}
+
+
 def read_recipe(record: Path) -> dict[str, Any] | None:
     """Read how a network was made.
 
@@ -136,10 +188,7 @@ def read_recipe(record: Path) -> dict[str, Any] | None:
         return None
     try:
         recipe = json.loads(record.read_text()).get("recipe")
-        if not recipe:
-            return None
-        named = {key: str(recipe[key]) for key in ("name", "variant", "size")}
-        return {"overrides": dict(recipe["overrides"]), **named}
+        return _parse_recipe(recipe) if recipe else None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(
             f"{record}, the record of a network, is damaged: "
@@ -201,6 +250,11 @@ def _load_state(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
         for k in wanted
         if k in state and state[k].shape != wanted[k].shape
     ]
+    wrong += [
+        f"{k} is of type {_kind(state[k])} instead of {_kind(wanted[k])}"
+        for k in wanted
+        if k in state and _kind(state[k]) != _kind(wanted[k])
+    ]
     if wrong:
         raise ValueError(
             f"{path.name} does not fit this network ({len(wrong)} mismatches: "
@@ -212,6 +266,15 @@ def _load_state(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
             "give other weights."
         )
     model.load_state_dict({k: v.to(wanted[k].dtype) for k, v in state.items()})
+
+
+def _kind(tensor: Tensor) -> str:
+    """Floating-point, complex, boolean or integer: between these, a cast changes weights."""
+    if tensor.dtype.is_floating_point:
+        return "floating-point"
+    if tensor.dtype.is_complex:
+        return "complex"
+    return "boolean" if tensor.dtype == torch.bool else "integer"
 
 
 def _shipped(name: str, size: str) -> Path:

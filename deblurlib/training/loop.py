@@ -5,40 +5,37 @@ therefore weights, optimiser and step: a resumed run ends with the same weights 
 one, and several processes each process their share of the same global batches.
 """
 
-import os
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from ..data import collate
-from ..data.samples import Sample
-from ..evaluation import predict, psnr, task
 from ..models import create_model, spec_of
 from ..results import results_folder
-from .crops import TrainingCrops, remembered_scenes
 from .experiment import Experiment
-from .interrupts import Signals, leave_signals_to_training
+from .interrupts import Signals
 from .objective import LossTerms
 from .optimiser import adam, averaged, learning_rate, set_learning_rate
+from .processes import batches_of, fabric_for
 from .runs import (
     SHIPPED_RUNS,
     Run,
     append_to_log,
+    check_folder,
+    clear,
     cut_log,
     finish,
     finished_run,
     is_finished,
     read_checkpoint,
     write_checkpoint,
+    write_record,
 )
+from .validation import validation_psnr
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -97,9 +94,9 @@ def fit(  # noqa: PLR0913 - the options of a training, not of its result
         )
     runs = results_folder() / "runs" if folder is None else Path(folder)
     home = runs / experiment.hash
+    check_folder(home)
     if not resume:
-        for file in home.glob("*"):
-            file.unlink()
+        clear(home)
     for place in (home, SHIPPED_RUNS / experiment.hash) if resume else ():
         if is_finished(place):
             return finished_run(experiment, place)
@@ -121,7 +118,7 @@ def fit(  # noqa: PLR0913 - the options of a training, not of its result
     )
     if start is not None:
         network.load_state_dict(start.state_dict())
-    fabric = _fabric(device, experiment)
+    fabric = fabric_for(device, experiment)
     trainer = Trainer(experiment, home, fabric, network, reblurring, workers)
     trainer.run(
         checkpoint_every=checkpoint_every,
@@ -188,16 +185,21 @@ class Trainer:
         self.average = averaged(self.model.module, experiment.ema) if experiment.ema else None
         self.loss_terms = LossTerms(experiment, reblurring).to(fabric.device)
         self.done = self.failures = 0
-        self.seconds_before = 0.0
+        self.seconds_before = self.cpu_seconds_before = 0.0
         self.restore()
         self.workers, self.signals = workers, Signals()
-        self.batches = _batches(experiment, self.done, workers, fabric)
-        self.began = time.perf_counter()
+        self.batches = batches_of(experiment, self.done, workers, fabric)
+        self.began, self.cpu_began = time.perf_counter(), time.process_time()
 
     @property
     def seconds(self) -> float:
         """Training time so far, including that before interruptions."""
         return self.seconds_before + time.perf_counter() - self.began
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of this process so far, over all its threads, as `seconds`."""
+        return self.cpu_seconds_before + time.process_time() - self.cpu_began
 
     def run(
         self,
@@ -316,21 +318,7 @@ class Trainer:
         Returns:
             Its mean PSNR in dB on eight rendered scenes of the validation photographs.
         """
-        experiment, network = self.experiment, self.final_network()
-        scenes = remembered_scenes(
-            "validation",
-            8,
-            128,
-            seed=0,
-            variant=experiment.blur,
-            severity=experiment.severity,
-            camera=experiment.camera,
-        )
-        values = []
-        for i in range(len(scenes)):
-            pictures, target = task(network, scenes[i])
-            values.append(psnr(predict(network, *pictures), target))
-        return float(np.mean(values))
+        return validation_psnr(self.experiment, self.final_network())
 
     def final_network(self) -> nn.Module:
         """Return the network that the run would end with if it stopped now.
@@ -368,81 +356,43 @@ class Trainer:
             "average": self.average and self.average.state_dict(),
             "step": self.done,
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+            "hash": self.experiment.hash,
         }
         if self.fabric.is_global_zero:
             write_checkpoint(self.folder, state)
 
     def restore(self) -> None:
         """Load the checkpoint, if there is one, and cut the log back to its step."""
-        state = read_checkpoint(self.folder)
+        state = read_checkpoint(self.folder, self.experiment)
         if state is not None:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             if self.average is not None:
                 self.average.load_state_dict(state["average"])
             self.done, self.seconds_before = state["step"], state["seconds"]
-        cut_log(self.folder, self.done)
+            self.cpu_seconds_before = state.get("cpu_seconds", 0.0)
+        if self.fabric.is_global_zero:
+            cut_log(self.folder, self.done)
+            write_record(self.folder, self.experiment)
 
     def finish(self) -> None:
         """Write the finished run and wait until all processes can read it."""
         if self.fabric.is_global_zero:
             network = self.final_network()
-            finish(self.folder, self.experiment, network, self.seconds, self.fabric.device)
+            finish(
+                self.folder,
+                self.experiment,
+                network,
+                seconds=round(self.seconds, 1),
+                cpu_seconds=round(self.cpu_seconds, 1),
+                device=str(self.fabric.device),
+            )
         self.fabric.barrier()
 
     def _due(self, every: int | None) -> bool:
         last = self.done == self.experiment.steps
         return every is not None and (self.done % every == 0 or last)
-
-
-def _batches(
-    experiment: Experiment, start: int, workers: int, fabric: "Fabric"
-) -> Iterator[Sample]:
-    """This process's parts of the global batches from step `start` on."""
-    processes, parts, batch = fabric.world_size, experiment.accumulate, experiment.batch
-    if batch % (processes * parts):
-        raise ValueError(
-            f"A batch of {batch} cannot be split over {processes} processes and {parts} parts: "
-            "choose a multiple of their product."
-        )
-    first = start * batch + fabric.global_rank
-    loader = DataLoader(
-        TrainingCrops(experiment),
-        batch // (processes * parts),
-        sampler=range(first, experiment.steps * batch, processes),
-        collate_fn=collate,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        worker_init_fn=leave_signals_to_training if workers else None,
-    )
-    ours = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-    return iter(cast(Iterable[Sample], ours))
-
-
-def _fabric(device: str | torch.device, experiment: Experiment) -> "Fabric":
-    """Device, precision and processes, as torchrun's environment gives them."""
-    from lightning_fabric import Fabric  # takes seconds to import
-
-    processes = int(os.environ.get("WORLD_SIZE", 1))
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    accelerator, number = "auto", None
-    if device != "auto":
-        chosen = torch.device(device)
-        accelerator, number = chosen.type, chosen.index if chosen.type == "cuda" else None
-    if number is not None and processes > 1:
-        raise ValueError(
-            f"device is {device}, but {processes} processes share the training: "
-            f"give the device {accelerator} without a number."
-        )
-    fabric = Fabric(
-        accelerator=accelerator,
-        precision=cast(Literal["32-true", "bf16-mixed"], experiment.precision),
-        devices=local if number is None else [number],
-        num_nodes=processes // local,
-        strategy="ddp" if processes > 1 else "auto",
-    )
-    fabric.launch()
-    return fabric
 
 
 def _title(experiment: Experiment) -> str:

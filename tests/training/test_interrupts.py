@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from deblurlib.cli.app import app
 from deblurlib.training import fit, interrupts, loop
 from deblurlib.training.interrupts import SIGNALS, Signals, Terminated
+from deblurlib.training.processes import fabric_for
 from tests.training.test_training import TINY, weights
 
 CHOICE = {"progress": False, "device": "cpu"}
@@ -155,14 +156,14 @@ def test_the_number_of_a_device_counts(device, devices, monkeypatch):
             pass
 
     monkeypatch.setattr("lightning_fabric.Fabric", Fabric)
-    options = loop._fabric(device, TINY).options
+    options = fabric_for(device, TINY).options
     assert options["devices"] == devices
     assert options["accelerator"] == torch.device(device).type
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     if isinstance(devices, list):
         with pytest.raises(ValueError, match="2 processes share the training: give the device cu"):
-            loop._fabric(device, TINY)
+            fabric_for(device, TINY)
 
 
 def test_a_failed_validation_leaves_the_network_in_training_mode(monkeypatch, tmp_path):

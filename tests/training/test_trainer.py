@@ -10,7 +10,8 @@ import torch
 from deblurlib.data import SceneDataset, collate
 from deblurlib.evaluation import predict, psnr
 from deblurlib.training import Experiment, LossTerms, TrainingCrops, fit, initial_model, runs
-from deblurlib.training.loop import Trainer, _fabric
+from deblurlib.training.loop import Trainer
+from deblurlib.training.processes import fabric_for
 
 TINY = Experiment(
     variant="dilated", size="small", scenes=2, scene_size=48, steps=12, batch=2, patch=32
@@ -18,7 +19,7 @@ TINY = Experiment(
 
 
 def trainer(experiment, folder):
-    fabric = _fabric("cpu", experiment)
+    fabric = fabric_for("cpu", experiment)
     return Trainer(experiment, folder, fabric, initial_model(experiment), None, workers=0)
 
 
