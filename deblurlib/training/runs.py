@@ -206,16 +206,15 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     Returns:
         One row per step, in order; of several with one step, the last.
     """
-    rows = {}
-    text = (folder / LOG).read_bytes() if (folder / LOG).is_file() else b""
-    lines = text.split(b"\n")
+    path, rows = folder / LOG, {}
+    lines = path.read_bytes().split(b"\n") if path.is_file() else [b""]
     for line in lines:
         row = _log_row(line)
         if row is not None:
             rows[row["step"]] = row
-        elif line and line is not lines[-1]:  # an incomplete last line is that of a killed process
-            warnings.warn(f"{folder / LOG} is damaged: its readable lines are kept.", stacklevel=2)
-            lines = [*lines[:-1], line]
+    # the last line may be that of a process that was killed while it wrote
+    if any(line and _log_row(line) is None for line in lines[:-1]):
+        warnings.warn(f"{path} is damaged: its readable lines are kept.", stacklevel=2)
     return [rows[step] for step in sorted(rows)]
 
 
