@@ -1,13 +1,14 @@
 # `make reproduce` and `make test` are the two commands to know; `make` alone lists the others.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test test-slow mutants sanitize lab site lint bench notebooks pins clean distclean opencv
+.PHONY: help install reproduce test test-slow mutants sanitize lab site lint bench gpu notebooks pins clean distclean opencv
 
 PYTHON ?= python3     # 3.11 or newer, with pip
 PRESET ?= quick       # smoke, quick, gpu or paper
 DATA ?=               # root of a real data set; empty = the bundled scenes
 VARIANT ?=            # blur or blur_gamma, if the data set has both
 RESULTS ?=            # where tables and figures go; empty = results/
+PHOTOS ?=             # folder of sharp photographs to train on; empty = the bundled ones
 NOTEBOOKS ?=          # e.g. "01 04"; empty = all
 JOBS ?=               # notebooks run at the same time; empty = chosen from the number of cores
 FORCE ?=              # 1 = also run notebooks that are up to date
@@ -23,7 +24,7 @@ option = $(if $(strip $(2)),--$(1) "$(strip $(2))")
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep -E '^[a-z]+:.*##' Makefile
-	@echo; echo 'Options: PRESET=smoke|quick|gpu|paper DATA=/path VARIANT=blur|blur_gamma RESULTS=/path NOTEBOOKS="01 04" JOBS=2 FORCE=1'
+	@echo; echo 'Options: PRESET=smoke|quick|gpu|paper DATA=/path VARIANT=blur|blur_gamma RESULTS=/path PHOTOS=/path NOTEBOOKS="01 04" JOBS=2 FORCE=1'
 
 install: $(INSTALLED)  ## create .venv with the pinned packages (done by the others when needed)
 
@@ -66,6 +67,12 @@ lint: $(INSTALLED)  ## check code and notebooks with ruff, and the package's typ
 
 bench: $(INSTALLED)  ## time operators and networks on this machine against plain PyTorch, into results/
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m deblurlib bench $(call option,results,$(RESULTS))
+
+gpu: $(INSTALLED)  ## on a machine with a GPU, in 8 minutes: its tests, the operators' times, then the recipe of the shipped SVDN
+	$(BIN)/python -m pytest tests/ops/test_gpu.py -q
+	timeout --preserve-status --signal TERM 120 $(BIN)/python -m deblurlib bench operators --device cuda $(call option,results,$(RESULTS))
+	-timeout --preserve-status --signal TERM 300 $(BIN)/python -m deblurlib train shipped:svdn_full --device cuda --workers 8 \
+	  $(call option,photos,$(PHOTOS)) $(call option,results,$(RESULTS))
 
 notebooks: $(INSTALLED)  ## execute the committed notebooks in place with the preset smoke (NOTEBOOKS="01 04" for some)
 	@$(BIN)/python -m deblurlib refresh $(call option,notebooks,$(NOTEBOOKS)) $(call option,jobs,$(JOBS))
