@@ -37,6 +37,12 @@ RealSplit = Annotated[
 RealVariant = Annotated[
     str | None, typer.Option(help="blur or blur_gamma, if the real pairs have both.")
 ]
+SkipBad = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad", help="Leave out real pairs that are unreadable, too small or of two sizes."
+    ),
+]
 Patch = Annotated[
     int | None,
     typer.Option(min=1, help="Side of a crop in pixels; default: the preset's."),
@@ -86,6 +92,7 @@ def train(
     real_share: RealShare = None,
     real_split: RealSplit = None,
     real_variant: RealVariant = None,
+    skip_bad: SkipBad = False,
     position: Annotated[
         float | None,
         typer.Option(
@@ -151,7 +158,11 @@ def train(
         precision=precision,
     )
     changes |= _real_pairs(
-        real=real, real_share=real_share, real_split=real_split, real_variant=real_variant
+        real=real,
+        real_share=real_share,
+        real_split=real_split,
+        real_variant=real_variant,
+        skip_bad=skip_bad or None,
     )
     table, _, name = model.partition(":")
     if table == "shipped":
@@ -216,6 +227,7 @@ def sweep(
     real_share: RealShare = None,
     real_split: RealSplit = None,
     real_variant: RealVariant = None,
+    skip_bad: SkipBad = False,
     patch: Patch = None,
     device: Device = "auto",
     results: Results = None,
@@ -230,7 +242,11 @@ def sweep(
 
     choose_device(device)
     changes = given(photos=photos, patch=patch) | _real_pairs(
-        real=real, real_share=real_share, real_split=real_split, real_variant=real_variant
+        real=real,
+        real_share=real_share,
+        real_split=real_split,
+        real_variant=real_variant,
+        skip_bad=skip_bad or None,
     )
     table = run(
         tables or (),

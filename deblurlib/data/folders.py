@@ -1,5 +1,6 @@
 """Folders of real images as a data set: GoPro, HIDE, REDS, RWBI, `input`/`target`, any two."""
 
+import copy
 import functools
 import logging
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
+from .headers import find_faults
 from .layouts import (
     Group,
     choose_split,
@@ -161,6 +163,53 @@ class PairedFolder(Dataset[Sample]):
             raise ValueError(without_pairs(self.root, self.layout))
         if self.unmatched:
             _warn_of_unmatched(self.root, len(self.unmatched))
+
+    def checked(
+        self,
+        count: int | None = None,
+        *,
+        smallest: int = 1,
+        moving: bool = False,
+        skip_bad: bool = False,
+    ) -> "PairedFolder":
+        """Check the pairs by the headers of their files, without reading the pixels.
+
+        Args:
+            count: Number of pairs, from the first; None for all.
+            smallest: Minimum number of pixels per side.
+            moving: Whether each pair needs a sharp frame before or after it.
+            skip_bad: Leave faulty pairs out, and log how many, rather than raise an error.
+
+        Returns:
+            The data set of these pairs.
+
+        Raises:
+            ValueError: If a pair is unreadable, truncated, too small, of two sizes or without its
+                neighbours, and `skip_bad` is False; or if fewer than `count` pairs remain, or none.
+        """
+        first = len(self) if count is None or skip_bad else min(count, len(self))
+        pairs = [self.files_of(i) for i in range(first)]
+        faults = list(find_faults(pairs, smallest, moving=moving))
+        bad = [fault for fault in faults if fault is not None]
+        if bad and not skip_bad:
+            more = f", and {len(bad) - 1} more of {first} pairs are faulty" if bad[1:] else ""
+            raise ValueError(
+                f"{bad[0]}{more}: replace or remove the files, train on smaller crops if they are "
+                "too small, or leave the pairs out with skip_bad (--skip-bad)."
+            )
+        sound = copy.copy(self)
+        sound.items = [self.items[i] for i, fault in enumerate(faults) if fault is None]
+        if bad:
+            logger.warning(
+                "%s: %d of %d pairs are left out: %s.", self.root, len(bad), first, "; ".join(bad)
+            )
+        if len(sound) < (1 if count is None else count):
+            raise ValueError(
+                f"{self.root} has {len(sound)} usable pairs, but {count or 'at least 1'} "
+                "are asked for: ask for fewer, or add some."
+            )
+        sound.items = sound.items[:count]
+        return sound
 
     @property
     def names(self) -> list[str]:

@@ -3,6 +3,7 @@
 Item i depends on (seed, i) alone.
 """
 
+import logging
 from dataclasses import replace
 from functools import lru_cache
 from typing import Protocol
@@ -14,6 +15,12 @@ from torch.utils.data import Dataset
 from ..data import SceneDataset, augment, neighbour_flows, random_crop
 from ..data.samples import Sample
 from .experiment import Experiment
+from .store import Memory, Store, pairs_bound, pairs_folder
+
+logger = logging.getLogger(__name__)
+
+SCENES_IN_MEMORY = 6 * 2**30  # bytes; a scene of 256 x 256 takes 0.9 MB
+PAIRS_IN_MEMORY = 2**29  # bytes, for pairs that the cache on disk has no room for
 
 
 class Samples(Protocol):
@@ -48,8 +55,19 @@ class TrainingCrops(Dataset[Sample]):
         self.real: Remembered | None = None
         pairs = experiment.pairs if experiment.real_share else None
         if pairs is not None:
-            count = len(pairs) if experiment.real_frames is None else experiment.real_frames
-            self.real = Remembered(WithFlow(pairs, count, wanted=bool(experiment.position)))
+            flow = bool(experiment.position)
+            pairs = pairs.checked(
+                experiment.real_frames,
+                smallest=experiment.patch,
+                moving=flow,
+                skip_bad=experiment.skip_bad,
+            )
+            files = [pairs.files_of(i) for i in range(len(pairs))]
+            self.real = Remembered(
+                WithFlow(pairs, wanted=flow),
+                Memory(PAIRS_IN_MEMORY),
+                Store(pairs_folder(), pairs_bound(), files),
+            )
 
     def __len__(self) -> int:
         return self.experiment.steps * self.experiment.batch
@@ -58,8 +76,8 @@ class TrainingCrops(Dataset[Sample]):
         rng = np.random.default_rng((self.experiment.seed, index, 2))
         real = rng.random() < self.experiment.real_share
         source = self.real if real and self.real is not None else self.scenes
-        sample = source[int(rng.integers(len(source)))]
-        return augment(random_crop(sample, self.experiment.patch, rng), rng)
+        packed = source.packed(int(rng.integers(len(source))))
+        return augment(_unpacked(random_crop(packed, self.experiment.patch, rng)), rng)
 
     def blurry_loss(self, step: int) -> float:
         """Compute the pixel loss of a step's unchanged blurry crops.
@@ -80,19 +98,18 @@ class TrainingCrops(Dataset[Sample]):
 
 
 class WithFlow(Dataset[Sample]):
-    """The first samples of a data set, with DIS flow to their neighbours if `wanted`.
+    """The samples of a data set, with DIS flow to their neighbours if `wanted`.
 
     Args:
         dataset: The data set.
-        count: Number of samples.
         wanted: Whether to compute the flow.
     """
 
-    def __init__(self, dataset: Samples, count: int, wanted: bool) -> None:
-        self.dataset, self.count, self.wanted = dataset, count, wanted
+    def __init__(self, dataset: Samples, wanted: bool) -> None:
+        self.dataset, self.wanted = dataset, wanted
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.dataset[index]
@@ -103,26 +120,63 @@ class WithFlow(Dataset[Sample]):
 
 
 class Remembered(Dataset[Sample]):
-    """A data set whose items are computed once and kept in memory.
+    """A data set whose items are computed once and kept on disk or in memory, within bounds.
 
     Images are kept in 8 bits, flows in half precision. Neighbouring frames are dropped: training
-    needs their flow, not their pixels.
+    needs their flow, not their pixels. An item that was not kept is computed again.
 
     Args:
         dataset: The data set.
+        memory: Keeps what the disk does not.
+        disk: Keeps the items; None for memory alone.
     """
 
-    def __init__(self, dataset: Samples) -> None:
-        self.dataset = dataset
-        self.kept: dict[int, Sample] = {}
+    def __init__(self, dataset: Samples, memory: Memory, disk: Store | None = None) -> None:
+        self.dataset, self.memory, self.disk = dataset, memory, disk
+        self.warned = False
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample:
-        if index not in self.kept:
-            self.kept[index] = _packed(self.dataset[index])
-        return _unpacked(self.kept[index])
+        return _unpacked(self.packed(index))
+
+    def packed(self, index: int) -> Sample:
+        """Return an item as it is kept.
+
+        Args:
+            index: Its number.
+
+        Returns:
+            The item, with images as uint8 and flows in half precision. If it is on disk, its values
+            are read from there when they are used.
+
+        Raises:
+            ValueError: If it cannot be computed, or its files have changed.
+        """
+        found = self.memory.get(index)
+        if found is None and self.disk is not None:
+            found = self.disk.get(index)
+        if found is not None:
+            return found
+        sample = _packed(self.dataset[index])
+        if self.disk is None or not self.disk.put(index, sample):
+            self._remember(index, sample)
+        return sample
+
+    def _remember(self, index: int, sample: Sample) -> None:
+        if self.memory.put(index, sample) or self.warned:
+            return
+        self.warned = True
+        if self.disk is not None:
+            logger.warning("%s", self.disk.advice)
+        else:
+            logger.warning(
+                "%d rendered scenes do not fit into %.2g GiB of memory and are rendered again, "
+                "which is slow: use fewer or smaller ones.",
+                len(self),
+                self.memory.bound / 2**30,
+            )
 
 
 PICTURES, FLOWS = ("blurry", "sharp"), ("flow_previous", "flow_next")
@@ -179,5 +233,6 @@ def remembered_scenes(
             photos=photos,
             severity=severity,
             camera=camera,
-        )
+        ),
+        Memory(SCENES_IN_MEMORY),
     )

@@ -42,6 +42,8 @@ class Experiment:
         real_split: Its split; None is "train" or, in a data set without splits, all pairs.
         real_variant: Its variant, "blur" or "blur_gamma"; None is the one that it has.
         real_frames: Use only its first frames; None uses all of them.
+        skip_bad: Leave out real pairs that are unreadable, smaller than a crop or of two sizes,
+            rather than raise an error.
         real_share: Fraction of crops that come from real pairs.
         steps: Optimiser steps.
         batch: Crops per step.
@@ -98,6 +100,7 @@ class Experiment:
     real_variant: str | None = None
     real_frames: int | None = None
     real_share: float = 0.0
+    skip_bad: bool = False
     # optimisation
     steps: int = 1000
     batch: int = 4

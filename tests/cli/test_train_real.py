@@ -125,3 +125,20 @@ def test_a_sweep_takes_the_same_options(monkeypatch):
     assert wanted.items() <= seen.items() and "real_variant" not in seen
     CliRunner().invoke(app, ["sweep", "--real", "X"])
     assert seen["real_share"] == 1.0
+
+
+def test_a_faulty_pair_is_named_before_the_training_or_skipped(root, monkeypatch, caplog):
+    names = LAYOUTS["gopro"][0]
+    write(root, names, frames=range(6))
+    write(root, names[1:], size=(40, 47), frames=[1])  # of two sizes
+    write(root, names, size=(20, 48), frames=[2])  # smaller than a crop
+    cut = root / names[0].format(n=4)
+    cut.write_bytes(cut.read_bytes()[:-200])
+    refused = train(root)
+    assert refused.exit_code == 2 and refused.stderr.count("\n") == 1
+    first = "000001.png is 48 x 40 but "
+    assert first in refused.stderr and "47 x 40, and 2 more of 6 pairs are faulty" in refused.stderr
+    assert "leave the pairs out with skip_bad (--skip-bad)" in refused.stderr
+    assert not list((root.parent / "results").rglob("log.jsonl"))
+    assert train(root, "--skip-bad").exit_code == 0
+    assert "3 of 6 pairs are left out: " in caplog.text and first in caplog.text
