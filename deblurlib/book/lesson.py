@@ -242,7 +242,9 @@ class Lesson:
             options: Options of `SceneDataset` that replace the usual ones.
         """
         options = {"variant": "blur", **options}
-        return SceneDataset("test", self.preset.test_scenes, self.preset.scene_size, **options)
+        preset = self.preset
+        options.setdefault("photos", preset.photos)
+        return SceneDataset("test", preset.test_scenes, preset.scene_size, **options)
 
     def test_set(self) -> "SceneDataset | CentralWindows":
         """Return the samples that networks are measured on.

@@ -35,7 +35,7 @@ Jobs = Annotated[
 @commands.command(epilog='Example: deblurlib reproduce --preset smoke --notebooks "01 04"')
 def reproduce(
     preset: Annotated[
-        str, typer.Option(help="Amount of work: smoke, quick, reference, gpu or paper.")
+        str, typer.Option(help="Amount of work: smoke, quick, reference, long, gpu or paper.")
     ] = "quick",
     data: Annotated[
         str | None, typer.Option(help="Root of a data set; default: the bundled scenes.")

@@ -213,7 +213,13 @@ def _dataset(
     chosen = get_preset(preset)  # a wrong name is an error even if the preset is not used
     if data is not None:
         return PairedFolder(data, split, variant, neighbours=False)
-    return SceneDataset("test", chosen.test_scenes, chosen.scene_size, variant=variant or "blur")
+    return SceneDataset(
+        "test",
+        chosen.test_scenes,
+        chosen.scene_size,
+        variant=variant or "blur",
+        photos=chosen.photos,
+    )
 
 
 def _subset(dataset: "PairedFolder | SceneDataset", frames: str) -> "Subset[Sample]":

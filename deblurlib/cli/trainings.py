@@ -69,7 +69,9 @@ def train(
     ] = "paper",
     preset: Annotated[
         str,
-        typer.Option(help="Preset for all other settings: smoke, quick, reference, gpu or paper."),
+        typer.Option(
+            help="Preset for all other settings: smoke, quick, reference, long, gpu or paper."
+        ),
     ] = "quick",
     size: Annotated[
         str | None, typer.Option(help="Network width, full or small; default: the preset's.")
@@ -298,7 +300,9 @@ def ablation(
     base = given(against=against).get("against", names[0])
     if base not in names:  # before the trainings, which take minutes
         raise ValueError(f"{table} has no row {base!r}: choose one of {', '.join(names)}.")
-    scenes = SceneDataset("test", chosen.test_scenes, chosen.scene_size, variant="blur")
+    scenes = SceneDataset(
+        "test", chosen.test_scenes, chosen.scene_size, variant="blur", photos=chosen.photos
+    )
     found = ablations.measured(
         table,
         chosen,

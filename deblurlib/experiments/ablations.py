@@ -211,7 +211,9 @@ def ship(
         The measurements, a table like that of `measured`.
     """
     preset, folder = get_preset(preset), Path(folder)
-    dataset = SceneDataset("test", preset.test_scenes, preset.scene_size, variant="blur")
+    dataset = SceneDataset(
+        "test", preset.test_scenes, preset.scene_size, variant="blur", photos=preset.photos
+    )
     scenes = [dataset[i] for i in range(len(dataset))]  # rendered once for all rows
     found, seconds = [], 0.0
     for table in tables or TABLES:

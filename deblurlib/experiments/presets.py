@@ -18,6 +18,9 @@ class Preset:
         patch: Side of a training crop in pixels.
         seeds: Repetitions of a training.
         size: Width of the networks that are trained, "small" or "full".
+        photos: Collection of photographs that all scenes come from; None for the first one.
+        recipe: (name, value) pairs of fields of Experiment that differ from what the papers print;
+            a row of a table that sets such a field itself keeps its own.
     """
 
     name: str
@@ -30,6 +33,8 @@ class Preset:
     patch: int
     seeds: int
     size: str
+    photos: str | None = None
+    recipe: tuple[tuple[str, object], ...] = ()
 
 
 # Times are for two CPU cores unless stated otherwise.
@@ -74,6 +79,21 @@ PRESETS = {
             patch=64,
             seeds=3,
             size="small",
+        ),
+        # long enough for the rows of a table to differ: twenty hours of one core with bf16
+        Preset(
+            name="long",
+            test_scenes=100,
+            scene_size=192,
+            train_scenes=1000,
+            train_steps=5000,
+            tuning_steps=1000,
+            batch=4,
+            patch=64,
+            seeds=5,
+            size="small",
+            photos="wide",
+            recipe=(("precision", "bf16-mixed"), ("warmup", 250), ("ema", 0.999)),
         ),
         # one GPU, in pieces of under ten minutes
         Preset(

@@ -282,5 +282,6 @@ def _scaled(
         "seed": seed,
         "scenes": preset.train_scenes,
         "scene_size": preset.scene_size,
+        "photos": preset.photos,
     }
-    return Experiment(**{**sizes, **schedule, **chosen, **changes})
+    return Experiment(**{**sizes, **dict(preset.recipe), **schedule, **chosen, **changes})

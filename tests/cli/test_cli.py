@@ -99,7 +99,7 @@ def test_a_missing_dependency_is_a_sentence_and_a_bug_is_none(error, sentence):
     [
         (
             ["reproduce", "--preset", "huge"],
-            "There is no preset 'huge': choose one of smoke, quick, reference, gpu, paper.",
+            "There is no preset 'huge': choose one of smoke, quick, reference, long, gpu, paper.",
         ),
         (["reproduce", "--data", "no/where"], "The data folder no/where does not exist"),
         (["reproduce", "--notebooks", "99"], "There is no notebook 99"),

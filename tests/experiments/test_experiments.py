@@ -190,15 +190,31 @@ def test_presets_grow_and_have_their_sizes():
         "smoke": (8, 128, 32, 40, 10, 4, 64, 1, "small"),
         "quick": (24, 192, 160, 300, 80, 4, 64, 2, "small"),
         "reference": (60, 192, 240, 300, 100, 4, 64, 3, "small"),
+        "long": (100, 192, 1000, 5000, 1000, 4, 64, 5, "small"),
         "gpu": (100, 256, 4000, 20_000, 5000, 16, 128, 3, "full"),
         "paper": (100, 256, 4000, 131_438, 280_800, 32, 256, 1, "full"),
     }
 
 
+def test_a_preset_may_change_photographs_and_recipe_but_no_row_of_a_table():
+    made = row("svdn_table2", "fd_og", "long", seed=1)
+    assert (made.photos, made.precision, made.warmup, made.ema) == (
+        "wide",
+        "bf16-mixed",
+        250,
+        0.999,
+    )
+    quick = row("svdn_table2", "fd_og", "quick", seed=1)
+    for name in ("betas", "position", "lr", "lr_power", "pixel", "perceptual"):
+        assert getattr(made, name) == getattr(quick, name)
+    preset = replace(PRESETS["long"], recipe=(("position", 1.0),))
+    assert row("svdn_table2", "fd_og", preset).position == 1e-4
+
+
 def test_a_preset_is_found_by_its_name():
     assert get_preset("gpu") is PRESETS["gpu"] and get_preset(PRESETS["gpu"]) is PRESETS["gpu"]
     for name in ("huge", None, 3):
-        with pytest.raises(ValueError, match="choose one of smoke, quick, reference, gpu, paper"):
+        with pytest.raises(ValueError, match="choose one of smoke, .*, long, gpu, paper"):
             get_preset(name)
 
 
