@@ -42,8 +42,10 @@ def deform_conv2d(
 
     with bilinear interpolation between pixels and zeros outside the image. The signature and the
     results are those of torchvision's operator. Half precision is computed in float32, also under
-    autocast. Derivatives of any order are exact. `torch.compile`, `torch.export` and `torch.fx`
-    are supported; TorchScript is not.
+    autocast; but in channels-last bfloat16 images on a CPU with AVX512-BF16, samples and weight are
+    rounded to bfloat16 before they are multiplied, as in torch's own convolutions. Derivatives of
+    any order are exact. `torch.compile`, `torch.export` and `torch.fx` are supported; TorchScript
+    is not.
 
     Source: Zhu et al., "Deformable ConvNets v2", CVPR 2019, eq. 1; SVDN eq. 3; RADN section 3.2;
     ASPDC eq. 1.

@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -52,10 +55,11 @@ INLINE i64 min_i64(i64 a, i64 b) { return a < b ? a : b; }
 INLINE i64 max_i64(i64 a, i64 b) { return a > b ? a : b; }
 
 /* bfloat16: the upper half of a float. Numbers are rounded to the nearest, ties to even; any NaN becomes the quiet one. */
-typedef uint16_t bf16;
-typedef bf16 halves __attribute__((vector_size(2 * LANES)));
-typedef bf16 loose_halves __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+typedef uint16_t bf16 __attribute__((may_alias));
+typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
+typedef uint16_t loose_halves __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
 typedef uint32_t words __attribute__((vector_size(4 * LANES)));
+typedef uint32_t loose_words __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef float floats __attribute__((vector_size(4 * LANES)));
 
 INLINE vec load_bf16(const bf16 *p) {
@@ -167,8 +171,21 @@ static inline void transpose(const REAL *from, i64 from_row, REAL *to, i64 to_ro
         for (i64 j = i < full_rows ? full_columns : 0; j < columns; j++) to[j * to_row + i] = from[i * from_row + j];
 }
 
-/* `rows` x 1 or 2 vectors of c = (keep ? c : 0) + a b, summed over `depth`. */
-INLINE void product_block(const int rows, const int vectors, const int keep, i64 depth, const REAL *a, i64 a_row,
+/* Products of pairs of bfloat16, summed in float32: a word holds two numbers that follow each other in the sum. */
+#if defined(__AVX512BF16__) && REAL_BYTES == 4
+#define HAS_PAIRS 1
+INLINE vec add_pairs(vec sum, REAL a, vec b) { /* the pair `a` in every lane */
+    return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_ps(a), (__m512bh)b);
+}
+INLINE halves rounded(vec v) { return (halves)_mm512_cvtneps_pbh((__m512)v); }
+#else
+#define HAS_PAIRS 0
+INLINE vec add_pairs(vec sum, REAL a, vec b) { return (void)a, (void)b, sum; }
+INLINE halves rounded(vec v) { return (void)v, (halves){0}; }
+#endif
+
+/* `rows` x 1 or 2 vectors of c = (keep ? c : 0) + a b, summed over `depth` numbers, or pairs in the place of numbers. */
+INLINE void product_block(const int pairs, const int rows, const int vectors, const int keep, i64 depth, const REAL *a, i64 a_row,
                           i64 a_step, const REAL *b, i64 b_step, REAL *c, i64 c_row) {
     vec sum[ROWS][2];
     for (int i = 0; i < rows; i++)
@@ -177,8 +194,13 @@ INLINE void product_block(const int rows, const int vectors, const int keep, i64
         vec first = load(b), second = vectors > 1 ? load(b + LANES) : first;
         for (int i = 0; i < rows; i++) {
             REAL s = a[i * a_row];
-            sum[i][0] += s * first;
-            if (vectors > 1) sum[i][1] += s * second;
+            if (pairs) {
+                sum[i][0] = add_pairs(sum[i][0], s, first);
+                if (vectors > 1) sum[i][1] = add_pairs(sum[i][1], s, second);
+            } else {
+                sum[i][0] += s * first;
+                if (vectors > 1) sum[i][1] += s * second;
+            }
         }
     }
     for (int i = 0; i < rows; i++)
@@ -187,7 +209,7 @@ INLINE void product_block(const int rows, const int vectors, const int keep, i64
 
 /* c = (keep ? c : 0) + a b. `rows` is even, `columns` a multiple of LANES; a[i][k] lies at a + i a_row + k a_step.
    b is either plain (b_step > 0: row k at b + k b_step) or packed (b_step = 0: panels of two vectors, each depth x 2 LANES). */
-INLINE void product(const int keep, i64 rows, i64 columns, i64 depth, const REAL *a, i64 a_row, i64 a_step,
+INLINE void product(const int pairs, const int keep, i64 rows, i64 columns, i64 depth, const REAL *a, i64 a_row, i64 a_step,
                     const REAL *b, i64 b_step, REAL *c, i64 c_row) {
     for (i64 j = 0; j < columns; j += 2 * LANES) {
         const int wide = columns - j >= 2 * LANES;
@@ -198,7 +220,7 @@ INLINE void product(const int keep, i64 rows, i64 columns, i64 depth, const REAL
             const REAL *here = panel + k * step;
             i64 i = 0;
 #define BLOCK(rows, vectors, keep) \
-    product_block(rows, vectors, keep, some, a + i * a_row + k * a_step, a_row, a_step, here, step, c + i * c_row + j, c_row)
+    product_block(pairs, rows, vectors, keep, some, a + i * a_row + k * a_step, a_row, a_step, here, step, c + i * c_row + j, c_row)
             for (; i + ROWS <= rows; i += ROWS) {
                 if (wide && (keep || k)) BLOCK(ROWS, 2, 1);
                 else if (wide) BLOCK(ROWS, 2, 0);

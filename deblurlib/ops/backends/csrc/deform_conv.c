@@ -27,6 +27,7 @@ typedef struct {
     i64 outs, outs_padded;           /* output channels of one group */
     i64 row, image;                  /* numbers in one bordered row, in one bordered image */
     i64 weights;                     /* numbers in the padded weight of all groups */
+    int pairs;                       /* whether bfloat16 images are multiplied as such, and only sums are REAL */
 } Plan;
 
 typedef struct { /* the sampling points of one tap in one tile */
@@ -52,6 +53,7 @@ static Plan make_plan(const Shape *s) {
     p.row = (s->width + 2) * p.blocks * p.block_padded;
     p.image = (s->height + 2) * p.row;
     p.weights = s->groups * p.depth * p.outs_padded;
+    p.pairs = HAS_PAIRS && s->in_narrow && s->out_narrow;
     return p;
 }
 
@@ -135,9 +137,13 @@ static void pack_weight(const Shape *s, const Plan *p, const REAL *weight, REAL 
                 for (i64 tap = 0; tap < p->taps; tap++) {
                     i64 start = tap / p->slice * p->slice, depth = min_i64(p->slice, p->taps - start) * p->tap_depth;
                     i64 k = column_row(p, tap - start, c);
-                    i64 at = forward ? packed_index(k, o, depth, p->outs_padded) : packed_index(o, k, p->outs, depth);
-                    to[(g * p->depth + start * p->tap_depth) * p->outs_padded + at] =
-                        weight[((g * p->outs + o) * group_channels + c) * p->taps + tap];
+                    REAL *slice = to + (g * p->depth + start * p->tap_depth) * p->outs_padded;
+                    const REAL number = weight[((g * p->outs + o) * group_channels + c) * p->taps + tap];
+                    const i64 half = p->pairs ? 2 : 1, sum_at = forward ? k : o; /* its place in the sums */
+                    const i64 at = forward ? packed_index(k / half, o, depth / half, p->outs_padded)
+                                           : packed_index(o / half, k, (p->outs + half - 1) / half, depth);
+                    if (HAS_PAIRS && p->pairs) put_number(1, slice, 2 * at + sum_at % 2, number);
+                    else slice[at] = number;
                 }
 }
 
@@ -191,16 +197,18 @@ INLINE void tile_origins(const Shape *s, i64 first, i64 count, REAL *origin_y, R
     }
 }
 
-/* The masked bilinear samples of one block of channels at the tile's points. */
-INLINE void sample(const Plan *p, const REAL *block, const Points *at, REAL *to, i64 to_row) {
+/* The masked bilinear samples of one block of channels at the tile's points, from number `to` of a column on. */
+INLINE void sample(const int pairs, const Plan *p, const REAL *block, const Points *at, REAL *column, i64 to, i64 to_row) {
     const i64 pixel = p->blocks * p->block_padded;
     for (int i = 0; i < TILE; i++, to += to_row) {
         const REAL fy = at->fy[i], fx = at->fx[i], m = at->mask[i];
         const REAL w00 = m * (1 - fy) * (1 - fx), w01 = m * (1 - fy) * fx, w10 = m * fy * (1 - fx), w11 = m * fy * fx;
         const REAL *v = block + at->base[i] * pixel, *below = v + p->row;
-        for (i64 c = 0; c < p->block_padded; c += LANES)
-            store(to + c,
-                  w00 * load(v + c) + w01 * load(v + pixel + c) + w10 * load(below + c) + w11 * load(below + pixel + c));
+        for (i64 c = 0; c < p->block_padded; c += LANES) {
+            const vec value = w00 * load(v + c) + w01 * load(v + pixel + c) + w10 * load(below + c) + w11 * load(below + pixel + c);
+            if (pairs) *(loose_halves *)((bf16 *)column + to + c) = rounded(value);
+            else store(column + to + c, value);
+        }
     }
 }
 
@@ -242,15 +250,23 @@ int deform_conv_forward(const Shape *s, const void *input, const void *offset, c
                     for (i64 tap = start; tap < end; tap++) {
                         sample_points(s, p, offset, mask, n, og, tap, first, count, origin_y, origin_x, &at);
                         for (i64 b = og * blocks_in_offset; b < (og + 1) * blocks_in_offset; b++) {
-                            REAL *target = column + b / blocks_in_group * TILE * depth + (tap - start) * p->tap_depth +
-                                           b % blocks_in_group * p->block_padded;
-                            sample(p, image + n * p->image + b * p->block_padded, &at, target, depth);
+                            const REAL *block = image + n * p->image + b * p->block_padded;
+                            const i64 target = b / blocks_in_group * TILE * depth + (tap - start) * p->tap_depth +
+                                               b % blocks_in_group * p->block_padded;
+                            if (HAS_PAIRS && p->pairs) sample(1, p, block, &at, column, target, depth);
+                            else sample(0, p, block, &at, column, target, depth);
                         }
                     }
-                for (i64 g = 0; g < s->groups; g++)
-                    product(1, TILE, p->outs_padded, depth, column + g * TILE * depth, depth, 1,
-                            packed + (g * p->depth + start * p->tap_depth) * p->outs_padded, 0,
-                            sum + g * TILE * p->outs_padded, p->outs_padded);
+                for (i64 g = 0; g < s->groups; g++) {
+                    const REAL *slice = packed + (g * p->depth + start * p->tap_depth) * p->outs_padded;
+                    REAL *group_sum = sum + g * TILE * p->outs_padded;
+                    if (HAS_PAIRS && p->pairs)
+                        product(HAS_PAIRS, 1, TILE, p->outs_padded, depth / 2, column + g * TILE * depth / 2, depth / 2, 1, slice,
+                                0, group_sum, p->outs_padded);
+                    else
+                        product(0, 1, TILE, p->outs_padded, depth, column + g * TILE * depth, depth, 1, slice, 0, group_sum,
+                                p->outs_padded);
+                }
             }
             for (i64 g = 0; g < s->groups; g++) {
                 const REAL *group_sum = sum + g * TILE * p->outs_padded;
@@ -276,6 +292,7 @@ int deform_conv_forward(const Shape *s, const void *input, const void *offset, c
 
 typedef struct { /* one thread's scratch */
     REAL *column, *grad_column, *grad_out, *dots, *nowhere;
+    REAL *out_pairs, *pixel_pairs; /* grad_out as bfloat16: pixel by pixel, and pixels in pairs */
 } Workspace;
 
 typedef struct {
@@ -287,9 +304,17 @@ typedef struct {
     void *grad_offset, *grad_mask;
 } Backward;
 
+/* The first (or second) half of each of LANES words. The first one clears the second. */
+INLINE void put_halves(REAL *to, i64 second, halves numbers) {
+    const words bits = __builtin_convertvector(numbers, words);
+    loose_words *at = (loose_words *)to;
+    *at = second ? (words)*at | bits << 16 : bits;
+}
+
 /* One tile: adds to grad_image within rows [low, high); at home also writes the gradients of offset and mask,
    and adds those of weight and bias to `grad_weight`. */
-static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 low, i64 high, REAL *grad_weight) {
+INLINE void tile_gradients(const int pairs, const Backward *k, Workspace *w, i64 n, i64 tile, i64 low, i64 high,
+                           REAL *grad_weight) {
     const Shape *s = k->s;
     const Plan *p = k->p;
     const int home = grad_weight != NULL;
@@ -309,13 +334,24 @@ static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 
             transpose((const REAL *)k->grad_output + (n * s->out_channels + g * p->outs) * p->pixels + first, p->pixels, grad, p->outs_padded,
                       p->outs, count);
         memset(grad + count * p->outs_padded, 0, (TILE - count) * p->outs_padded * sizeof(REAL));
+        for (i64 at = 0; pairs && at < TILE * p->outs_padded; at += LANES) {
+            const i64 i = at / p->outs_padded, o = at % p->outs_padded;
+            const halves numbers = rounded(load(grad + at));
+            *(loose_halves *)((bf16 *)(w->out_pairs + g * TILE * p->outs_padded / 2) + at) = numbers;
+            put_halves(w->pixel_pairs + (g * TILE / 2 + i / 2) * p->outs_padded + o, i % 2, numbers);
+        }
     }
     for (i64 start = 0; start < p->taps; start += p->slice) {
         const i64 end = min_i64(start + p->slice, p->taps), depth = (end - start) * p->tap_depth;
-        for (i64 g = 0; g < s->groups; g++)
-            product(0, TILE, depth, p->outs, w->grad_out + g * TILE * p->outs_padded, p->outs_padded, 1,
-                    k->packed + (g * p->depth + start * p->tap_depth) * p->outs_padded, 0,
-                    w->grad_column + g * TILE * depth, depth);
+        for (i64 g = 0; g < s->groups; g++) {
+            const REAL *slice = k->packed + (g * p->depth + start * p->tap_depth) * p->outs_padded;
+            if (pairs)
+                product(1, 0, TILE, depth, (p->outs + 1) / 2, w->out_pairs + g * TILE * p->outs_padded / 2, p->outs_padded / 2, 1,
+                        slice, 0, w->grad_column + g * TILE * depth, depth);
+            else
+                product(0, 0, TILE, depth, p->outs, w->grad_out + g * TILE * p->outs_padded, p->outs_padded, 1, slice, 0,
+                        w->grad_column + g * TILE * depth, depth);
+        }
         for (i64 og = 0; og < s->offset_groups; og++)
             for (i64 tap = start; tap < end; tap++) {
                 sample_points(s, p, k->offset, k->mask, n, og, tap, first, count, origin_y, origin_x, &at);
@@ -329,6 +365,7 @@ static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 
                         const i64 here = at.base[i] * pixel + b * p->block_padded;
                         const i64 column_at = b / blocks_in_group * TILE * depth + i * depth +
                                               (tap - start) * p->tap_depth + b % blocks_in_group * p->block_padded;
+                        const i64 pairs_at = column_at - b / blocks_in_group * TILE * depth / 2 - (i + 1) / 2 * depth;
                         const REAL *g = w->grad_column + column_at, *v = k->image + n * p->image + here, *v_below = v + p->row;
                         REAL *to = top ? k->grad_image + n * p->image + here : w->nowhere;
                         REAL *to_below = bottom ? k->grad_image + n * p->image + here + p->row : w->nowhere;
@@ -340,7 +377,8 @@ static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 
                                 const vec across = v01 - v00, across_below = v11 - v10;
                                 const vec above = v00 + fx * across, down = v10 + fx * across_below - above;
                                 const vec value = above + fy * down;
-                                store(w->column + column_at + c, m * value);
+                                if (pairs) put_halves(w->column + pairs_at + c, i % 2, rounded(m * value));
+                                else store(w->column + column_at + c, m * value);
                                 dot += gc * value;
                                 dot_y += gc * down;
                                 dot_x += gc * (across + fy * (across_below - across));
@@ -374,9 +412,15 @@ static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 
                               mask_step ? mask_step : 1, count, sums[0]);
             }
         if (!home) continue;
-        for (i64 g = 0; g < s->groups; g++)
-            product(1, depth, p->outs_padded, TILE, w->column + g * TILE * depth, 1, depth, w->grad_out + g * TILE * p->outs_padded,
-                    p->outs_padded, grad_weight + (g * p->depth + start * p->tap_depth) * p->outs_padded, p->outs_padded);
+        for (i64 g = 0; g < s->groups; g++) {
+            REAL *slice = grad_weight + (g * p->depth + start * p->tap_depth) * p->outs_padded;
+            if (pairs)
+                product(1, 1, depth, p->outs_padded, TILE / 2, w->column + g * TILE / 2 * depth, 1, depth,
+                        w->pixel_pairs + g * TILE / 2 * p->outs_padded, p->outs_padded, slice, p->outs_padded);
+            else
+                product(0, 1, depth, p->outs_padded, TILE, w->column + g * TILE * depth, 1, depth,
+                        w->grad_out + g * TILE * p->outs_padded, p->outs_padded, slice, p->outs_padded);
+        }
     }
     if (!home) return;
     REAL *grad_bias = grad_weight + p->weights;
@@ -384,6 +428,11 @@ static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 
         for (i64 i = 0; i < count; i++)
             for (i64 o = 0; o < p->outs_padded; o++)
                 grad_bias[g * p->outs_padded + o] += w->grad_out[(g * TILE + i) * p->outs_padded + o];
+}
+
+static void backward_tile(const Backward *k, Workspace *w, i64 n, i64 tile, i64 low, i64 high, REAL *grad_weight) {
+    if (HAS_PAIRS && k->p->pairs) tile_gradients(HAS_PAIRS, k, w, n, tile, low, high, grad_weight);
+    else tile_gradients(0, k, w, n, tile, low, high, grad_weight);
 }
 
 /* First and last bordered image row that each tile touches. */
@@ -461,8 +510,13 @@ int deform_conv_backward(const Shape *s, const void *input, const void *offset, 
 #pragma omp parallel num_threads(s->threads)
     { /* every thread reaches the loop, as in the forward pass */
         Workspace w = {scratch(column_size), scratch(column_size), scratch(s->groups * TILE * p->outs_padded),
-                       scratch(3 * TILE * LANES), scratch(2 * p->blocks * p->block_padded)};
+                       scratch(3 * TILE * LANES), scratch(2 * p->blocks * p->block_padded), NULL, NULL};
+        if (HAS_PAIRS && p->pairs) {
+            w.out_pairs = scratch(s->groups * TILE / 2 * p->outs_padded);
+            w.pixel_pairs = scratch(s->groups * TILE / 2 * p->outs_padded);
+        }
         int usable = w.column && w.grad_column && w.grad_out && w.dots && w.nowhere;
+        usable = usable && (!p->pairs || (w.out_pairs && w.pixel_pairs));
         if (usable) {
             memset(w.nowhere, 0, 2 * p->blocks * p->block_padded * sizeof(REAL));
             memset(w.grad_out, 0, s->groups * TILE * p->outs_padded * sizeof(REAL));
@@ -491,6 +545,7 @@ int deform_conv_backward(const Shape *s, const void *input, const void *offset, 
             }
         }
         free(w.column), free(w.grad_column), free(w.grad_out), free(w.dots), free(w.nowhere);
+        free(w.out_pairs), free(w.pixel_pairs);
     }
     return_pages(image, s->batch * p->image); /* before grad_input is touched */
     free(image);
