@@ -214,7 +214,7 @@ def test_a_preset_may_change_photographs_and_recipe_but_no_row_of_a_table():
 def test_a_preset_is_found_by_its_name():
     assert get_preset("gpu") is PRESETS["gpu"] and get_preset(PRESETS["gpu"]) is PRESETS["gpu"]
     for name in ("huge", None, 3):
-        with pytest.raises(ValueError, match="choose one of smoke, .*, long, gpu, paper"):
+        with pytest.raises(ValueError, match=r"choose one of smoke, .*, long, gpu, paper"):
             get_preset(name)
 
 
