@@ -1,7 +1,7 @@
 # `make reproduce` and `make test` are the two commands to know; `make` alone lists the others.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test test-slow mutants sanitize lab site lint bench gpu notebooks pins clean distclean opencv
+.PHONY: help install reproduce test test-slow mutants sanitize lab site lint bench gpu notebooks pins clean distclean opencv chaos
 
 PYTHON ?= python3     # 3.11 or newer, with pip
 PRESET ?= quick       # smoke, quick, gpu or paper
@@ -42,7 +42,11 @@ test: $(INSTALLED)  ## run pytest, then every notebook through nbval; results/ i
 test-slow: export OMP_NUM_THREADS := 1
 test-slow: $(INSTALLED)  ## run the tests that take minutes
 	$(BIN)/python -m pytest tests -n 2 -m slow
+	$(MAKE) chaos
 	$(MAKE) mutants
+
+chaos: $(INSTALLED)  ## kill commands, fill the disk, damage files, start rivals; then compare the results
+	$(BIN)/python tests/chaos.py $(call option,results,$(RESULTS))
 
 mutants: export OMP_NUM_THREADS := 1
 mutants: $(INSTALLED)  ## change the core line by line and list the changes that no test notices

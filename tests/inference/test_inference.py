@@ -326,6 +326,9 @@ class Greedy(nn.Module):
         MemoryError(),
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("could not create a primitive"),
+        RuntimeError("could not execute a primitive"),
+        RuntimeError("std::bad_alloc"),
     ],
 )
 def test_tiles_shrink_where_memory_runs_out(error):
