@@ -501,6 +501,7 @@ def main() -> int:
     parser.add_argument("commands", nargs="*", help="names of commands; default: all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kills", type=int, default=120, help="signals at random moments")
+    parser.add_argument("--operations", type=int, default=40, help="deaths at file operations")
     parser.add_argument("--damages", type=int, default=40)
     parser.add_argument("--rivals", type=float, default=1.0, help="factor on the pairs")
     parser.add_argument("--results", help="results folder for the table")
@@ -520,7 +521,7 @@ def main() -> int:
         print(f"  {seconds:.1f} s, {operations} file operations", flush=True)
         kills = -(-int(options.kills * command.share / shares + 0.999) // 4) * 4
         arena.kill(command, reference, seconds, kills)
-        arena.die_at_each_operation(command, reference, operations, 40 if seconds < 2 else 12)
+        arena.die_at_each_operation(command, reference, operations, options.operations)
         arena.fill_disk(command, reference, operations)
         arena.damage(command, reference, options.damages // len(COMMANDS))
         rivals = replace(command, rivals=round(command.rivals * options.rivals))
