@@ -267,6 +267,21 @@ def sweep(
         raise typer.Exit(ExitCode.FAILURE)
 
 
+@commands.command(epilog="Example: deblurlib runs --json")
+def runs(results: Results = None, as_json: AsJson = False) -> None:
+    """List the trainings in the results folder: how far they are, their gain and their cost."""
+    from ..experiments.listing import list_runs
+
+    folder = folder_for_results(results) / "runs"
+    table = list_runs(folder)
+    if as_json:
+        print_json(records(table))
+    elif table.empty:
+        typer.echo(f"There are no trainings in {folder}.")
+    else:
+        typer.echo(table.round(2).to_string(index=False, na_rep=""))
+
+
 @commands.command(epilog="Example: deblurlib ablation svdn_table2 --against base --preset smoke")
 def ablation(
     table: Annotated[str, typer.Argument(help="A table such as svdn_table2.")],

@@ -5,7 +5,8 @@ Runs can be interrupted at any step and are cached by the hash of their experime
 
 from .crops import TrainingCrops
 from .experiment import Experiment
-from .loop import fit, initial_model
+from .initial import initial_model
+from .loop import fit
 from .objective import LossTerms
 from .optimiser import learning_rate
 from .runs import SHIPPED_RUNS, Run

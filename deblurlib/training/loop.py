@@ -5,6 +5,7 @@ therefore weights, optimiser and step: a resumed run ends with the same weights 
 one, and several processes each process their share of the same global batches.
 """
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,11 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..models import create_model, spec_of
 from ..results import results_folder
 from .experiment import Experiment
+from .initial import initial_model
 from .interrupts import Signals
+from .locks import run_lock
 from .objective import LossTerms
 from .optimiser import adam, averaged, learning_rate, set_learning_rate
 from .processes import batches_of, fabric_for
@@ -61,7 +63,8 @@ def fit(  # noqa: PLR0913 - the options of a training, not of its result
     processes share each batch.
 
     SIGINT (Ctrl-C), SIGTERM and SIGHUP end the training after the current step, with a checkpoint;
-    a second signal ends it at once, and the last checkpoint stays.
+    a second signal ends it at once, and the last checkpoint stays. If another process trains the
+    same run, this one says so, waits, and loads the finished run.
 
     Args:
         experiment: The training.
@@ -95,8 +98,6 @@ def fit(  # noqa: PLR0913 - the options of a training, not of its result
     runs = results_folder() / "runs" if folder is None else Path(folder)
     home = runs / experiment.hash
     check_folder(home)
-    if not resume:
-        clear(home)
     for place in (home, SHIPPED_RUNS / experiment.hash) if resume else ():
         if is_finished(place):
             return finished_run(experiment, place)
@@ -119,39 +120,19 @@ def fit(  # noqa: PLR0913 - the options of a training, not of its result
     if start is not None:
         network.load_state_dict(start.state_dict())
     fabric = fabric_for(device, experiment)
-    trainer = Trainer(experiment, home, fabric, network, reblurring, workers)
-    trainer.run(
-        checkpoint_every=checkpoint_every,
-        checkpoint_seconds=checkpoint_seconds,
-        validate_every=validate_every,
-        progress=progress,
-    )
-    return replace(finished_run(experiment, home), cached=False)
-
-
-def initial_model(experiment: Experiment) -> nn.Module:
-    """Create the untrained network of an experiment.
-
-    Args:
-        experiment: Provides the network and the seed.
-
-    Returns:
-        The network; its weights depend on the seed, not on torch's global generator.
-
-    Raises:
-        ValueError: If the network or variant is unknown, or has no ImageNet weights.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(experiment.seed)
-        model = create_model(
-            experiment.model, experiment.variant, size=experiment.size, **dict(experiment.options)
+    with run_lock(home, lambda sentence: print(sentence, file=sys.stderr)):
+        if not resume:
+            clear(home)
+        elif is_finished(home):  # by the process that held the lock
+            return finished_run(experiment, home)
+        trainer = Trainer(experiment, home, fabric, network, reblurring, workers)
+        trainer.run(
+            checkpoint_every=checkpoint_every,
+            checkpoint_seconds=checkpoint_seconds,
+            validate_every=validate_every,
+            progress=progress,
         )
-    if experiment.pretrained:
-        start_pretrained = spec_of(experiment.model).start_pretrained
-        if start_pretrained is None:
-            raise ValueError(f"{experiment.model} has no ImageNet weights to start from.")
-        start_pretrained(model)
-    return model
+    return replace(finished_run(experiment, home), cached=False)
 
 
 class WorkersLost(Exception):
@@ -345,6 +326,7 @@ class Trainer:
         row |= {name: value.item() for name, value in terms.items()}
         if validate:
             row["validation"] = self.validate()
+            row["validation_blurry"] = validation_psnr(self.experiment)
         if self.fabric.is_global_zero:
             append_to_log(self.folder, row)
 

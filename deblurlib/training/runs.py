@@ -110,6 +110,42 @@ def is_finished(folder: Path) -> bool:
     return complete and not any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS))
 
 
+def state_of(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Find how far a run is, without loading its network.
+
+    Args:
+        folder: The folder of the run.
+
+    Returns:
+        (state, facts): "finished", "interrupted" or "damaged", and steps, seconds and cpu_seconds
+        where they are known.
+    """
+    record, marker = _read_json(folder / RECORD), _marker(folder)
+    if record is None or not isinstance(record.get("experiment"), dict):
+        return "damaged", {}
+    facts: dict[str, Any] = {
+        key: record[key] for key in ("seconds", "cpu_seconds") if key in record
+    }
+    if not is_finished(folder):
+        states = [_read_state(path) for path in (folder / CHECKPOINT, folder / PREVIOUS)]
+        state = next((state for state in states if state is not None), None)
+        if state is None:
+            exists = any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS))
+            return ("damaged" if exists else "interrupted"), {"steps": 0, **facts}
+        known: dict[str, Any] = {
+            key: state[key] for key in ("seconds", "cpu_seconds") if key in state
+        }
+        return "interrupted", {"steps": state["step"], **known}
+    weights = folder / FINAL_WEIGHTS
+    intact = weights.is_file() and (
+        marker is None or marker["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    )
+    return ("finished" if intact else "damaged"), {
+        "steps": record["experiment"].get("steps"),
+        **facts,
+    }
+
+
 def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write the checkpoint of an unfinished run and keep the previous one.
 
@@ -172,6 +208,8 @@ def read_checkpoint(folder: Path, experiment: Experiment) -> dict[str, Any] | No
 
 def _read_state(path: Path) -> dict[str, Any] | None:
     """The contents of a checkpoint; None if it is damaged."""
+    if not path.is_file():
+        return None
     try:
         with ZipFile(path) as archive:
             if archive.testzip() is not None:  # torch itself does not compare checksums

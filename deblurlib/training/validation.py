@@ -28,18 +28,24 @@ def validation_scenes(experiment: Experiment) -> Remembered:
     )
 
 
-def validation_psnr(experiment: Experiment, network: nn.Module) -> float:
-    """Measure a network.
+def validation_psnr(experiment: Experiment, network: nn.Module | None = None) -> float:
+    """Measure a network, or what it starts from.
 
     Args:
         experiment: Its training.
-        network: The network; its mode is restored.
+        network: The network; its mode is restored. None measures the blurry images
+            against the sharp ones.
 
     Returns:
-        Its mean PSNR in dB on the validation scenes.
+        The mean PSNR in dB on the validation scenes.
     """
     scenes, values = validation_scenes(experiment), []
     for i in range(len(scenes)):
-        pictures, target = task(network, scenes[i])
-        values.append(psnr(predict(network, *pictures), target))
+        if network is None:
+            blurry, sharp = scenes[i].blurry, scenes[i].sharp
+            assert sharp is not None
+            values.append(psnr(blurry, sharp))
+        else:
+            pictures, target = task(network, scenes[i])
+            values.append(psnr(predict(network, *pictures), target))
     return float(np.mean(values))
