@@ -13,6 +13,7 @@ import torch
 from ..data import PairedFolder
 from ..data.camera import CAMERA_VERSION, find_camera
 from ..data.layouts import find_pictures
+from ..data.photographs import is_collection
 from ..data.scenes import RENDERER_VERSION, RESPONSE
 from ..results import hash_files, whole_seed
 
@@ -294,7 +295,7 @@ def _changed_fields(experiment: Experiment) -> dict[str, object]:
     }
     if experiment.camera is not None:
         changed["camera"] = f"{experiment.camera} {CAMERA_VERSION}"
-    if experiment.photos is not None:
+    if experiment.photos is not None and not is_collection(experiment.photos):
         folder = Path(experiment.photos)
         changed["photos"] = hash_files(find_pictures(folder), folder)
     if (pairs := experiment.pairs) is not None:

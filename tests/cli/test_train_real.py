@@ -46,7 +46,8 @@ def write(root: Path, names, size=(40, 48), frames=FRAMES):
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path, monkeypatch):
+    monkeypatch.setattr("deblurlib.training.crops.pairs_folder", lambda: tmp_path / "pairs")
     return tmp_path / "data"
 
 

@@ -246,3 +246,8 @@ def test_automatic_precision_is_resolved_by_the_processor_and_enters_the_hash(
     assert automatic.precision == expected
     assert automatic == Experiment(precision=expected)
     assert automatic.hash == Experiment(precision=expected).hash
+
+
+def test_collections_of_photographs_have_hashes_of_their_own():
+    names = (None, "first", "wide")
+    assert len({Experiment(photos=name).hash for name in names}) == len(names)
