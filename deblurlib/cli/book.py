@@ -122,7 +122,8 @@ def site(out: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
 @commands.command(epilog="Example: deblurlib bench networks --size 360x640")
 def bench(
     parts: Annotated[
-        list[str] | None, typer.Argument(help="operators, networks; default: both.")
+        list[str] | None,
+        typer.Argument(help="operators, networks, training; default: the first two."),
     ] = None,
     size: Annotated[
         str, typer.Option(help="Image size for whole networks, HEIGHTxWIDTH.")
@@ -142,17 +143,23 @@ def bench(
             help='Backends of our operators, such as "auto torch"; ratios refer to the first.'
         ),
     ] = "auto",
+    against: Annotated[
+        Path | None,
+        typer.Option(help="For training: a checkout of another commit, timed in turn with this."),
+    ] = None,
     results: Results = None,
     as_json: AsJson = False,
 ) -> None:
     """Time our operators and networks against plain PyTorch on this machine.
 
-    Writes tables/operators.csv and tables/inference.csv. At 720x1280 the networks take about a
+    Writes tables/operators.csv, tables/inference.csv, and for training steps on one thread
+    tables/training_steps.csv and tables/training_parts.csv. At 720x1280 the networks take about a
     quarter of an hour on two cores; keep the machine otherwise idle.
     """
-    if unknown := set(parts or ()) - {"operators", "networks"}:
+    if unknown := set(parts or ()) - {"operators", "networks", "training"}:
         raise ValueError(
-            f"There is no part {unknown.pop()!r}: choose operators, networks, or none for both."
+            f"There is no part {unknown.pop()!r}: choose operators, networks, training, "
+            "or none for the first two."
         )
     if not re.fullmatch(r"\d+x\d+", size) or min(map(int, size.split("x"))) < 16:
         raise ValueError(
@@ -171,5 +178,9 @@ def bench(
             tables["networks"] = networks.run(
                 folder, (96, 160) if quick else (height, width), repeats
             )
+        if "training" in (parts or []):
+            from ..bench import steps
+
+            tables["training"] = steps.run(folder, repeats, against, quick)
     if as_json:
         print_json({name: records(table) for name, table in tables.items()})
