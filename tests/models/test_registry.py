@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from deblurlib.models import create_model, list_models, list_variants, load_model, save_model
 from deblurlib.models.registry import NETWORKS
@@ -61,8 +62,9 @@ def test_a_pickle_is_never_executed(tmp_path):
 def test_wrong_files_get_one_sentence(saved, tmp_path):
     _, path = saved
     path.with_suffix(".json").unlink()
+    save_file(load_file(path), tmp_path / "bare.safetensors")
     with pytest.raises(ValueError, match=r"does not fit.*stages"):
-        load_model("svdn", path)  # without its recipe the full network is assumed
+        load_model("svdn", tmp_path / "bare.safetensors")  # without a recipe: the full network
     (tmp_path / "short.safetensors").write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="cannot be read"):
         load_model("svdn", tmp_path / "short.safetensors")
