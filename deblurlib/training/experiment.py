@@ -17,6 +17,9 @@ from ..data.photographs import is_collection
 from ..data.scenes import RENDERER_VERSION, RESPONSE
 from ..results import hash_files, whole_seed
 
+# Raise it when an equal Experiment trains to other weights, so that old runs are not taken for new.
+TRAINING_VERSION = 1
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -163,7 +166,10 @@ class Experiment:
         Raises:
             ValueError: If `real` is not a data set with that split and variant.
         """
-        text = json.dumps({**_changed_fields(self), "renderer": RENDERER_VERSION}, sort_keys=True)
+        described = {**_changed_fields(self), "renderer": RENDERER_VERSION}
+        if TRAINING_VERSION != 1:
+            described["training"] = TRAINING_VERSION
+        text = json.dumps(described, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
