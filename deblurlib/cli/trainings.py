@@ -220,6 +220,12 @@ def sweep(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Local processes; default: one per core.")
     ] = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(min=0, help="Interrupt the trainings after this time; default: no limit."),
+    ] = None,
+    checkpoint_every: CheckpointEvery = 200,
+    checkpoint_seconds: CheckpointSeconds = 300,
     seed: Annotated[int, typer.Option(help="First seed.")] = 0,
     photos: Photos = None,
     real: Annotated[
@@ -256,13 +262,24 @@ def sweep(
         folder=folder_for_results(results) / "runs",
         device=device,
         seed=seed,
-        **given(scheduler=scheduler, jobs=jobs),
+        checkpoints={
+            "checkpoint_every": checkpoint_every,
+            "checkpoint_seconds": checkpoint_seconds,
+        },
+        **given(scheduler=scheduler, jobs=jobs, hours=hours),
         **changes,
     )
     if as_json:
         print_json(records(table))
     else:
         typer.echo(table.to_string(index=False))
+    left = (table.state == "left").sum()
+    if left:
+        typer.echo(
+            f"The time is used up and {left} of {len(table)} trainings are left: "
+            "run the same command again.",
+            err=True,
+        )
     if table.state.str.startswith("failed").any():
         raise typer.Exit(ExitCode.FAILURE)
 

@@ -4,9 +4,9 @@ Each training is one task and one folder, identified by its hash: a finished one
 interrupted one resumes at its last checkpoint. A lost worker costs minutes, a second sweep nothing.
 """
 
-import contextlib
 import os
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from ..training import Experiment, fit
+from .local import Work, run_all
 from .presets import Preset, get_preset
 from .tables import TABLES, everything
 from .tables import rows as rows_of
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 
-def sweep(
+def sweep(  # noqa: PLR0913 - what, where and how long
     tables: Collection[str] | None = None,
     preset: str | Preset = "reference",
     *,
     folder: str | Path,
     scheduler: str | None = None,
     jobs: int | None = None,
+    hours: float | None = None,
+    checkpoints: Mapping[str, Any] | None = None,
     device: str = "auto",
     seed: int = 0,
     progress: bool | None = None,
@@ -39,12 +42,17 @@ def sweep(
     A failed training raises no error; its state gives the reason.
 
     Args:
-        tables: Keys of TABLES; None or an empty sequence for all.
+        tables: Keys of TABLES, the most urgent first; None or an empty sequence for all. All rows
+            of the first seed come before those of the second.
         preset: Sets the size of the trainings and the number of seeds.
         folder: Folder of all runs, as in `fit`.
         scheduler: Address of a running Dask scheduler, such as "tcp://host:8786", whose workers
-            see the same folder; None starts local processes.
-        jobs: Number of local processes; None for one per core.
+            see the same folder; None starts processes on this machine, which share the trainings
+            with those of other sweeps in the same folder.
+        jobs: Number of local processes of one thread; None for one per core.
+        hours: Time after which no training starts and the current ones are interrupted with a
+            checkpoint; None for no limit.
+        checkpoints: checkpoint_every and checkpoint_seconds of `fit`, on this machine.
         device: "auto", or a device such as "cpu" or "cuda".
         seed: The first seed.
         progress: Whether to show a progress bar; None shows it in a terminal.
@@ -52,60 +60,87 @@ def sweep(
 
     Returns:
         One row per training. Column "row" is TABLE:ROW, and empty for trainings that rows only
-        start from; "state" is "trained", "reused" or "failed: …".
+        start from; "state" is "trained", "reused", "failed: …" or, if the
+        time is used up, "left".
 
     Raises:
-        ImportError: If Dask is not installed.
+        ImportError: If `scheduler` is given and Dask is not installed.
+        KeyboardInterrupt: If a signal ended the sweep; the checkpoints are written.
         ValueError: If the table or preset is unknown.
     """
-    try:
-        from distributed import Client, LocalCluster, as_completed
-    except ImportError:
-        raise ImportError(
-            'A sweep needs the package distributed: run `pip install "deblurlib[sweep]"`.'
-        ) from None
-
     folder, preset = Path(folder), get_preset(preset)
+    order = _in_order(everything(preset, tables, seed, **changes))
     labels = {
         experiment.hash: f"{table}:{name}"
         for s in range(seed, seed + preset.seeds)
         for table in tables or TABLES
         for name, experiment in rows_of(table, preset, s, **changes).items()
     }
-    local = {
-        "n_workers": os.cpu_count() if jobs is None else jobs,
-        "threads_per_worker": 1,
-        "dashboard_address": None,
-    }
-    with (
-        LocalCluster(**local)
-        if scheduler is None
-        else contextlib.nullcontext(scheduler) as cluster,
-        Client(cluster) as client,
-    ):
+    if scheduler is None:
+        deadline = None if hours is None else time.time() + 3600 * hours
+        work = Work(
+            order=order,
+            folder=folder,
+            device=device,
+            deadline=deadline,
+            options=dict(checkpoints or {}),
+        )
+        cores = (os.cpu_count() or 1) if jobs is None else jobs
+        outcomes = run_all(work, cores, progress)
+    elif hours is not None:
+        raise ValueError("hours limits trainings on this machine: leave it or scheduler out.")
+    else:
+        outcomes = _on_cluster(scheduler, order, folder, device, progress)
+    rows = [
+        {
+            "row": labels.get(experiment.hash, ""),
+            "model": experiment.model,
+            "variant": experiment.variant,
+            "seed": experiment.seed,
+            "hash": experiment.hash,
+            **outcomes[experiment.hash],
+        }
+        for experiment in order
+    ]
+    return pd.DataFrame(rows).sort_values(["model", "variant", "seed", "hash"], ignore_index=True)
+
+
+def _in_order(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """Each training once, after those that it starts from."""
+    found: dict[Experiment, None] = {}
+    for experiment in experiments:
+        earlier = [e for e in (experiment.start, experiment.reblur) if e is not None]
+        found |= dict.fromkeys([*_in_order(earlier), experiment])
+    return list(found)
+
+
+def _on_cluster(
+    scheduler: str,
+    order: Sequence[Experiment],
+    folder: Path,
+    device: str,
+    progress: bool | None,
+) -> dict[str, dict[str, Any]]:
+    """State and seconds by hash, from the workers of a Dask scheduler."""
+    try:
+        from distributed import Client, as_completed
+    except ImportError:
+        raise ImportError(
+            'A scheduler needs the package distributed: run `pip install "deblurlib[sweep]"`.'
+        ) from None
+    outcomes, hidden = {}, None if progress is None else not progress
+    with Client(scheduler) as client:
         tasks: dict[str, tuple[Experiment, Future]] = {}
-        for experiment in everything(preset, tables, seed, **changes):
+        for experiment in order:
             _submit(client, tasks, experiment, folder, device)
-        rows, names = [], {future.key: experiment for experiment, future in tasks.values()}
+        names = {future.key: experiment.hash for experiment, future in tasks.values()}
         futures = as_completed([future for _, future in tasks.values()])
-        for future in tqdm(
-            futures,
-            total=len(tasks),
-            desc="sweep",
-            disable=None if progress is None else not progress,
-        ):
-            experiment = names[future.key]
+        for future in tqdm(futures, total=len(tasks), desc="sweep", disable=hidden):
             error = future.exception()
-            outcome = (
+            outcomes[names[future.key]] = (
                 {"state": f"failed: {error}", "seconds": float("nan")} if error else future.result()
             )
-            row = {
-                "row": labels.get(experiment.hash, ""),
-                "model": experiment.model,
-                "variant": experiment.variant,
-            }
-            rows.append(row | {"seed": experiment.seed, "hash": experiment.hash} | outcome)
-    return pd.DataFrame(rows).sort_values(["model", "variant", "seed", "hash"], ignore_index=True)
+    return outcomes
 
 
 def train(

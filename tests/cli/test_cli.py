@@ -61,7 +61,7 @@ def test_version_is_printed_without_importing_torch():
         (["site", "nowhere"], "nbformat", "notebooks"),
         (["reproduce"], "papermill", "notebooks"),
         (["refresh"], "nbclient", "notebooks"),
-        (["sweep", "svdn_table2"], "distributed", "sweep"),
+        (["sweep", "svdn_table2", "--scheduler", "tcp://h:1"], "distributed", "sweep"),
     ],
 )
 def test_a_missing_package_is_one_sentence_that_names_the_extra(arguments, module, extra):

@@ -1,0 +1,67 @@
+"""A sweep on this machine, without Dask: killed processes, a time limit, two at once."""
+
+import signal
+import threading
+import time
+
+import psutil
+import pytest
+
+from deblurlib.experiments import local, rows
+from deblurlib.experiments.presets import Preset
+from deblurlib.experiments.sweep import _in_order, sweep
+from deblurlib.training.locks import run_lock
+from deblurlib.training.runs import is_finished
+
+TINY = Preset(
+    name="tiny",
+    test_scenes=1,
+    scene_size=48,
+    train_scenes=1,
+    train_steps=20,
+    tuning_steps=5,
+    batch=1,
+    patch=32,
+    seeds=1,
+    size="small",
+)
+CHOICE = {"jobs": 1, "progress": False, "device": "cpu"}
+
+
+def test_a_killed_process_starts_again_and_a_second_sweep_trains_nothing(tmp_path):
+    killed = []
+
+    def kill_in_mid_run():
+        while not list(tmp_path.glob("*/experiment.json")):
+            time.sleep(0.02)
+        child = psutil.Process().children()[0]
+        killed.append(child.nice())
+        child.send_signal(signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_in_mid_run)
+    killer.start()
+    table = sweep(["svdn_table2"], TINY, folder=tmp_path, **CHOICE)
+    killer.join()
+    assert killed == [min(19, psutil.Process().nice() + local.NICENESS)]
+    assert set(table.state) <= {"trained", "reused"} and (table.state == "trained").sum() >= 4
+    assert all(is_finished(tmp_path / name) for name in table.hash)
+    again = sweep(["svdn_table2"], TINY, folder=tmp_path, **CHOICE)
+    assert set(again.state) == {"reused"}
+
+
+def test_without_time_nothing_starts(tmp_path):
+    table = sweep(["svdn_table2"], TINY, folder=tmp_path, hours=0, **CHOICE)
+    assert set(table.state) == {"left"} and not list(tmp_path.glob("*"))
+    with pytest.raises(ValueError, match="hours limits trainings on this machine"):
+        sweep(["svdn_table2"], TINY, folder=tmp_path, hours=1, scheduler="tcp://h:1")
+
+
+def test_a_run_is_free_unless_it_is_trained_or_waits_for_another(tmp_path):
+    tuned = rows("aspdc_table6", TINY)["lambda_1"]
+    work = local.Work(order=_in_order([tuned]), folder=tmp_path, device="cpu")
+    assert work.order == [tuned.start, tuned.reblur, tuned]
+    free = [local._is_free(work, experiment, set()) for experiment in work.order]
+    assert free == [True, True, False]
+    with run_lock(tmp_path / tuned.start.hash, pytest.fail):
+        assert not local._is_free(work, tuned.start, set())
+    assert local._is_free(work, tuned, {tuned.start.hash, tuned.reblur.hash})
