@@ -272,6 +272,14 @@ def test_video_smooths_the_edges_of_blocks(photo):
     assert cameras.compress(picture, "none", 20) is picture
 
 
+def test_deblocking_spares_the_edges_of_the_scene():
+    """Black and white meet at the edge of a block: the step is of the scene, not of the codec."""
+    picture = np.zeros((32, 32, 3), np.float32)
+    picture[:, 16:] = 1
+    result = cameras.compress(picture, "video", 90)
+    assert (result[:, 16] - result[:, 15]).min() > 0.95
+
+
 def test_the_real_camera_is_the_named_one_and_others_are_refused(photo):
     named, given = (render(photo, camera=camera) for camera in ("real", cameras.CAMERAS["real"]))
     assert fingerprint(named) == fingerprint(given)
