@@ -201,7 +201,7 @@ def snapshot(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): _content(path, folder)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != ".lock" and path.parent.name != "logs"
+        if path.is_file() and not path.name.endswith(".lock") and path.parent.name != "logs"
     }
 
 
@@ -366,7 +366,11 @@ class Arena:
             else:
                 shutil.copytree(master, out)
                 place, kinds = out, KINDS
-            files = [p for p in sorted(place.rglob("*")) if p.is_file() and p.suffix not in ASIDE]
+            files = [
+                p
+                for p in sorted(place.rglob("*"))
+                if p.is_file() and p.suffix not in ASIDE and p.name != ".lock"
+            ]
             path, kind = self.rng.choice(files), self.rng.choice(kinds)
             _damage(path, kind, self.rng)
             code = wait(self.call(command, out, data=data))
