@@ -18,6 +18,7 @@ DISTRIBUTION = {  # of a module, where the names differ
     "bs4": "beautifulsoup4",
     "cv2": "opencv-contrib-python",
     "lightning_fabric": "lightning-fabric",
+    "pillow_jxl": "pillow-jxl-plugin",
     "matplotlib_inline": "ipykernel",  # comes with it
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
@@ -25,7 +26,7 @@ DISTRIBUTION = {  # of a module, where the names differ
     "yaml": "pyyaml",
 }
 STARTED = {"jupyterlab"}  # programs, never imported
-FOR_THE_USER = {"onnxruntime"}  # runs the files that deblurlib.inference writes
+FOR_OTHERS = {"imagecodecs", "onnxruntime"}  # decodes for tifffile; runs exported networks
 LOADERS = {"import_module", "importorskip", "find_spec", "require"}
 
 
@@ -39,7 +40,7 @@ def names(requirements):
 
 CORE = names(PROJECT["dependencies"])
 EXTRAS = {extra: names(listed) for extra, listed in PROJECT["optional-dependencies"].items()}
-OPTIONAL = EXTRAS["notebooks"] | EXTRAS["sweep"] | EXTRAS["export"] | EXTRAS["hub"]
+OPTIONAL = EXTRAS["notebooks"] | EXTRAS["sweep"] | EXTRAS["export"] | EXTRAS["hub"] | EXTRAS["formats"]
 
 
 def modules_in(node):
@@ -101,7 +102,7 @@ def test_every_import_of_the_tests_is_declared():
 def test_every_declared_package_is_used():
     used = set().union(*(at_once | later for at_once, later in IMPORTED.values()))
     assert CORE - used == set()
-    assert OPTIONAL - used == STARTED | FOR_THE_USER
+    assert OPTIONAL - used == STARTED | FOR_OTHERS
 
 
 def test_errors_and_pages_name_extras_that_exist():

@@ -1,57 +1,49 @@
 """Metadata of image files, read from one file and written to another."""
 
 import contextlib
-import io
+import struct
 from typing import Any, TypedDict
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin, TiffImagePlugin
-from PIL.TiffTags import LONG
+from PIL import Image
 
-ORIENTATION = 0x0112
-EXIF = 0x8769
-GPS = 0x8825
-PIXEL_WIDTH = 0xA002
-PIXEL_HEIGHT = 0xA003
-WIDTH = 256
-HEIGHT = 257
-BITS_PER_SAMPLE = 258
-PHOTOMETRIC = 262
-PLANES = 284
-SAMPLE_FORMAT = 339
-# TIFF tags that describe how the pixels are stored and are not copied to a new file
-STORAGE_TAGS = frozenset(
-    [
-        *range(254, 260),  # subfile type, size, bits, compression
-        *range(262, 267),  # photometric interpretation, thresholding, cell, fill order
-        273,  # strip offsets
-        *range(277, 285),  # samples, rows per strip, byte counts, extremes, resolution, planes
-        *range(292, 294),  # fax options
-        *range(296, 298),  # resolution unit, page number
-        317,  # predictor
-        320,  # colour map
-        *range(322, 326),  # tiles
-        330,  # subdirectories
-        332,  # ink set
-        *range(338, 342),  # extra samples, sample format, extremes
-        347,  # JPEG tables
-        *range(512, 522),  # old-style JPEG
-        *range(529, 533),  # YCbCr
-        700,  # XMP, kept apart
-        34675,  # ICC profile, kept apart
-    ]
-)
-OTHER_COLOURS = ("CMYK", "LAB")  # modes whose ICC profiles do not describe RGB
-METRE = 1 / 0.0254  # inches
-PNG_HEADER = 8 + 25  # bytes: the signature and the chunk IHDR
+from . import colour, exif, png, xmp
+from .exif import EXIF, GPS, ORIENTATION
+
+__all__ = ["EXIF", "GPS", "ORIENTATION", "Metadata", "Pixels", "collect", "orientation", "turn"]
+
+FOREIGN_MODES = ("CMYK", "LAB")  # colours that have been converted, so that the profile is void
+FOREIGN_PHOTOMETRICS = (5, 8, 9, 10)  # the same in TIFF
+TIFF_PHOTOMETRIC = 262
+PHOTOSHOP = b"Photoshop 3.0\0"
+RESOURCE_IPTC = 0x0404
+UNCOMPRESSED = 1
+TIFF_X, TIFF_Y, TIFF_UNIT, TIFF_COMPRESSION, TIFF_ICC = 282, 283, 296, 259, 34675
+CENTIMETRES = 3
+LONGEST_BLOCKS = {"EXIF data": 65533, "XMP": 65502, "IPTC": 65500, "text": 65533}  # of JPEG
+STORED = {  # what each format has a place for
+    "JPEG": {"exif", "icc_profile", "xmp", "iptc", "texts", "dpi"},
+    "PNG": {"exif", "icc_profile", "xmp", "iptc", "texts", "dpi"},
+    "TIFF": {"exif", "icc_profile", "xmp", "iptc", "texts", "dpi"},
+    "WEBP": {"exif", "icc_profile", "xmp"},
+    "AVIF": {"exif", "icc_profile", "xmp"},
+    "BMP": {"dpi"},
+}
+NAMES = {
+    "exif": "EXIF data",
+    "icc_profile": "colour profile",
+    "xmp": "XMP",
+    "iptc": "IPTC",
+    "texts": "text",
+    "dpi": "resolution",
+}
 
 Pixels = NDArray[np.uint8 | np.uint16]
 
 
 class Metadata(TypedDict, total=False):
-    """Everything a file stores besides its pixels, named as in Pillow's `save`.
+    """Everything a file stores besides its pixels.
 
     An absent key means "not given".
 
@@ -59,16 +51,22 @@ class Metadata(TypedDict, total=False):
         exif: EXIF block, beginning with "Exif", NUL, NUL.
         icc_profile: Colour profile.
         xmp: XMP packet.
+        iptc: IPTC records.
+        texts: Text by keyword, as in PNG; a JPEG's comment has the keyword "Comment".
+        colour: PNG's chunks that say what the numbers mean.
         dpi: Resolution in pixels per inch, horizontal and vertical.
-        compression: Pillow's name of a TIFF's compression.
+        compressed: Whether a TIFF was compressed.
         lossless: Whether the file was a lossless WebP.
     """
 
     exif: bytes
     icc_profile: bytes
     xmp: bytes
+    iptc: bytes
+    texts: dict[str, str]
+    colour: list[png.Chunk]
     dpi: tuple[float, float]
-    compression: str
+    compressed: bool
     lossless: bool
 
 
@@ -101,36 +99,237 @@ def turn(pixels: Pixels, orientation: int) -> Pixels:
     return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
 
 
-def collect(image: Image.Image, width: int, height: int, *, lossless: bool) -> Metadata:
+# --------------------------------------------------------------------------------------------------
+# Reading
+
+
+def collect(image: Image.Image, data: bytes, width: int, height: int) -> Metadata:
     """Read the metadata of an opened image.
 
     Args:
-        image: The image as opened by Pillow, not yet turned upright.
+        image: The image as opened by Pillow.
+        data: The file.
         width: Width of the upright image in pixels.
         height: Height of the upright image in pixels.
-        lossless: Whether the file is a lossless WebP.
 
     Returns:
         The metadata that describes the upright image; damaged blocks are left out.
     """
+    info = image.info
     found: Metadata = {}
-    if exif := _upright_exif(image, width, height):
-        found["exif"] = exif
-    if (profile := image.info.get("icc_profile")) and image.mode not in OTHER_COLOURS:
-        found["icc_profile"] = profile
-    if xmp := image.info.get("xmp"):
-        found["xmp"] = xmp
-    if dpi := _dpi(image):
+    block, packet = info.get("exif"), info.get("xmp")
+    if dpi := _dpi(info.get("dpi")):
         found["dpi"] = dpi
-    if compression := image.info.get("compression"):
-        found["compression"] = compression
-    if lossless:
+    if (profile := info.get("icc_profile")) and image.mode not in FOREIGN_MODES:
+        found["icc_profile"] = profile
+    resources = info.get("photoshop")
+    if isinstance(resources, dict) and resources.get(RESOURCE_IPTC):
+        found["iptc"] = resources[RESOURCE_IPTC]
+    if image.format in ("JPEG", "MPO") and (comment := info.get("comment")):
+        found["texts"] = {"Comment": _decoded(comment)}
+    if image.format == "PNG":
+        block, packet = _add_png(found, png.read_chunks(data), block, packet)
+    if image.format == "WEBP" and b"VP8L" in data:
         found["lossless"] = True
+    return _upright(found, block, packet, (width, height))
+
+
+def _add_png(
+    found: Metadata, chunks: png.Chunks, block: bytes | None, packet: bytes | str | None
+) -> tuple[bytes | None, bytes | str | None]:
+    """Add a PNG's texts, IPTC and colours; return its EXIF block and XMP packet."""
+    block = chunks.exif or block
+    packet = chunks.texts.pop(png.XMP_KEYWORD, packet)
+    if chunks.colour:
+        found["colour"] = chunks.colour
+    for keyword in [name for name in chunks.texts if name.startswith(png.RAW_PROFILE)]:
+        with contextlib.suppress(ValueError):
+            content, kind = png.raw_profile(chunks.texts.pop(keyword)), keyword.split()[-1]
+            block = content if kind in ("exif", "APP1") and not block else block
+            packet = content if kind == "xmp" and not packet else packet
+            if iptc := _iptc_of(kind, content):
+                found["iptc"] = iptc
+    if chunks.texts:
+        found["texts"] = chunks.texts
+    return block, packet
+
+
+def collect_tiff(data: bytes, width: int, height: int) -> Metadata:
+    """Read the metadata of a TIFF file.
+
+    Args:
+        data: The file.
+        width: Width of the upright image in pixels.
+        height: Height of the upright image in pixels.
+
+    Returns:
+        The metadata that describes the upright image; damaged blocks are left out.
+    """
+    entries, order, found = exif.parse(data).entries, exif.byte_order(data), Metadata()
+
+    def number(tag: int) -> float | None:
+        entry = entries.get(tag)
+        if entry is None or entry.type not in (3, 4, 5):
+            return None
+        if entry.type == 5:
+            above, below = struct.unpack_from(f"{order}II", entry.data)
+            return float(above / below) if below else None
+        return int(struct.unpack_from(f"{order}{'H' if entry.type == 3 else 'I'}", entry.data)[0])
+
+    x, y, unit = number(TIFF_X), number(TIFF_Y), number(TIFF_UNIT)
+    if x and y and unit != 1:
+        scale = 2.54 if unit == CENTIMETRES else 1
+        if dpi := _dpi((x * scale, y * scale)):
+            found["dpi"] = dpi
+    if TIFF_ICC in entries and number(TIFF_PHOTOMETRIC) not in FOREIGN_PHOTOMETRICS:
+        found["icc_profile"] = entries[TIFF_ICC].data
+    if exif.IPTC in entries:
+        found["iptc"] = entries[exif.IPTC].data
+    elif exif.PHOTOSHOP in entries and (iptc := _iptc(entries[exif.PHOTOSHOP].data)):
+        found["iptc"] = iptc
+    found["compressed"] = number(TIFF_COMPRESSION) != UNCOMPRESSED
+    packet = entries[exif.XMP].data if exif.XMP in entries else None
+    return _upright(found, exif.from_tiff(data), packet, (width, height))
+
+
+def _upright(
+    found: Metadata, block: bytes | None, packet: bytes | str | None, size: tuple[int, int]
+) -> Metadata:
+    """Add EXIF and XMP of the upright image."""
+    # damaged metadata must not prevent reading the image
+    with contextlib.suppress(ValueError, struct.error, IndexError):
+        if block and (edited := exif.upright(block, *size)):
+            found["exif"] = edited
+    if packet:
+        packet = packet.encode() if isinstance(packet, str) else packet
+        if kept := xmp.upright(packet, *size):
+            found["xmp"] = kept
     return found
 
 
-def png_chunks(metadata: Metadata) -> bytes:
-    """Make the PNG chunk for the resolution, which OpenCV does not write itself.
+def _decoded(text: bytes | str) -> str:
+    if isinstance(text, str):
+        return text
+    try:
+        return text.decode().rstrip("\0")
+    except UnicodeDecodeError:
+        return text.decode("latin-1").rstrip("\0")
+
+
+def _iptc_of(kind: str, content: bytes) -> bytes | None:
+    """The IPTC records in one of PNG's raw profiles, bare or as a resource of Photoshop."""
+    if kind not in ("iptc", "8bim"):
+        return None
+    return _iptc(content) if content.startswith(b"8BIM") else content
+
+
+def _iptc(resources: bytes) -> bytes | None:
+    """The IPTC records among Photoshop's image resources."""
+    place = 0
+    while resources[place : place + 4] == b"8BIM" and place + 12 <= len(resources):
+        (kind,) = struct.unpack_from(">H", resources, place + 4)
+        place += 6 + (resources[place + 6] + 2) // 2 * 2  # a name with its length, padded
+        (size,) = struct.unpack_from(">I", resources, place)
+        if kind == RESOURCE_IPTC:
+            return resources[place + 4 : place + 4 + size]
+        place += 4 + (size + 1) // 2 * 2
+    return None
+
+
+def _dpi(value: Any) -> tuple[float, float] | None:
+    with contextlib.suppress(TypeError, ValueError, ZeroDivisionError):
+        x, y = (float(number) for number in value)
+        return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
+    return None
+
+
+# --------------------------------------------------------------------------------------------------
+# Writing
+
+
+def losses(metadata: Metadata, format: str) -> list[str]:
+    """List what a format has no place for.
+
+    Args:
+        metadata: The metadata of the image.
+        format: Pillow's name of the format, such as "WEBP".
+
+    Returns:
+        The names of what is lost, such as "IPTC"; empty if everything is kept.
+    """
+    lost = [NAMES[key] for key in NAMES if key in metadata and key not in STORED[format]]
+    if format == "BMP" and "colour" in metadata:
+        lost.append("colour chunks")
+    if format == "TIFF" and "texts" in metadata and _has_description(metadata):
+        lost.append(NAMES["texts"])
+    return lost
+
+
+def check_fits(metadata: Metadata, format: str, *, grey: bool) -> None:
+    """Check that a format can hold the metadata, apart from its `losses`.
+
+    Args:
+        metadata: The metadata of the image.
+        format: Pillow's name of the format.
+        grey: Whether the pixels are grey.
+
+    Raises:
+        ValueError: If a block is too long, or colours cannot be described.
+    """
+    if format not in ("PNG", "BMP"):
+        profile_for(metadata, grey)
+    if format != "JPEG":
+        return
+    blocks = {
+        "EXIF data": metadata.get("exif", b""),
+        "XMP": metadata.get("xmp", b""),
+        "IPTC": metadata.get("iptc", b""),
+        "text": joined_text(metadata).encode(),
+    }
+    for name, block in blocks.items():
+        if len(block) > LONGEST_BLOCKS[name]:
+            raise ValueError(
+                f"JPEG holds at most {LONGEST_BLOCKS[name]} bytes of {name}, but this image has "
+                f"{len(block)}: write it as .png or .tif."
+            )
+
+
+def profile_for(metadata: Metadata, grey: bool) -> bytes | None:
+    """The profile for a format without PNG's colour chunks.
+
+    Args:
+        metadata: The metadata of the image.
+        grey: Whether the pixels are grey.
+
+    Returns:
+        The image's own profile, or one made of its chunks; None if it has neither.
+
+    Raises:
+        ValueError: If the chunks cannot be converted.
+    """
+    chunks = metadata.get("colour", [])
+    if "icc_profile" in metadata and b"cICP" not in dict(chunks):
+        return metadata["icc_profile"]
+    return colour.profile_of(chunks, grey)
+
+
+def joined_text(metadata: Metadata) -> str:
+    """All texts as one, for a format that has a single comment.
+
+    Args:
+        metadata: The metadata of the image.
+
+    Returns:
+        One line "keyword: text" each; a comment alone stands without its keyword.
+    """
+    texts = metadata.get("texts", {})
+    if set(texts) == {"Comment"}:
+        return texts["Comment"]
+    return "\n".join(f"{keyword}: {text}" for keyword, text in texts.items())
+
+
+def png_chunks(metadata: Metadata) -> list[png.Chunk]:
+    """Make the PNG chunks for the metadata.
 
     Args:
         metadata: The metadata of the image.
@@ -138,90 +337,58 @@ def png_chunks(metadata: Metadata) -> bytes:
     Returns:
         The chunks, to be placed after IHDR.
     """
-    chunks = io.BytesIO()
+    chunks = list(metadata.get("colour", []))
+    if "icc_profile" in metadata:
+        chunks = [chunk for chunk in chunks if chunk[0] != b"sRGB"]
+        chunks.append(png.profile_chunk(metadata["icc_profile"]))
     if "dpi" in metadata:
-        per_metre = (round(dpi * METRE).to_bytes(4, "big") for dpi in metadata["dpi"])
-        PngImagePlugin.putchunk(chunks, b"pHYs", *per_metre, b"\x01")
-    return chunks.getvalue()
+        chunks.append(png.resolution_chunk(metadata["dpi"]))
+    if "exif" in metadata:
+        chunks.append((b"eXIf", metadata["exif"].removeprefix(exif.HEADER)))
+    texts = dict(metadata.get("texts", {}))
+    if "xmp" in metadata:
+        texts[png.XMP_KEYWORD] = metadata["xmp"].decode(errors="replace")
+    if "iptc" in metadata:
+        texts[png.RAW_PROFILE + "iptc"] = png.as_raw_profile("iptc", metadata["iptc"])
+    return chunks + [png.text_chunk(keyword, text) for keyword, text in texts.items()]
 
 
-ExtraTag = tuple[int | str, int, int, Any, bool]
-
-
-def tiff_tags(metadata: Metadata) -> list[ExtraTag]:
-    """Convert EXIF's tags for tifffile.
+def jpeg_segments(metadata: Metadata) -> bytes:
+    """Make the JPEG segment for IPTC, which Pillow does not write itself.
 
     Args:
         metadata: The metadata of the image.
 
     Returns:
-        `extratags` of `tifffile.imwrite`: (code, type, count, value, write once), where the
-        pointers to the EXIF and GPS directories are placeholders for `add_directories`.
+        The segments, empty if there is nothing to write.
     """
-    if "exif" not in metadata:
-        return []
-    file = io.BytesIO()  # Pillow knows each tag's type
-    Image.new("L", (1, 1)).save(file, "TIFF", exif=metadata["exif"])
-    file.seek(0)
-    with tifffile.TiffFile(file) as tiff:
-        tags = [tag for tag in tiff.pages.first.tags if tag.code not in STORAGE_TAGS]
-        names: dict[int, str] = {EXIF: "ExifTag", GPS: "GPSTag"}  # tifffile refuses the numbers
-        return [
-            (names[tag.code], LONG, 1, 8, True)
-            if tag.code in names
-            else (tag.code, tag.dtype, tag.count, tag.value, True)
-            for tag in tags
-        ]
+    if "iptc" not in metadata:
+        return b""
+    records = metadata["iptc"]
+    resource = struct.pack(">4sHHI", b"8BIM", RESOURCE_IPTC, 0, len(records)) + records
+    content = PHOTOSHOP + resource + b"\0" * (len(records) % 2)
+    return b"\xff\xed" + struct.pack(">H", len(content) + 2) + content
 
 
-def add_directories(file: io.BytesIO, metadata: Metadata) -> None:
-    """Append the EXIF and GPS directories to a TIFF file that was written with `tiff_tags`.
+def tiff_blocks(metadata: Metadata) -> dict[int, bytes]:
+    """Make the TIFF tags for what stands outside EXIF.
 
     Args:
-        file: The file, which is changed in place.
         metadata: The metadata of the image.
+
+    Returns:
+        Bytes by tag.
     """
-    exif = Image.Exif()
-    exif.load(metadata.get("exif", b""))
-    file.seek(0)
-    with tifffile.TiffFile(file) as tiff:
-        entries = {tag.code: tag.offset for tag in tiff.pages.first.tags}
-    for tag in (EXIF, GPS):
-        if tag not in exif:
-            continue
-        directory = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0", group=tag)
-        for key, value in exif.get_ifd(tag).items():
-            directory[key] = value
-        file.write(b"\0" * (file.seek(0, io.SEEK_END) % 2))  # directories begin at even bytes
-        start = file.tell()
-        file.write(directory.tobytes(start))
-        # by hand: newer versions of tifffile's overwrite also clear the directory pointed to before
-        file.seek(entries[tag] + 8)  # after the entry's code, type and count
-        file.write(start.to_bytes(4, "little"))
+    blocks = {}
+    if "xmp" in metadata:
+        blocks[exif.XMP] = metadata["xmp"]
+    if "iptc" in metadata:
+        blocks[exif.IPTC] = metadata["iptc"]
+    if text := joined_text(metadata):
+        blocks[exif.DESCRIPTION] = text.encode() + b"\0"
+    return blocks
 
 
-def _upright_exif(image: Image.Image, width: int, height: int) -> bytes | None:
-    """The EXIF block for the upright image: orientation 1, its size, no `STORAGE_TAGS`."""
-    try:
-        source, exif = image.getexif(), Image.Exif()
-        for tag, value in source.items():
-            if tag not in STORAGE_TAGS and tag not in (EXIF, GPS, ORIENTATION):
-                exif[tag] = value
-        for tag in (EXIF, GPS):
-            if values := dict(source.get_ifd(tag)):
-                exif[tag] = values
-        if {PIXEL_WIDTH, PIXEL_HEIGHT} & set(exif.get(EXIF, ())):
-            exif[EXIF] |= {PIXEL_WIDTH: width, PIXEL_HEIGHT: height}
-        if not dict(exif):
-            return None
-        exif[ORIENTATION] = 1
-        return exif.tobytes()
-    except Exception:  # damaged metadata must not prevent reading the image
-        return None
-
-
-def _dpi(image: Image.Image) -> tuple[float, float] | None:
-    with contextlib.suppress(TypeError, ValueError, ZeroDivisionError, KeyError):
-        x, y = (float(value) for value in image.info["dpi"])
-        return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
-    return None
+def _has_description(metadata: Metadata) -> bool:
+    block = metadata.get("exif", b"").removeprefix(exif.HEADER)
+    return bool(block) and exif.DESCRIPTION in exif.parse(block).entries

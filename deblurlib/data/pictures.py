@@ -1,7 +1,7 @@
-"""Image files: the only reader and the only writer of PNG, JPEG, TIFF, WebP and BMP.
+"""Image files: the only reader and the only writer of PNG, JPEG, TIFF, WebP, AVIF and BMP.
 
-Pillow reads and writes images of 8 bits per channel and writes 16-bit grey. OpenCV decodes 16-bit
-images, whose colours Pillow would cut to 8 bits, and writes them as PNG; tifffile writes TIFF.
+Pillow reads and writes images of 8 bits per channel. OpenCV decodes PNG of 16 bits, whose colours
+Pillow would cut to 8, tifffile reads and writes TIFF, and `png` writes PNG of 16 bits.
 """
 
 import io
@@ -11,46 +11,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL import Image
 
+from . import exif, png, tiff
 from . import metadata as meta
+from .errors import Unsupported
 from .metadata import Pixels
+from .opening import FORMATS, READ_ONLY, opened, plain
 
-FORMATS = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".webp": "WEBP",
-    ".bmp": "BMP",
-}
-READABLE = {*FORMATS.values(), "MPO"}  # MPO: a phone's JPEG that contains a second image
-KEPT_MODES = ("L", "LA", "RGB", "RGBA")
-PLAIN_MODES = {  # what other modes become: 1-bit, palette, premultiplied alpha, print colours …
-    "1": "L",
-    "P": "RGB",
-    "PA": "RGBA",
-    "La": "LA",
-    "RGBa": "RGBA",
-    "RGBX": "RGB",
-    "CMYK": "RGB",
-    "YCbCr": "RGB",
-    "LAB": "RGB",
-    "HSV": "RGB",
-}
-TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits")  # lossless, in Pillow
-TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-WHITE_IS_ZERO = 0
-UNSIGNED = 1
-LONGEST_SIDES = {"JPEG": 65500, "WEBP": 16383}  # pixels
+__all__ = [
+    "FORMATS",
+    "READ_ONLY",
+    "Picture",
+    "Unsupported",
+    "check_fits",
+    "encode",
+    "is_picture",
+    "measure",
+    "read",
+    "read_picture",
+    "to_8_bits",
+]
+
+LONGEST_SIDES = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65535}  # pixels
 QUALITY = 95
+ORDERS: dict[exif.ByteOrder, Literal["little", "big"]] = {"<": "little", ">": "big"}
 
 
 @dataclass
@@ -69,10 +59,6 @@ class Picture:
     metadata: meta.Metadata = field(default_factory=meta.Metadata)
 
 
-class Unsupported(ValueError):
-    """A valid image of an unsupported kind; the message continues "The image PATH …"."""
-
-
 def is_picture(path: Path) -> bool:
     """Recognise an image file by its name.
 
@@ -80,9 +66,10 @@ def is_picture(path: Path) -> bool:
         path: The file, which need not exist.
 
     Returns:
-        Whether its extension is one of `FORMATS` and its name does not begin with a dot.
+        Whether its extension is one of `FORMATS` or `READ_ONLY` and its name does not begin with a
+        dot.
     """
-    return path.suffix.lower() in FORMATS and not path.name.startswith(".")
+    return path.suffix.lower() in {**FORMATS, **READ_ONLY} and not path.name.startswith(".")
 
 
 # --------------------------------------------------------------------------------------------------
@@ -102,8 +89,8 @@ def read(path: str | Path) -> Picture:
         ValueError: In one sentence, if the file is damaged, is not an image, has several frames,
             or holds numbers other than unsigned integers of up to 16 bits.
     """
-    with _opened(Path(path)) as (image, data):
-        return _read(image, data)
+    with _loaded(Path(path)) as data:
+        return _read(data)
 
 
 def read_picture(path: str | Path) -> Pixels:
@@ -140,15 +127,15 @@ def measure(path: str | Path) -> tuple[int, int]:
     Raises:
         ValueError: As for `read`.
     """
-    with _opened(Path(path)) as (image, data):
-        if image.format == "PNG":
-            _bits(image, data)
+    with _loaded(Path(path)) as data:
+        if not data.startswith(png.SIGNATURE):
+            height, width = _read(data).pixels.shape[:2]
+            return width, height
+        with opened(data) as image:
             turned = "exif" in image.info and meta.orientation(image) >= 5
             size = image.size[::-1] if turned else image.size
             image.verify()
             return size
-        height, width = _read(image, data).pixels.shape[:2]
-        return width, height
 
 
 def to_8_bits(pixels: Pixels) -> NDArray[np.uint8]:
@@ -166,18 +153,15 @@ def to_8_bits(pixels: Pixels) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
-    """Open an image; every error inside becomes one sentence that names the file."""
+def _loaded(path: Path) -> Iterator[bytes]:
+    """The content of a file; every error inside becomes one sentence that names it."""
     if path.exists() and not path.is_file():  # opening a pipe would block
         raise ValueError(
             f"The image {path} cannot be read (it is not a regular file): replace or remove it."
         )
-    data = b""
     try:
-        data = path.read_bytes()
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
-            _check_kind(image)
-            yield image, data
+        with warnings.catch_warnings(action="ignore"):
+            yield path.read_bytes()
     except Unsupported as error:
         raise ValueError(f"The image {path} {error}") from None
     except Image.DecompressionBombError:
@@ -190,8 +174,6 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
     except Exception as error:  # decoders raise many types for a damaged file
         if isinstance(error, OSError) and error.errno:
             reason = os.strerror(error.errno).lower()
-        elif data.startswith(TIFF_SIGNATURES):  # Pillow does not tell these cases apart
-            reason = "it is damaged, or its numbers are not 8 or 16 bits of grey or RGB"
         else:
             reason = "it is damaged or not a picture"
         raise ValueError(
@@ -199,80 +181,65 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
         ) from error
 
 
-def _check_kind(image: Image.Image) -> None:
-    if image.format not in READABLE:
-        known = ", ".join(sorted(set(FORMATS.values())))
-        raise Unsupported(f"is in the format {image.format}: convert it to one of {known}.")
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        raise Unsupported(f"holds {frames} frames: save the one you want as a separate image.")
+def _read(data: bytes) -> Picture:
+    if data.startswith(tiff.SIGNATURES):
+        return _read_tiff(data)
+    with opened(data) as image:
+        turned, size = meta.orientation(image), image.size
+        if image.format == "PNG" and data[24] == 16:
+            pixels = _deep_png_pixels(data)
+        else:
+            pixels = np.asarray(plain(image))  # decodes: damaged files raise here
+        _check_size(pixels, size)
+        pixels = np.ascontiguousarray(meta.turn(pixels, turned))
+        height, width = pixels.shape[:2]
+        metadata = meta.collect(image, data, width, height)
+        return Picture(pixels, "JPEG" if image.format == "MPO" else str(image.format), metadata)
 
 
-def _read(image: Image.Image, data: bytes) -> Picture:
-    bits, orientation = _bits(image, data), meta.orientation(image)
-    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
-    size = tags.get(meta.WIDTH, image.width), tags.get(meta.HEIGHT, image.height)
-    width, height = size[::-1] if orientation >= 5 else size
-    lossless = image.format == "WEBP" and b"VP8L" in data
-    metadata = meta.collect(image, width, height, lossless=lossless)
-    pixels: Pixels
-    if bits == 16:
-        pixels = _deep_pixels(image, data, orientation)
-    else:
-        ImageOps.exif_transpose(image, in_place=True)  # also decodes: damaged files raise here
-        pixels = np.asarray(_plain(image))
-    if pixels.shape[:2] != (height, width):
-        raise Unsupported("decodes to a size that its header does not state: replace or remove it.")
-    return Picture(pixels, "JPEG" if image.format == "MPO" else str(image.format), metadata)
-
-
-def _bits(image: Image.Image, data: bytes) -> int:
-    """The depth to read an image with: 8 or 16 bits per channel."""
-    if image.format == "PNG":
-        return 16 if data[24] == 16 else 8
-    if isinstance(image, TiffImageFile):
-        bits = max(np.atleast_1d(image.tag_v2.get(meta.BITS_PER_SAMPLE, 1)))
-        kinds = np.atleast_1d(image.tag_v2.get(meta.SAMPLE_FORMAT, UNSIGNED))
-        if bits > 16 or any(kind != UNSIGNED for kind in kinds):
-            raise Unsupported(
-                f"holds {bits}-bit numbers that are not unsigned integers of 8 or 16 bits: "
-                "convert it."
-            )
-        return 16 if bits > 8 else 8
-    return 8
-
-
-def _deep_pixels(image: Image.Image, data: bytes, orientation: int) -> NDArray[np.uint16]:
-    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
-    if tags.get(meta.PLANES, 1) != 1 and len(image.getbands()) > 1:  # OpenCV would mix them up
-        raise Unsupported(
-            "holds 16-bit colours in separate planes: save it with the colours of each pixel side "
-            "by side."
-        )
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+def _read_tiff(data: bytes) -> Picture:
+    _check_bomb(data)
+    pixels = tiff.read_pixels(data)
+    entry = exif.parse(data).entries.get(exif.ORIENTATION)
+    turned = int.from_bytes(entry.data[:2], ORDERS[exif.byte_order(data)]) if entry else 1
     if pixels is None:
+        with opened(data) as image:
+            pixels = np.asarray(plain(image))
+    pixels = np.ascontiguousarray(meta.turn(pixels, turned))
+    height, width = pixels.shape[:2]
+    return Picture(pixels, "TIFF", meta.collect_tiff(data, width, height))
+
+
+def _check_size(pixels: Pixels, size: tuple[int, int]) -> None:
+    if pixels.shape[1::-1] != size:
+        raise Unsupported("decodes to a size that its header does not state: replace or remove it.")
+
+
+def _check_bomb(data: bytes) -> None:
+    """Refuse a TIFF of more pixels than Pillow would open, before they are decoded."""
+    most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+    if most and tiff.count_pixels(data) > most:
+        raise Image.DecompressionBombError
+
+
+def _deep_png_pixels(data: bytes) -> NDArray[np.uint16]:
+    """PNG of 16 bits, with one level made transparent by the chunk tRNS as an alpha channel."""
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None:
         raise OSError("broken data")
-    if pixels.dtype != np.uint16:
-        raise Unsupported("holds 16-bit numbers in an unsupported layout: convert it.")
-    deep = np.asarray(_swapped(pixels) if pixels.ndim == 3 else pixels, np.uint16)
-    if tags.get(meta.PHOTOMETRIC) == WHITE_IS_ZERO:
-        deep = np.subtract(65535, deep)
-    if image.format == "PNG":  # OpenCV turns TIFF itself
-        deep = np.ascontiguousarray(meta.turn(deep, orientation))
-    return deep
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """The image in one of KEPT_MODES, converted without loss if possible."""
-    transparent = "transparency" in image.info
-    if image.mode in KEPT_MODES and not transparent:
-        return image
-    target = PLAIN_MODES.get(image.mode, image.mode)
-    if target not in KEPT_MODES:
-        raise Unsupported(
-            f"has the pixel format {image.mode}: convert it to 8 or 16 bits of grey or RGB."
-        )
-    return image.convert({"L": "LA", "RGB": "RGBA"}.get(target, target) if transparent else target)
+    pixels = np.asarray(_swapped(decoded) if decoded.ndim == 3 else decoded, np.uint16)
+    kind, transparent = data[25], png.read_chunks(data).transparent
+    if kind in (0, 4):  # grey, which OpenCV repeats in three channels if there is alpha
+        grey = pixels if pixels.ndim == 2 else pixels[..., 0]
+        pixels = np.stack([grey, pixels[..., 3]], -1) if kind == 4 else grey
+    elif kind == 2:
+        pixels = pixels[..., :3]
+    if transparent and kind in (0, 2):
+        level = np.frombuffer(transparent[: 2 if kind == 0 else 6], ">u2")
+        colours = pixels[..., None] if kind == 0 else pixels
+        alpha = np.where((colours == level).all(-1, keepdims=True), 0, 65535)
+        pixels = np.concatenate([colours, alpha.astype(np.uint16)], -1)
+    return np.ascontiguousarray(pixels)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -293,30 +260,28 @@ def encode(picture: Picture, suffix: str, quality: int = QUALITY) -> bytes:
     Raises:
         ValueError: If the format cannot hold the image, or the encoder fails.
     """
-    check_fits(picture.pixels, suffix)
-    format = FORMATS[suffix.lower()]
+    check_fits(picture.pixels, suffix, picture.metadata)
     try:
-        if picture.pixels.dtype == np.uint16 and picture.pixels.ndim == 3:
-            return _deep_png(picture) if format == "PNG" else _deep_tiff(picture)
-        return _encode_by_pillow(picture, format, quality)
+        return _encode(picture, FORMATS[suffix.lower()], quality)
     except MemoryError:
         raise
     except Exception as error:  # encoders raise many types for metadata that they cannot write
         raise ValueError(
-            f"The image cannot be written as {format} ({type(error).__name__}: {error}): "
-            "choose another output format."
+            f"The image cannot be written as {FORMATS[suffix.lower()]} "
+            f"({type(error).__name__}: {error}): choose another output format."
         ) from error
 
 
-def check_fits(pixels: Pixels, suffix: str) -> None:
+def check_fits(pixels: Pixels, suffix: str, metadata: meta.Metadata | None = None) -> None:
     """Check that a format can hold an image.
 
     Args:
         pixels: (H, W) or (H, W, C), uint8 or uint16.
         suffix: Extension of the file, one of `FORMATS`.
+        metadata: The metadata of the image, None to check the pixels alone.
 
     Raises:
-        ValueError: If the format cannot hold the image's transparency, bit depth or size.
+        ValueError: If the format cannot hold the image's transparency, bit depth, size or metadata.
     """
     format = FORMATS[suffix.lower()]
     if format in ("JPEG", "BMP") and pixels.ndim == 3 and pixels.shape[2] in (2, 4):
@@ -332,61 +297,50 @@ def check_fits(pixels: Pixels, suffix: str) -> None:
         raise ValueError(
             f"{format} holds at most {longest} pixels per side: write the image as .png or .tif."
         )
+    if metadata is not None:
+        meta.check_fits(metadata, format, grey=_is_grey(pixels))
 
 
-def _encode_by_pillow(picture: Picture, format: str, quality: int) -> bytes:
-    kept, file = picture.metadata, io.BytesIO()
-    options: dict[str, object] = {
-        name: value for name, value in kept.items() if name in ("exif", "icc_profile", "dpi", "xmp")
-    }
-    if format in ("JPEG", "WEBP"):
-        options["quality"] = quality
-    if format == "JPEG":
-        options["subsampling"] = 0
-    if format == "WEBP":
-        options["lossless"] = kept.get("lossless", False)
+def _encode(picture: Picture, format: str, quality: int) -> bytes:
+    pixels, kept = picture.pixels, picture.metadata
+    if format == "PNG":
+        deep = pixels.dtype == np.uint16
+        data = png.encode_deep(np.asarray(pixels, np.uint16)) if deep else _by_pillow(pixels, "PNG")
+        return png.insert(data, meta.png_chunks(kept))
+    if format == "BMP":
+        return _by_pillow(pixels, format, **({"dpi": kept["dpi"]} if "dpi" in kept else {}))
+    profile = meta.profile_for(kept, _is_grey(pixels))
     if format == "TIFF":
-        compression = kept.get("compression")
-        options["compression"] = (
-            compression if compression in TIFF_COMPRESSIONS else "tiff_adobe_deflate"
+        return tiff.write(
+            pixels,
+            kept.get("exif"),
+            compressed=kept.get("compressed", True),
+            dpi=kept.get("dpi"),
+            profile=profile,
+            blocks=meta.tiff_blocks(kept),
         )
-    Image.fromarray(picture.pixels).save(file, format, **options)
+    options: dict[str, object] = {"quality": quality, "icc_profile": profile}
+    options |= {name: value for name, value in kept.items() if name in ("exif", "xmp")}
+    if format == "JPEG":
+        options |= {"subsampling": 0, "extra": meta.jpeg_segments(kept)}
+        options |= {"dpi": kept["dpi"]} if "dpi" in kept else {}
+        if text := meta.joined_text(kept):
+            options["comment"] = text.encode()
+    if format == "AVIF" and "exif" in kept:  # Pillow rewrites a block that has an orientation
+        options["exif"] = exif.without_orientation(kept["exif"])
+    if format == "WEBP":
+        options |= {"lossless": kept.get("lossless", False), "exact": True}
+    return _by_pillow(pixels, format, **options)
+
+
+def _by_pillow(pixels: Pixels, format: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format, **options)
     return file.getvalue()
 
 
-def _deep_png(picture: Picture) -> bytes:
-    """16-bit colour by OpenCV, with its writer of metadata."""
-    kept, kinds, blocks = picture.metadata, [], []
-    if "exif" in kept:
-        kinds.append(cv2.IMAGE_METADATA_EXIF)
-        blocks.append(np.frombuffer(kept["exif"].removeprefix(b"Exif\0\0"), np.uint8))
-    if "icc_profile" in kept:
-        kinds.append(cv2.IMAGE_METADATA_ICCP)
-        blocks.append(np.frombuffer(kept["icc_profile"], np.uint8))
-    _, encoded = cv2.imencodeWithMetadata(".png", _swapped(picture.pixels), kinds, blocks)
-    data = encoded.tobytes()
-    return data[: meta.PNG_HEADER] + meta.png_chunks(kept) + data[meta.PNG_HEADER :]
-
-
-def _deep_tiff(picture: Picture) -> bytes:
-    """16-bit colour by tifffile, deflated."""
-    file, kept = io.BytesIO(), picture.metadata
-    tifffile.imwrite(
-        file,
-        picture.pixels,
-        byteorder="<",
-        photometric="rgb",
-        extrasamples=["unassalpha"] if picture.pixels.shape[2] == 4 else None,
-        compression="zlib",
-        resolution=kept.get("dpi"),
-        resolutionunit="inch" if "dpi" in kept else None,
-        iccprofile=kept.get("icc_profile"),
-        extratags=meta.tiff_tags(kept),
-        metadata=None,
-        software=False,
-    )
-    meta.add_directories(file, kept)
-    return file.getvalue()
+def _is_grey(pixels: Pixels) -> bool:
+    return pixels.ndim == 2 or pixels.shape[2] == 2
 
 
 def _swapped(pixels: np.ndarray) -> np.ndarray:
