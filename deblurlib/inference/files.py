@@ -158,7 +158,7 @@ def _outdated(source: Path, outputs: list[Path]) -> str | None:
 def _deblur_one(source: Path, target: Path, wanted: list[Path], batch: _Batch) -> tuple[int, int]:
     """Write those of the outputs that are wanted; return height and width in pixels."""
     picture = read(source)
-    check_fits(picture.pixels, target.suffix)  # before the work, not after
+    check_fits(picture.pixels, target.suffix, picture.metadata)  # before the work, not after
     sharp = deblur(picture.pixels, batch.network, tile=batch.tile, progress=batch.progress)
     for path in wanted:
         if path == target:
