@@ -56,8 +56,8 @@ class Worker:
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(
-                f"{WORKER.name} failed with the library in {self.folder}: run it with PYTHONPATH set "
-                "to that folder to see why."
+                f"{WORKER.name} failed with the library in {self.folder}: "
+                "run it with PYTHONPATH set to that folder to see why."
             )
         return json.loads(answer)
 
