@@ -123,7 +123,7 @@ def site(out: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
 def bench(
     parts: Annotated[
         list[str] | None,
-        typer.Argument(help="operators, networks, training; default: the first two."),
+        typer.Argument(help="operators, networks, training, precision; default: the first two."),
     ] = None,
     size: Annotated[
         str, typer.Option(help="Image size for whole networks, HEIGHTxWIDTH.")
@@ -153,13 +153,14 @@ def bench(
     """Time our operators and networks against plain PyTorch on this machine.
 
     Writes tables/operators.csv, tables/inference.csv, and for training steps on one thread
-    tables/training_steps.csv and tables/training_parts.csv. At 720x1280 the networks take about a
+    tables/training_steps.csv and tables/training_parts.csv, for equal trainings in both precisions
+    from five seeds tables/precision.csv. At 720x1280 the networks take about a
     quarter of an hour on two cores; keep the machine otherwise idle.
     """
-    if unknown := set(parts or ()) - {"operators", "networks", "training"}:
+    if unknown := set(parts or ()) - {"operators", "networks", "training", "precision"}:
         raise ValueError(
             f"There is no part {unknown.pop()!r}: choose operators, networks, training, "
-            "or none for the first two."
+            "precision, or none for the first two."
         )
     if not re.fullmatch(r"\d+x\d+", size) or min(map(int, size.split("x"))) < 16:
         raise ValueError(
@@ -182,5 +183,9 @@ def bench(
             from ..bench import steps
 
             tables["training"] = steps.run(folder, repeats, against, quick)
+        if "precision" in (parts or []):
+            from ..bench import precision
+
+            tables["precision"] = precision.run(folder, **given(seeds=2, steps=5) if quick else {})
     if as_json:
         print_json({name: records(table) for name, table in tables.items()})

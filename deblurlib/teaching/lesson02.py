@@ -152,7 +152,7 @@ def _count_the_electrons(electrons) -> str:
     require_answer(electrons)
     rng, answers = np.random.default_rng(4), []
     for truth in (800, 3000, 10_000):
-        light = np.float32(rng.uniform(20, 90, (32, 32, 3)) / truth)
+        light = (rng.uniform(20, 90, (32, 32, 3)) / truth).astype(np.float32)
         exposures = np.stack([expose(light, 2.2, truth, rng) for _ in range(200)])
         found = electrons(exposures.copy())
         require_answer(found)

@@ -243,7 +243,8 @@ def test_metadata_that_no_encoder_takes_costs_one_picture_only(tmp_path):
         )
     ]
     assert [row["state"] for row in rows] == ["failed", "done"]
-    assert "a.png" in rows[0]["error"] and "JPEG holds at most 65533 bytes of EXIF data" in rows[0]["error"]
+    assert "a.png" in rows[0]["error"]
+    assert "JPEG holds at most 65533 bytes of EXIF data" in rows[0]["error"]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
