@@ -48,14 +48,14 @@ def deblur(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Deblur images of any size: PNG, JPEG, TIFF, WebP or BMP, 8 or 16 bits, grey or colour.
+    """Deblur images of any size: PNG, JPEG, TIFF, WebP, AVIF or BMP, 8 or 16 bits, grey or colour.
 
     Transparency, EXIF data, colour profile and resolution are kept; input files are never
     changed. Images that cannot be read are listed at the end; the others are deblurred. Existing
     output is kept, so the same command continues after an interruption.
     """
     from ..inference import choose_device
-    from ..inference.files import deblur_files
+    from ..inference.files import count_others, deblur_files
     from ..models import load_model
 
     if tile != "auto" and not tile.isdecimal():
@@ -76,6 +76,7 @@ def deblur(
     )
     failed = [row["error"] for row in rows if row["error"] is not None]
     done, kept = (sum(row["state"] == state for row in rows) for state in ("done", "exists"))
+    skipped = count_others(inputs)
     if as_json:
         print_json(
             {
@@ -84,12 +85,17 @@ def deblur(
                 "device": str(chosen),
                 "done": done,
                 "exists": kept,
+                "skipped": skipped,
                 "pictures": rows,
             }
         )
     else:
         existed = f"; {kept} existed already, --force overwrites them" if kept else ""
-        typer.echo(f"{done} of {len(rows)} images deblurred into {output}{existed}.")
+        others = f"; {skipped} other files skipped" if skipped else ""
+        typer.echo(f"{done} of {len(rows)} images deblurred into {output}{existed}{others}.")
+        lost = sorted({name for row in rows for name in row["lost"]})
+        if lost:
+            typer.echo(f"The output formats have no place for: {', '.join(lost)}.")
     for sentence in failed:
         typer.secho(sentence, fg="red", err=True)
     raise typer.Exit(ExitCode.FAILURE if failed else ExitCode.SUCCESS)

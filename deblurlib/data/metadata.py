@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import colour, exif, png, xmp
-from .exif import EXIF, GPS, ORIENTATION
-
-__all__ = ["EXIF", "GPS", "ORIENTATION", "Metadata", "Pixels", "collect", "orientation", "turn"]
+from .exif import ORIENTATION
 
 FOREIGN_MODES = ("CMYK", "LAB")  # colours that have been converted, so that the profile is void
 FOREIGN_PHOTOMETRICS = (5, 8, 9, 10)  # the same in TIFF

@@ -14,11 +14,12 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
-from ..data.metadata import Pixels
+from ..data.metadata import Pixels, losses
 from ..data.pictures import (
     FORMATS,
     LONGEST_SIDES,
     QUALITY,
+    READ_ONLY,
     Picture,
     check_fits,
     encode,
@@ -45,6 +46,7 @@ class Row(TypedDict):
         state: "done", "exists" (the output was left alone) or "failed".
         width: Width in pixels, None unless it is done.
         height: Height in pixels, None unless it is done.
+        lost: Metadata that the output's format has no place for, such as "IPTC".
         error: One sentence if it failed, or if the output that exists is older than the image.
         seconds: Processing time.
     """
@@ -54,6 +56,7 @@ class Row(TypedDict):
     state: Literal["done", "exists", "failed"]
     width: int | None
     height: int | None
+    lost: list[str]
     error: str | None
     seconds: float
 
@@ -127,6 +130,7 @@ def _deblur_file(source: Path, target: Path, batch: _Batch) -> Row:
         state="done",
         width=None,
         height=None,
+        lost=[],
         error=None,
         seconds=0.0,
     )
@@ -136,7 +140,9 @@ def _deblur_file(source: Path, target: Path, batch: _Batch) -> Row:
     wanted = [path for path in outputs if batch.force or not path.exists()]
     try:
         if wanted:
-            row["height"], row["width"] = _deblur_one(source, target, wanted, batch)
+            picture = _deblur_one(source, target, wanted, batch)
+            row["height"], row["width"] = picture.pixels.shape[:2]
+            row["lost"] = losses(picture.metadata, FORMATS[target.suffix.lower()])
         else:
             row["state"], row["error"] = "exists", _outdated(source, outputs)
     except Exception as error:
@@ -155,8 +161,8 @@ def _outdated(source: Path, outputs: list[Path]) -> str | None:
     return f"{older[0]} is older than {source}: overwrite it with --force." if older else None
 
 
-def _deblur_one(source: Path, target: Path, wanted: list[Path], batch: _Batch) -> tuple[int, int]:
-    """Write those of the outputs that are wanted; return height and width in pixels."""
+def _deblur_one(source: Path, target: Path, wanted: list[Path], batch: _Batch) -> Picture:
+    """Write those of the outputs that are wanted; return the blurry image."""
     picture = read(source)
     check_fits(picture.pixels, target.suffix, picture.metadata)  # before the work, not after
     sharp = deblur(picture.pixels, batch.network, tile=batch.tile, progress=batch.progress)
@@ -167,8 +173,7 @@ def _deblur_one(source: Path, target: Path, wanted: list[Path], batch: _Batch) -
         else:
             content = encode(side_by_side(picture.pixels, sharp), ".jpg", COMPARISON_QUALITY)
         _write(path, content, batch.force)
-    height, width = picture.pixels.shape[:2]
-    return height, width
+    return picture
 
 
 def _write(path: Path, content: bytes, force: bool) -> None:
@@ -253,9 +258,14 @@ def plan(
             "of a folder."
         )
     else:
-        jobs = [(path, output / below) for path, below in found.values()]
+        jobs = [(path, output / _writable(below)) for path, below in found.values()]
     _check_targets(jobs, found.keys(), compare)
     return jobs
+
+
+def _writable(path: Path) -> Path:
+    """The name of an output: of a format that can be read only, it becomes PNG."""
+    return path.with_suffix(".png") if path.suffix.lower() in READ_ONLY else path
 
 
 def _check_targets(jobs: list[tuple[Path, Path]], inputs: Iterable[Path], compare: bool) -> None:
@@ -312,8 +322,8 @@ def find_pictures(item: str | Path, aside: Path | None = None) -> Iterator[tuple
         yield path, Path(path.name)
     elif glob.has_magic(str(item)):
         # pathlib has no patterns that begin at the root
-        found = map(Path, sorted(glob.glob(str(item), recursive=True)))  # noqa: PTH207
-        matches = [match for match in found if match.is_dir() or is_picture(match)]
+        found = map(Path, sorted(glob.glob(_pattern(path), recursive=True)))  # noqa: PTH207
+        matches = [match for match in found if _holds_pictures(match)]
         if not matches:
             raise FileNotFoundError(f"No image matches {item}: check the pattern.")
         for match in matches:
@@ -322,6 +332,33 @@ def find_pictures(item: str | Path, aside: Path | None = None) -> Iterator[tuple
         raise FileNotFoundError(
             f"{path} does not exist: give an image, a folder of images, or a pattern."
         )
+
+
+def _holds_pictures(path: Path) -> bool:
+    return any(True for _ in _walk(path, None)) if path.is_dir() else is_picture(path)
+
+
+def _pattern(path: Path) -> str:
+    """A path as a pattern, in which brackets of folders that exist stand for themselves."""
+    existing = next(parent for parent in path.parents if parent.exists())
+    return str(Path(glob.escape(str(existing))) / path.relative_to(existing))
+
+
+def count_others(inputs: Iterable[str | Path]) -> int:
+    """Count the files of other kinds in the folders among the inputs, which are left alone.
+
+    Args:
+        inputs: Files, folders or patterns.
+
+    Returns:
+        The number of files that are neither images nor hidden, in folders that are not hidden.
+    """
+    total = 0
+    for folder in filter(Path.is_dir, map(Path, inputs)):
+        for _, folders, files in os.walk(folder):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            total += sum(not name.startswith(".") and not is_picture(Path(name)) for name in files)
+    return total
 
 
 def _walk(folder: Path, aside: Path | None) -> Iterator[Path]:

@@ -9,7 +9,8 @@ import tifffile
 from PIL import Image, ImageCms
 
 from deblurlib.data import load_photograph, read_picture
-from deblurlib.data.metadata import EXIF, GPS, ORIENTATION, turn
+from deblurlib.data.exif import EXIF, GPS, ORIENTATION
+from deblurlib.data.metadata import turn
 from deblurlib.data.pictures import (
     FORMATS,
     Picture,

@@ -16,10 +16,11 @@ from typer.testing import CliRunner
 
 from deblurlib import results
 from deblurlib.cli.app import app
-from deblurlib.data.metadata import ORIENTATION, turn
+from deblurlib.data.exif import ORIENTATION
+from deblurlib.data.metadata import turn
 from deblurlib.data.pictures import Picture, encode, read
 from deblurlib.inference import files
-from deblurlib.inference.files import deblur_files, plan, side_by_side
+from deblurlib.inference.files import count_others, deblur_files, find_pictures, plan, side_by_side
 
 RNG = np.random.default_rng(0)
 # (24, 32, 3), in flat squares
@@ -398,3 +399,40 @@ def test_names_that_cannot_be_listed_are_an_error_not_an_empty_folder(tmp_path, 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(PermissionError):
         plan(tmp_path / "in", tmp_path / "out")
+
+
+# --------------------------------------------------------------------------------------------------
+# Names with brackets, folders with other files, formats that are only read
+
+
+def test_brackets_of_a_folder_that_exists_are_no_pattern(tmp_path):
+    wanted = save(tmp_path / "Holiday [2024]" / "a.png")
+    save(tmp_path / "Holiday 2" / "b.png")
+    found = [path for path, _ in find_pictures(str(tmp_path / "Holiday [2024]" / "*.png"))]
+    assert found == [wanted]
+    assert [path for path, _ in find_pictures(str(tmp_path / "Holiday [2-3]" / "*.png"))] == [
+        tmp_path / "Holiday 2" / "b.png"
+    ]
+
+
+def test_files_of_other_kinds_are_counted_and_left_alone(tmp_path):
+    save(tmp_path / "in" / "a.png")
+    for name in ("Thumbs.db", "notes.txt", ".hidden", "sub/film.mp4"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    assert count_others([tmp_path / "in"]) == 3
+    assert [below.name for _, below in find_pictures(str(tmp_path / "in" / "*"))][:1] == ["a.png"]
+
+
+def test_an_image_of_a_format_that_is_only_read_becomes_png(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "IMG_1.HEIC").touch()
+    assert plan(tmp_path / "in", tmp_path / "out") == [
+        (tmp_path / "in" / "IMG_1.HEIC", tmp_path / "out" / "IMG_1.png")
+    ]
+
+
+def test_what_the_output_format_cannot_hold_is_listed(tmp_path):
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.jpg", comment=b"by Anna")
+    assert deblur_files(tmp_path / "a.jpg", tmp_path / "a.webp", Invert())[0]["lost"] == ["text"]
+    assert deblur_files(tmp_path / "a.jpg", tmp_path / "a.png", Invert())[0]["lost"] == []
