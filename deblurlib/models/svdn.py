@@ -110,7 +110,7 @@ class SVDN(nn.Module):
     def forward(
         self, blurry: Tensor, return_extras: bool = False
     ) -> Tensor | tuple[Tensor, Extras]:
-        """Deblur. With `return_extras`: (output, extras), see `extras`."""
+        """Deblur. With `return_extras`: (output, extras), see `extras`; without the points."""
         x, crop = pad_to_multiple(blurry, 2)
         features = [self.stem(x)]  # (B, 2w, H/2, W/2)
         for stage in self.stages:
@@ -137,7 +137,12 @@ class SVDN(nn.Module):
             "offset2", "mask2". Empty for the residual neck.
         """
         extras: Extras = self(blurry, return_extras=True)[1]
-        return extras
+        points = {
+            name.replace("offset", "points"): sampling_points(offset)
+            for name, offset in extras.items()
+            if name.startswith("offset")
+        }
+        return extras | points
 
 
 class FeatureDeconvolution(nn.Module):
@@ -165,8 +170,7 @@ class FeatureDeconvolution(nn.Module):
         offset2, mask2 = self._sampling(ow2)
         x = self.activation(self.dcn1(content, offset1, mask1))  # F[K] . F[B]
         x = self.dcn2(x, offset2, mask2)  # 1/F[K]^2 . …
-        extras = {"offset": offset1, "mask": mask1, "points": sampling_points(offset1)}
-        return x, extras | {"offset2": offset2, "mask2": mask2, "points2": sampling_points(offset2)}
+        return x, {"offset": offset1, "mask": mask1, "offset2": offset2, "mask2": mask2}
 
     def _sampling(self, ow: Tensor) -> tuple[Tensor, Tensor]:
         offset, logits = torch.split(ow, [2 * TAPS, TAPS], 1)
