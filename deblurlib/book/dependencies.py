@@ -10,7 +10,10 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import nbformat
+from .extra import notebook_packages
+
+with notebook_packages():
+    import nbformat
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # The module that reads the other files of a folder; a test checks that none is missing.

@@ -170,6 +170,8 @@ class Trainer:
         self.restore()
         self.workers, self.signals = workers, Signals()
         self.batches = batches_of(experiment, self.done, workers, fabric)
+        if fabric.is_global_zero:  # only now are all settings known to be valid
+            write_record(folder, experiment)
         self.began, self.cpu_began = time.perf_counter(), time.process_time()
 
     @property
@@ -356,7 +358,6 @@ class Trainer:
             self.cpu_seconds_before = state.get("cpu_seconds", 0.0)
         if self.fabric.is_global_zero:
             cut_log(self.folder, self.done)
-            write_record(self.folder, self.experiment)
 
     def finish(self) -> None:
         """Write the finished run and wait until all processes can read it."""

@@ -166,6 +166,12 @@ SLOW = (
 )
 
 
+def as_in_a_terminal():
+    """Undo what a child inherits: background shells ignore SIGINT, and nohup SIGHUP."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def started(tmp_path, write_notebook):
     """`deblurlib reproduce` in the long cell of its second notebook, and the numbers of processes.
@@ -181,11 +187,7 @@ def started(tmp_path, write_notebook):
     command = [sys.executable, "-m", "deblurlib", "reproduce", "--preset", "smoke", "--jobs", "1"]
     command += ["--notebooks", str(tmp_path / "notebooks"), "--results", str(tmp_path / "results")]
     process = subprocess.Popen(
-        command,
-        stderr=subprocess.PIPE,
-        text=True,
-        # a background shell ignores SIGINT, and a child inherits that
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=as_in_a_terminal
     )
     file = tmp_path / "results" / "pids"
     while process.poll() is None and not (file.exists() and file.read_text().endswith(" ")):
