@@ -26,13 +26,14 @@ COMMON: Mapping[str, Any] = {
 CLEAN: Mapping[str, Any] = {"steps": 24_000, "patch": 64, "lr": 1.2e-3, "lr_end": 3e-4}
 CAMERA: Mapping[str, Any] = {
     "camera": "real",
-    "steps": 10_000,
-    "patch": 64,
+    "steps": 26_000,
+    "patch": 80,
     "lr": 6e-4,
     "lr_end": 1e-5,
     "pixel": 0.0,
     "psnr": 2.3e-4,  # about the size of the pixel loss, which the other weights refer to
 }
+SMALL: Mapping[str, Any] = {"steps": 20_000, "patch": 64, "lr": 1e-3, "lr_end": 1e-5}
 
 # name of the weights -> the network, and what each stage changes
 SHIPPED: Mapping[str, tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]] = {
@@ -40,6 +41,13 @@ SHIPPED: Mapping[str, tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]] = {
         {"model": "svdn", "variant": "fd_og", "size": "full", "position": 1e-4},
         (CLEAN, CAMERA),
     ),
+    "svrnn_small": (
+        {"model": "svrnn", "size": "small", "options": (("residual", True),)},
+        (SMALL,),
+    ),
+    "radn_small": ({"model": "radn", "size": "small"}, (SMALL,)),
+    "aspdc_small": ({"model": "aspdc", "size": "small"}, (SMALL,)),
+    "reblur_small": ({"model": "reblur", "size": "small"}, (SMALL,)),
 }
 
 
