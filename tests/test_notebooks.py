@@ -14,9 +14,11 @@ import nbformat
 import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from papermill.translators import PythonTranslator
 
 import deblurlib
 from deblurlib.book.notebooks import PLAIN_METADATA
+from deblurlib.book.parameters import KNOWN
 
 BOOK = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 ITEMS = pd.read_csv(Path(deblurlib.__file__).parent / "papers" / "items.csv", dtype=str)
@@ -112,6 +114,22 @@ def has_one_cell_of_literal_parameters(path, notebook):
             found[statement.targets[0].id] = statement.value.value
     if found != PARAMETERS:
         yield f"parameters are {found}, not {PARAMETERS}"
+
+
+def shows_papermill_its_parameters(path, notebook):
+    """A second equals sign in a line, for example in its comment, hides the parameter."""
+    for cell in tagged(notebook, "parameters"):
+        found = [parameter.name for parameter in PythonTranslator.inspect(cell)]
+        if found != list(PARAMETERS):
+            yield f"papermill finds the parameters {found}, not {list(PARAMETERS)}"
+
+
+def catches_planned_errors(path, notebook):
+    if tagged(notebook, "raises-exception"):
+        yield (
+            "the tag raises-exception, with which papermill fails the notebook, and nbval passes a "
+            "cell that no longer raises: catch the error in the cell"
+        )
 
 
 def is_small(path, notebook):
@@ -230,6 +248,8 @@ RULES = [
     was_executed_from_top_to_bottom,
     shows_no_error,
     has_one_cell_of_literal_parameters,
+    shows_papermill_its_parameters,
+    catches_planned_errors,
     is_small,
     has_short_cells,
     has_little_code,
@@ -249,6 +269,10 @@ by_name = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize("path", BOOK, ids=lambda path: path.stem)
 def test_the_book(path, rule):
     assert list(rule(path, nbformat.read(path, as_version=4))) == []
+
+
+def test_the_lessons_know_the_parameters_of_their_cell():
+    assert list(KNOWN) == list(PARAMETERS)
 
 
 def test_there_is_a_book_and_no_number_twice():
@@ -336,6 +360,14 @@ BREAKAGES = [
     (
         has_one_cell_of_literal_parameters,
         edit(lambda nb: nb.cells[2].metadata.tags.append("parameters")),
+    ),
+    (
+        shows_papermill_its_parameters,
+        edit(lambda nb: replace_in(nb.cells[1], "# why", '# "" = none')),
+    ),
+    (
+        catches_planned_errors,
+        edit(lambda nb: nb.cells[2].metadata.update(tags=["raises-exception"])),
     ),
     (is_small, edit(lambda nb: output_of(nb, output_type="stream", text="x" * MOST_BYTES))),
     (has_short_cells, edit(lambda nb: nb.cells[2].update(source="x = 1\n" * 26))),

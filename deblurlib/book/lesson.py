@@ -19,7 +19,7 @@ from ..inference import choose_device
 from ..models import load_model
 from ..results import data_folder, results_folder, save_figure, save_picture, save_table, whole_seed
 from ..training import Experiment, Run, fit
-from . import ledger
+from . import ledger, parameters
 
 
 class Drawing(Protocol):
@@ -66,8 +66,10 @@ def open_lesson(
 
     Raises:
         FileNotFoundError: If the data folder does not exist.
-        ValueError: If the preset is unknown, the seed out of range, or the device not available.
+        ValueError: If the preset is unknown, the seed out of range, the device not available, or
+            papermill passed a parameter that no lesson has.
     """
+    parameters.refuse_unknown(parameters.executed_cells())
     folder = data_folder(data)
     seed_everything(whole_seed(seed))
     figures.use_style()

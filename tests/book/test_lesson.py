@@ -4,14 +4,18 @@ import json
 import random
 
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pandas as pd
+import papermill
 import pytest
 import torch
+from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
 from deblurlib.book import widgets
 from deblurlib.book.lesson import open_lesson, seed_everything
+from deblurlib.book.notebooks import PLAIN_METADATA
 from deblurlib.experiments.presets import PRESETS
 from deblurlib.training import Experiment
 
@@ -129,3 +133,26 @@ def test_trainings_of_a_lesson_stay_in_its_results_folder(tmp_path, monkeypatch)
 
 def missing(*arguments, **options):
     raise FileNotFoundError
+
+
+def run_with(tmp_path, **passed):
+    """Run the first cells of a lesson through papermill, with parameters."""
+    cells = [
+        new_code_cell('preset = "smoke"\nresults = ""', metadata={"tags": ["parameters"]}),
+        new_code_cell(
+            "from deblurlib.book.lesson import open_lesson\n"
+            'print(open_lesson("01", preset=preset, results=results).preset.name)'
+        ),
+    ]
+    notebook = new_notebook(cells=cells, metadata=PLAIN_METADATA)
+    source, copy = tmp_path / "01_a.ipynb", tmp_path / "copy.ipynb"
+    nbformat.write(notebook, source)
+    parameters = {"results": str(tmp_path / "results"), **passed}
+    papermill.execute_notebook(source, copy, parameters, kernel_name="python3", progress_bar=False)
+    return nbformat.read(copy, as_version=4).cells[-1].outputs[0].text
+
+
+def test_papermill_passes_known_parameters_and_fails_on_a_misspelt_one(tmp_path):
+    assert run_with(tmp_path, preset="quick") == "quick\n"
+    with pytest.raises(papermill.PapermillExecutionError, match="parameter prest, which no lesson"):
+        run_with(tmp_path, prest="quick")
