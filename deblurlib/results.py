@@ -1,7 +1,8 @@
 """Writing results together with their origin.
 
-Tables are CSV files, each with a JSON file beside it; figures are PNG files with a description.
-Every file is written whole or not at all, and a folder has one writer at a time.
+Tables are CSV files, each with a JSON file beside it (`NAME.csv.origin.json`); figures are PNG
+files with a description. Every file is written whole or not at all, and a folder has one writer at
+a time.
 """
 
 import errno
@@ -13,32 +14,20 @@ import json
 import os
 import platform
 import re
-import subprocess
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import filelock
 import psutil
+
+from .provenance import ROOT, environment
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
-
-ROOT = Path(__file__).resolve().parent.parent
-# Distributions whose versions are recorded; of alternatives, the installed one.
-RECORDED_VERSIONS = (
-    ("torch",),
-    ("torchvision",),
-    ("numpy",),
-    ("opencv-contrib-python-headless", "opencv-contrib-python"),
-    ("scikit-image",),
-    ("pandas",),
-)
 
 
 def results_folder(folder: str | Path | None = None) -> Path:
@@ -226,7 +215,8 @@ def _move_to_new(temporary: Path, path: Path) -> None:
 def save_table(table: "pd.DataFrame", path: Path, **origin: object) -> "pd.DataFrame":
     """Write a table as CSV and, beside it, a JSON file that records its origin.
 
-    The CSV holds nothing that varies between equal runs, so they write identical bytes.
+    The CSV holds nothing that varies between equal runs, so they write identical bytes. Numbers
+    have six significant digits, whole ones all of theirs.
 
     Args:
         table: The table; its index is not written.
@@ -237,11 +227,64 @@ def save_table(table: "pd.DataFrame", path: Path, **origin: object) -> "pd.DataF
     Returns:
         The same table.
     """
-    text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    write_atomically(path, text)
+    text = table.to_csv(index=False, float_format=_as_text, lineterminator="\n")
     sidecar = {**origin, "sha256": hashlib.sha256(text.encode()).hexdigest(), **environment()}
-    write_atomically(path.with_suffix(".json"), json.dumps(sidecar, indent=1, default=str) + "\n")
+    write_atomically(origin_of(path), json.dumps(sidecar, indent=1, default=str) + "\n")
+    write_atomically(path, text)  # last: it is there only if its origin is
     return table
+
+
+def check_new_table(path: Path, *, overwrite: bool = False) -> None:
+    """Check before the work that a table can be written.
+
+    Args:
+        path: The CSV file that will be written; missing folders above it will be created.
+        overwrite: Whether a file that exists may be replaced.
+
+    Raises:
+        ValueError: If it is a folder, does not end in .csv, exists, or its folder is not writable.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: give the name of a CSV file.")
+    if path.suffix.lower() != ".csv":
+        raise ValueError(f"{path} would hold a table: give a name that ends in .csv.")
+    if path.exists() and not overwrite:
+        raise ValueError(f"{path} exists already: choose another name, or add --overwrite.")
+    check_writable(path.parent)
+
+
+def check_writable(folder: Path) -> None:
+    """Check before the work that files can be written to a folder.
+
+    Args:
+        folder: The folder, which need not exist; nothing is created.
+
+    Raises:
+        ValueError: If it, or the nearest folder above it that exists, is a file or not writable.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise ValueError(f"{nearest} is a file, so there is no folder {folder}: choose another.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(f"The folder {nearest} is not writable: choose another one.")
+
+
+def origin_of(path: Path) -> Path:
+    """Name the file that records the origin of a table.
+
+    Args:
+        path: The CSV file.
+
+    Returns:
+        NAME.csv.origin.json beside it, a name that no other program uses.
+    """
+    return path.with_name(f"{path.name}.origin.json")
+
+
+def _as_text(number: float) -> str:
+    """Six significant digits, or all digits of a whole number."""
+    whole = number.is_integer() and abs(number) < 2**53
+    return f"{number:.0f}" if whole else f"{number:.6g}"
 
 
 def save_figure(figure: "Figure", path: Path) -> Path:
@@ -299,101 +342,3 @@ def describe(figure: "Figure") -> str:
         panels.append(", ".join(word for word in words if word))
     parts = [figure.get_suptitle(), *panels]
     return "; ".join(" ".join(part.split()) for part in parts if part)
-
-
-def environment() -> dict[str, Any]:
-    """Describe the environment of a measurement.
-
-    Returns:
-        git_commit, python, machine (the type of processor) and versions, by distribution.
-    """
-    return {
-        "git_commit": git_commit(),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "versions": dict(_installed(names) for names in RECORDED_VERSIONS),
-    }
-
-
-def git_commit() -> str:
-    """Return the commit of the source tree, with "+" if files have changed since.
-
-    Returns:
-        Twelve hexadecimal digits, or "unknown" outside a git checkout.
-    """
-    try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-
-
-def hash_files(paths: Iterable[str | Path], root: Path | None = None) -> str:
-    """Hash the names and contents of files.
-
-    Args:
-        paths: The files, in any order.
-        root: The folder that names are relative to; None for the bare file names.
-
-    Returns:
-        The first 16 hexadecimal digits of a sha256.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(map(Path, paths)):
-        digest.update(str(path.relative_to(root) if root else path.name).encode() + b"\0")
-        digest.update(digest_of(path))
-    return digest.hexdigest()[:16]
-
-
-def digest_of(path: Path) -> bytes:
-    """Compute the sha256 of a file's content, once as long as the file does not change.
-
-    Args:
-        path: The file. It counts as unchanged while its size, times and inode stay the same.
-
-    Returns:
-        32 bytes.
-    """
-    facts = _identity(path)
-    found = _digests.get(path)
-    if found is not None and found[0] == facts:
-        return found[1]
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").digest()
-    # file systems count time in steps of up to 2 s: a later change could show the same time
-    if facts == _identity(path) and time.time_ns() - max(facts.modified, facts.changed) > 2e9:
-        _digests[path] = facts, digest
-    return digest
-
-
-class _Identity(NamedTuple):
-    """Facts about a file that change with its content."""
-
-    size: int
-    modified: int
-    changed: int
-    inode: int
-
-
-_digests: dict[Path, tuple[_Identity, bytes]] = {}
-
-
-def _identity(path: Path) -> _Identity:
-    facts = path.stat()
-    return _Identity(facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
-
-
-def _installed(names: tuple[str, ...]) -> tuple[str, str]:
-    """Name and version of the installed one among alternative distributions."""
-    for name in names:
-        try:
-            return name, version(name)
-        except PackageNotFoundError:
-            continue
-    return names[0], "absent"

@@ -94,7 +94,7 @@ class Command:
 
 COMMANDS = [
     Command("deblur", "deblur {data}/in -o {out}/sharp --compare --tile 32", damaged="in"),
-    Command("evaluate", "evaluate {data}/pairs -o {out}/table.csv", damaged="pairs"),
+    Command("evaluate", "evaluate {data}/pairs --overwrite -o {out}/table.csv", damaged="pairs"),
     Command("train", "train svdn --preset tiny --results {out}"),
     Command(
         "sweep",

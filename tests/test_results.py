@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from deblurlib import results
+from deblurlib import provenance, results
 from deblurlib.data.pictures import is_picture
 
 
@@ -42,7 +42,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path, monkeypatch):
 DIE_WHILE_WRITING = """
 import os, sys
 from pathlib import Path
-from deblurlib import results
+from deblurlib import provenance, results
 os.fsync = lambda descriptor: os.kill(os.getpid(), 9)
 results.write_atomically(Path(sys.argv[1]), "partial")
 """
@@ -102,7 +102,7 @@ def test_a_file_that_exists_is_kept_on_request_even_if_it_has_just_appeared(
 HOLD = """
 import sys
 from pathlib import Path
-from deblurlib import results
+from deblurlib import provenance, results
 with results.locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -141,15 +141,49 @@ def test_tables_are_equal_to_the_byte_and_carry_their_origin(tmp_path):
         == (tmp_path / "b" / "01_x.csv").read_bytes()
         == b"model,rgb-psnr,steps\nsvdn,0.333333,40\nradn,29.81,400\n"
     )
-    origin = json.loads((tmp_path / "a" / "01_x.json").read_text())
+    origin = json.loads((tmp_path / "a" / "01_x.csv.origin.json").read_text())
     assert (origin["preset"], origin["seed"], origin["sha256"]) == (
         "smoke",
         0,
         hashlib.sha256(text).hexdigest(),
     )
     assert {"git_commit", "python", "machine"} <= set(origin)
-    assert len(origin["versions"]) == len(results.RECORDED_VERSIONS)
+    assert len(origin["versions"]) == len(provenance.RECORDED_VERSIONS)
     assert "absent" not in origin["versions"].values()
+
+
+def test_a_table_keeps_all_digits_of_whole_numbers_and_neighbours_of_its_name(tmp_path):
+    (tmp_path / "mine.json").write_text("precious")
+    table = pd.DataFrame({"parameters": [12732227, None], "psnr": [25.4931234, 1e20]})
+    results.save_table(table, tmp_path / "mine.csv", preset="smoke")
+    assert (tmp_path / "mine.json").read_text() == "precious"
+    lines = (tmp_path / "mine.csv").read_text().splitlines()
+    assert lines == ["parameters,psnr", "12732227,25.4931", ",1e+20"]
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("scores.json", "would hold a table: give a name that ends in .csv"),
+        ("old.csv", "exists already: choose another name, or add --overwrite"),
+        ("folder", "is a folder: give the name of a CSV file"),
+        ("old.csv/t.csv", "is a file, so there is no folder"),
+    ],
+)
+def test_a_table_that_cannot_be_written_is_refused_before_the_work(tmp_path, name, words):
+    (tmp_path / "old.csv").write_text("1")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match=words):
+        results.check_new_table(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "old.csv"]
+    results.check_new_table(tmp_path / "old.csv", overwrite=True)
+    results.check_new_table(tmp_path / "new" / "deep" / "t.CSV")
+
+
+def test_a_folder_that_is_not_writable_is_named_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(ValueError, match=f"The folder {tmp_path} is not writable"):
+        results.check_new_table(tmp_path / "new" / "t.csv")
 
 
 def test_equal_figures_are_equal_files(tmp_path):
@@ -191,28 +225,38 @@ def test_results_folder_takes_the_argument_then_the_environment_then_the_project
     assert results.results_folder() == results.ROOT / "results"
 
 
-def test_git_commit_outside_a_checkout_is_unknown(monkeypatch, tmp_path):
+def test_git_commit_outside_a_checkout_of_this_project_is_unknown(monkeypatch, tmp_path):
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
-    monkeypatch.setattr(results, "ROOT", tmp_path)
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert results.git_commit() == "unknown"
+    assert provenance.git_commit() == "unknown"
+    file = tmp_path / "deblurlib" / "__init__.py"
+    file.parent.mkdir()
+    file.write_text("1")
     subprocess.run([*git, "init", "-q"], check=True)
-    (tmp_path / "file").write_text("1")
-    subprocess.run([*git, "add", "file"], check=True)
-    subprocess.run([*git, "commit", "-qm", "first"], check=True)
-    clean = results.git_commit()
-    (tmp_path / "file").write_text("2")
-    assert len(clean) == 12 and results.git_commit() == clean + "+"
+    subprocess.run([*git, "commit", "-qm", "first", "--allow-empty"], check=True)
+    assert provenance.git_commit() == "unknown"  # installed within the repository of another
+    subprocess.run([*git, "add", "deblurlib"], check=True)
+    subprocess.run([*git, "commit", "-qm", "second"], check=True)
+    clean = provenance.git_commit()
+    file.write_text("2")
+    assert len(clean) == 12 and provenance.git_commit() == clean + "+"
+    inside = tmp_path / "lib" / "deblurlib" / "__init__.py"
+    inside.parent.mkdir(parents=True)
+    inside.write_text("1")
+    monkeypatch.setattr(provenance, "ROOT", tmp_path / "lib")
+    subprocess.run([*git, "add", "lib"], check=True)
+    assert provenance.git_commit() == "unknown"  # copied into another project
 
 
 def test_hash_files_sees_names_and_contents_and_no_order(tmp_path):
     a, b = tmp_path / "a", tmp_path / "b"
     a.write_text("1")
     b.write_text("2")
-    first = results.hash_files([a, b])
-    assert first == results.hash_files([b, a])
+    first = provenance.hash_files([a, b])
+    assert first == provenance.hash_files([b, a])
     a.write_text("2"), b.write_text("1")
-    assert results.hash_files([a, b]) != first
+    assert provenance.hash_files([a, b]) != first
 
 
 @pytest.mark.parametrize("name", ["opencv-contrib-python", "opencv-contrib-python-headless"])
@@ -222,7 +266,7 @@ def test_the_opencv_that_is_installed_is_recorded(monkeypatch, name):
             raise PackageNotFoundError(package)
         return "4.12"
 
-    monkeypatch.setattr(results, "version", version)
-    versions = results.environment()["versions"]
+    monkeypatch.setattr(provenance, "version", version)
+    versions = provenance.environment()["versions"]
     assert [package for package in versions if package.startswith("opencv")] == [name]
     assert versions[name] == "4.12"

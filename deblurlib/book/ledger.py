@@ -14,7 +14,8 @@ import pandas as pd
 
 from ..analysis.significance import holm, verdict
 from ..papers import claims
-from ..results import environment, write_atomically
+from ..provenance import environment
+from ..results import write_atomically
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,8 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict
 
-from ..results import environment, hash_files, write_atomically
+from ..provenance import environment, hash_files
+from ..results import write_atomically
 from .dependencies import PACKAGE, files_of
 from .notebooks import cores, number, source_hash
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from .. import papers
 from ..analysis.significance import VERDICTS
-from ..results import write_atomically
+from ..results import origin_of, write_atomically
 from .extra import notebook_packages
 from .ledger import ledger, readable
 from .manifest import read_manifest
@@ -186,7 +186,7 @@ def _table(path: Path) -> dict[str, Any]:
         "error": "",
     }
     try:
-        origin = describe_origin(json.loads(path.with_suffix(".json").read_text()))
+        origin = describe_origin(json.loads(origin_of(path).read_text()))
     except (OSError, ValueError, AttributeError):
         origin = "origin unknown: the JSON file beside this table is missing or damaged"
     try:

@@ -9,7 +9,7 @@ import pandas as pd
 import typer
 
 from ..evaluation import evaluate_each
-from ..results import save_table
+from ..results import check_new_table, save_table
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,6 +33,7 @@ class Measurement:
         output: Path | None = None,
         *,
         quiet: bool = False,
+        overwrite: bool = False,
     ) -> None:
         """Prepare a measurement.
 
@@ -42,12 +43,13 @@ class Measurement:
             metrics: Names of metrics.
             output: CSV file for the table; None for none.
             quiet: Whether the rows are not printed.
+            overwrite: Whether a file that exists may be replaced.
 
         Raises:
-            ValueError: If the output is a folder.
+            ValueError: If the output cannot be written, as for `check_new_table`.
         """
-        if output is not None and output.is_dir():
-            raise ValueError(f"{output} is a folder: give the name of a CSV file.")
+        if output is not None:
+            check_new_table(output, overwrite=overwrite)
         self.rows = evaluate_each(network, dataset, metrics)
         self.output, self.quiet = output, quiet
         self.partial = None if output is None else output.with_suffix(".partial.csv")

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .shared import AsJson, Device, ExitCode, end_as_by_ctrl_c, given, print_json, records
+from .shared import (
+    AsJson,
+    Device,
+    ExitCode,
+    Overwrite,
+    end_as_by_ctrl_c,
+    given,
+    print_json,
+    records,
+)
 
 if TYPE_CHECKING:
     from torch.utils.data import Subset
@@ -135,6 +144,7 @@ def evaluate(
         Path | None,
         typer.Option("--output", "-o", help="Write the table, one row per image, to this CSV."),
     ] = None,
+    overwrite: Overwrite = False,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -151,7 +161,9 @@ def evaluate(
     images = _dataset(preset, **given(data=data, split=split, variant=variant))
     dataset = images if frames is None else _subset(images, frames)
     network = None if blurry_only else load_model(model, weights).to(choose_device(device))
-    measurement = Measurement(network, dataset, metrics.split(","), output, quiet=as_json)
+    measurement = Measurement(
+        network, dataset, metrics.split(","), output, quiet=as_json, overwrite=overwrite
+    )
     table = measurement.run()
     try:
         measurement.save(

@@ -35,6 +35,9 @@ Results = Annotated[
         help="Folder for results; default: $DEBLURLIB_RESULTS, else results/ of this project."
     ),
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the file of --output if it exists.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
 

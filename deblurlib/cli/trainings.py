@@ -10,6 +10,7 @@ from .shared import (
     AsJson,
     Device,
     ExitCode,
+    Overwrite,
     Results,
     folder_for_results,
     given,
@@ -315,6 +316,7 @@ def ablation(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the table to this CSV file.")
     ] = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Show an ablation table: our measurements beside the paper's numbers.
@@ -325,8 +327,10 @@ def ablation(
     from ..data import SceneDataset
     from ..experiments import ablations, get_preset, rows
     from ..inference import choose_device
-    from ..results import save_table
+    from ..results import check_new_table, save_table
 
+    if output:
+        check_new_table(output, overwrite=overwrite)
     chosen = get_preset(preset)
     names = list(rows(table, chosen, seed))
     base = given(against=against).get("against", names[0])

@@ -17,7 +17,7 @@ from ..data import SceneDataset
 from ..data.samples import Sample
 from ..evaluation import DEFAULT_METRICS, evaluate
 from ..models import count_parameters, create_model, save_model
-from ..results import save_table
+from ..results import origin_of, save_table
 from ..training import SHIPPED_RUNS, Run, fit
 from ..training.runs import is_finished
 from .presets import Preset, get_preset
@@ -84,7 +84,7 @@ def provenance() -> dict[str, Any]:
     Returns:
         Data, library versions, git commit and seconds of training.
     """
-    record: dict[str, Any] = json.loads(MEASURED.with_suffix(".json").read_text())
+    record: dict[str, Any] = json.loads(origin_of(MEASURED).read_text())
     return record
 
 

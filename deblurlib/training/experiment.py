@@ -15,7 +15,8 @@ from ..data.camera import CAMERA_VERSION, find_camera
 from ..data.layouts import find_pictures
 from ..data.photographs import is_collection
 from ..data.scenes import RENDERER_VERSION, RESPONSE
-from ..results import hash_files, whole_seed
+from ..provenance import hash_files
+from ..results import whole_seed
 
 # Raise it when an equal Experiment trains to other weights, so that old runs are not taken for new.
 TRAINING_VERSION = 1

@@ -25,7 +25,8 @@ from torch import nn
 
 from ..models import create_model, save_model
 from ..models.weights import WEIGHTS, load_weights, recorded_recipe
-from ..results import environment, write_atomically
+from ..provenance import environment
+from ..results import write_atomically
 from .experiment import Experiment
 
 # Finished runs that come with the library, laid out like those of results/runs.

@@ -26,7 +26,8 @@ from safetensors.torch import save
 
 from ..data.samples import Sample
 from ..ops.backends.compiler import cache_folders
-from ..results import digest_of, write_atomically
+from ..provenance import digest_of
+from ..results import write_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -74,7 +74,7 @@ def test_a_run_writes_a_table_that_says_what_it_holds(tmp_path, capsys):
         assert 0 < row.min_ms <= row.median_ms <= row.max_ms and 0 < row.in_operator < 1
     assert 0 <= ours.difference < 1e-4
     assert ours.floor_ms == pytest.approx(2 * 1e3 * ours.gmac / ours.gemm_gflops, rel=1e-4)
-    origin = json.loads((tmp_path / "tables" / "inference.json").read_text())
+    origin = json.loads((tmp_path / "tables" / "inference.csv.origin.json").read_text())
     assert origin["source"] == "measured on this machine"
     assert origin["threads"] == torch.get_num_threads()
     assert origin["data"] == "one picture of 48 x 32" and "git_commit" in origin

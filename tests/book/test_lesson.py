@@ -38,7 +38,7 @@ def test_a_lesson_writes_tables_and_figures_under_its_number(tmp_path):
     names = sorted(
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
     )
-    tables = ["tables/01_numbers.csv", "tables/01_numbers.json"]
+    tables = ["tables/01_numbers.csv", "tables/01_numbers.csv.origin.json"]
     assert names == [
         "figures/01_curve.png",
         "pictures/01_pair_after.png",
@@ -51,7 +51,7 @@ def test_a_lesson_writes_tables_and_figures_under_its_number(tmp_path):
         255,
     )
     assert not plt.fignum_exists(figure.number)
-    origin = json.loads((tmp_path / "tables" / "01_numbers.json").read_text())
+    origin = json.loads((tmp_path / "tables" / "01_numbers.csv.origin.json").read_text())
     expected = {
         "preset": "smoke",
         "seed": 3,

@@ -186,12 +186,12 @@ def test_the_origin_stands_above_its_table(full, tmp_path):
     assert table.select_one(".origin").text.startswith(
         "measured <here> · preset smoke · seed 0 · cpu · bundled scenes · commit "
     )
-    (tmp_path / "tables" / "07_numbers.json").unlink()
+    (tmp_path / "tables" / "07_numbers.csv.origin.json").unlink()
     assert (
         "origin unknown"
         in read(tmp_path, full).find("div", attrs={"data-table": "tables/07_numbers.csv"}).text
     )
-    (tmp_path / "tables" / "07_numbers.json").write_text(
+    (tmp_path / "tables" / "07_numbers.csv.origin.json").write_text(
         json.dumps({"source": "reported", "git_commit": "abc"})
     )
     assert "reported · commit abc" in read(tmp_path, full).text

@@ -24,7 +24,7 @@ path = Path(results) / "tables" / "01_numbers.csv"
 path.parent.mkdir(parents=True, exist_ok=True)
 path.write_text(f"method,rgb-psnr\\n<b>,{random.random()}\\n")
 origin = {"preset": preset, "seed": seed, "device": "cpu", "data": "scenes", "git_commit": "abc"}
-path.with_suffix(".json").write_text(json.dumps(origin));
+Path(f"{path}.origin.json").write_text(json.dumps(origin));
 """
 WRITE_FIGURE = """
 from PIL import Image
@@ -80,7 +80,7 @@ def test_one_bad_notebook_and_one_killed_kernel_stop_nobody(tmp_path, write_note
     good, bad, killed = (written["notebooks"][name] for name in ("01_good", "02_bad", "03_killed"))
     assert set(good["outputs"]) == {
         "tables/01_numbers.csv",
-        "tables/01_numbers.json",
+        "tables/01_numbers.csv.origin.json",
         "figures/01_a_picture.png",
         "pictures/01_a_before.png",
         "ledger/01_V1.json",

@@ -398,7 +398,7 @@ def test_ablation_shows_ours_beside_theirs(monkeypatch, tmp_path):
     )
     assert (
         pd.read_csv(tmp_path / "mine.csv").row.tolist() == ["base", "fd"]
-        and (tmp_path / "mine.json").exists()
+        and (tmp_path / "mine.csv.origin.json").exists()
     )
     words = call("ablation", "svdn_table2", "--against", "fd")
     assert "minus fd" in words.stdout and "With one seed" in words.stderr

@@ -47,7 +47,11 @@ def test_rows_are_printed_and_written_as_they_are_measured(data, tmp_path, monke
     result = call(data, "-o", tmp_path / "t.csv")
     assert seen == [0, 2, 3, 4] and result.exit_code == 0
     table = pd.read_csv(tmp_path / "t.csv")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "t.csv", "t.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "data",
+        "t.csv",
+        "t.csv.origin.json",
+    ]
     for name, psnr, ssim in table.itertuples(index=False):
         assert f"{name:24}  {psnr:15.3f}  {ssim:19.3f}" in result.stdout.splitlines()
     assert result.stdout.splitlines()[0].split() == [
@@ -73,7 +77,7 @@ def test_a_full_disk_costs_the_file_and_not_the_numbers(data, tmp_path, monkeypa
     monkeypatch.setattr(os, "fsync", full)
     result = call(data, "-o", tmp_path / "t.csv")
     assert len(result.stdout.splitlines()) == 8 and "\nmean\n" in result.stdout
-    if first <= 2:  # the table, then the file that records its origin
+    if first <= 2:  # the file that records the origin, then the table
         assert result.exit_code == 1
         assert f"{tmp_path / 't'}" in result.stderr and "No space left on device" in result.stderr
         assert len(pd.read_csv(tmp_path / "t.partial.csv")) == 4
@@ -91,7 +95,7 @@ def test_a_file_that_may_not_grow_is_named_and_the_rows_are_shown(data, tmp_path
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert f"{tmp_path / 't.csv'}: File too large" in done.stderr
+    assert f"{tmp_path / 't.csv'}.origin.json: File too large" in done.stderr
     assert len(done.stdout.splitlines()) == 8 and not (tmp_path / "t.csv").exists()
 
 
@@ -125,3 +129,25 @@ def test_a_folder_as_output_is_refused_before_the_work(data, tmp_path, monkeypat
     monkeypatch.setattr(evaluation, "score", pytest.fail)
     result = call(data, "-o", tmp_path)
     assert result.exit_code == 2 and "is a folder: give the name of a CSV file" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["scores.json", "old.csv"])
+def test_outputs_that_would_destroy_something_are_refused_before_the_work(
+    data, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr(evaluation, "score", pytest.fail)
+    (tmp_path / name).write_text("precious")
+    result = call(data, "-o", tmp_path / name)
+    assert result.exit_code == 2 and (tmp_path / name).read_text() == "precious"
+    ablation = ["ablation", "svdn_table2", "--preset", "smoke", "-o", str(tmp_path / name)]
+    monkeypatch.setattr("deblurlib.experiments.ablations.measured", pytest.fail)
+    assert CliRunner().invoke(app, ablation).exit_code == 2
+    assert (tmp_path / name).read_text() == "precious"
+
+
+def test_overwrite_replaces_a_table_and_nothing_else(data, tmp_path):
+    for name in ("mine.csv", "mine.json"):
+        (tmp_path / name).write_text("old")
+    assert call(data, "-o", tmp_path / "mine.csv", "--overwrite").exit_code == 0
+    assert len(pd.read_csv(tmp_path / "mine.csv")) == 4
+    assert (tmp_path / "mine.json").read_text() == "old"

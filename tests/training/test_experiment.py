@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from deblurlib import results
+from deblurlib import provenance
 from deblurlib.training import SHIPPED_RUNS, Experiment
 
 REBLUR = Experiment(model="reblur")
@@ -207,9 +207,9 @@ def test_a_lone_sharp_frame_counts_where_it_is_a_neighbour(folders):
 def test_a_second_hash_reads_no_file(folders, monkeypatch):
     monkeypatch.setattr(time, "time_ns", lambda: time.monotonic_ns() + 10**19)  # files are old
     read = []
-    real_digest = results.hashlib.file_digest
+    real_digest = provenance.hashlib.file_digest
     monkeypatch.setattr(
-        results.hashlib, "file_digest", lambda *a: read.append(a[0].name) or real_digest(*a)
+        provenance.hashlib, "file_digest", lambda *a: read.append(a[0].name) or real_digest(*a)
     )
     first = mixed(folders).hash
     assert len(read) == 7
@@ -222,11 +222,11 @@ def test_a_second_hash_reads_no_file(folders, monkeypatch):
 def test_a_file_that_may_still_change_within_a_tick_of_the_clock_is_read_again(tmp_path):
     file = tmp_path / "a"
     file.write_bytes(b"1")
-    first, facts = results.digest_of(file), file.stat()
+    first, facts = provenance.digest_of(file), file.stat()
     with file.open("r+b") as opened:
         opened.write(b"2")
     os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert results.digest_of(file) != first
+    assert provenance.digest_of(file) != first
 
 
 def test_pairs_that_are_not_there_are_one_sentence(tmp_path):
