@@ -5,24 +5,15 @@ files with a description. Every file is written whole or not at all, and a folde
 a time.
 """
 
-import errno
-import functools
 import hashlib
 import io
-import itertools
 import json
 import os
-import platform
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import filelock
-import psutil
-
 from .provenance import ROOT, environment
+from .storage import write_atomically
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,133 +74,6 @@ def whole_seed(seed: int) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed is {seed!r}: give a whole number from 0 to {2**32 - 1}.")
     return seed
-
-
-def write_atomically(path: Path, content: str | bytes, *, overwrite: bool = True) -> Path:
-    """Write a file under a temporary name, then rename it.
-
-    A full disk, a killed process or a power failure never leaves a partial file. The temporary name
-    is hidden and ends in `.tmp`, so no pattern for images or tables finds it.
-
-    Args:
-        path: The file; missing folders above it are created.
-        content: Its content; a text is encoded as UTF-8.
-        overwrite: Whether an existing file is replaced.
-
-    Returns:
-        The same path.
-
-    Raises:
-        FileExistsError: If the file exists and `overwrite` is False, even if another process
-            created it a moment ago.
-        OSError: If the file cannot be written; the message names it.
-    """
-    temporary = _temporary(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep_once(path.parent)
-        with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        if overwrite:
-            temporary.replace(path)
-        else:
-            _move_to_new(temporary, path)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    return path
-
-
-def remove_leftovers(folder: Path, recursive: bool = False) -> None:
-    """Remove the temporary files that killed processes of this machine have left.
-
-    Those of processes that still run, or that run on another machine, stay.
-
-    Args:
-        folder: The folder, which need not exist.
-        recursive: Whether to look into all folders below it as well.
-    """
-    found = folder.rglob if recursive else folder.glob
-    for path in found(".*.tmp"):
-        with suppress(OSError):
-            if path.is_file() and _is_leftover(path):
-                path.unlink()
-
-
-@contextmanager
-def locked(folder: Path, option: str = "results") -> Iterator[None]:
-    """Hold the lock of a folder, so that no two processes write their results into it.
-
-    The lock ends with its process, however that ends.
-
-    Args:
-        folder: The folder; it is created.
-        option: Name of the option or argument that chooses another folder, for the message.
-
-    Raises:
-        BlockingIOError: If another process holds the lock.
-
-    Yields:
-        Nothing.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / ".lock", timeout=0)
-    try:
-        with lock:
-            yield
-    except filelock.Timeout:
-        raise BlockingIOError(
-            f"Another process is writing to {folder}: wait until it has finished, or choose "
-            f"another folder with the option {option}."
-        ) from None
-
-
-_TEMPORARY = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})\.(?P<process>\d+)\.\d+\.tmp")
-_host = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-_numbers = itertools.count()
-
-
-def _temporary(path: Path) -> Path:
-    """A hidden name beside a file that says which process of which machine writes it."""
-    short = path.name.encode()[:100].decode(errors="ignore")  # a file name has 255 bytes at most
-    return path.with_name(f".{short}.{_host}.{os.getpid()}.{next(_numbers)}.tmp")
-
-
-def _is_leftover(path: Path) -> bool:
-    """Whether the process of this machine that wrote a temporary file has ended."""
-    parts = _TEMPORARY.fullmatch(path.name)
-    if parts is None or parts["host"] != _host:
-        return False
-    try:
-        began = psutil.Process(int(parts["process"])).create_time()
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.Error:
-        return False
-    return began > path.stat().st_mtime + 60  # another process has the same number now
-
-
-@functools.cache
-def _sweep_once(folder: Path) -> None:
-    remove_leftovers(folder)
-
-
-def _move_to_new(temporary: Path, path: Path) -> None:
-    """Rename a file to a name that must not exist."""
-    try:
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, "File exists", str(path)) from None
-        temporary.replace(path)
 
 
 def save_table(table: "pd.DataFrame", path: Path, **origin: object) -> "pd.DataFrame":

@@ -65,7 +65,8 @@ save_table(table, Path(results) / "tables" / "01_numbers.csv", seed=seed);
     "02_figure": """
 import json, numpy as np
 from pathlib import Path
-from deblurlib.results import save_picture, write_atomically
+from deblurlib.results import save_picture
+from deblurlib.storage import write_atomically
 picture = np.random.default_rng(seed).random((8, 8, 3))
 save_picture(picture, Path(results) / "figures" / "02_a.png")
 write_atomically(Path(results) / "ledger" / "02_V1.json", json.dumps({"value": 1}));

@@ -15,7 +15,7 @@ import pandas as pd
 from ..analysis.significance import holm, verdict
 from ..papers import claims
 from ..provenance import environment
-from ..results import write_atomically
+from ..storage import write_atomically
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict
 
 from ..provenance import environment, hash_files
-from ..results import write_atomically
+from ..storage import write_atomically
 from .dependencies import PACKAGE, files_of
 from .notebooks import cores, number, source_hash
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from ..results import ROOT, write_atomically
+from ..results import ROOT
+from ..storage import write_atomically
 from .extra import notebook_packages, require
 from .kernel import end_with
 

@@ -15,7 +15,8 @@ from PIL import Image
 
 from .. import papers
 from ..analysis.significance import VERDICTS
-from ..results import origin_of, write_atomically
+from ..results import origin_of
+from ..storage import write_atomically
 from .extra import notebook_packages
 from .ledger import ledger, readable
 from .manifest import read_manifest

@@ -20,7 +20,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ..experiments.presets import Preset, get_preset
-from ..results import data_folder, locked, results_folder, whole_seed
+from ..results import data_folder, results_folder, whole_seed
+from ..storage import locked
 from .extra import notebook_packages, require
 from .manifest import READS, Manifest
 from .notebooks import cores, default_jobs, find_notebooks

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..results import remove_leftovers, write_atomically
+from ..storage import remove_leftovers, write_atomically
 from .extra import notebook_packages
 from .manifest import Entry, file_hash
 from .notebooks import START_SECONDS, number, source_hash, title_of, without_widgets

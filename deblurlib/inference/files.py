@@ -28,7 +28,7 @@ from ..data.pictures import (
     to_8_bits,
 )
 from ..progress import progress_bar
-from ..results import remove_leftovers, write_atomically
+from ..storage import remove_leftovers, write_atomically
 from .deblurring import deblur, resolve_network
 from .tiles import Tiles
 

@@ -12,7 +12,7 @@ from torch import nn
 from ..models import list_models, spec_of
 from ..models.hub import require
 from ..ops import substitute
-from ..results import write_atomically
+from ..storage import write_atomically
 from .windows import SMALLEST
 
 OPSET = 16  # the first with GridSample

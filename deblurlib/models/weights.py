@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ..results import write_atomically
+from ..storage import write_atomically
 from .registry import create_model, spec_of
 from .spec import NetworkSpec
 

@@ -26,7 +26,7 @@ from torch import nn
 from ..models import create_model, save_model
 from ..models.weights import WEIGHTS, load_weights, recorded_recipe
 from ..provenance import environment
-from ..results import write_atomically
+from ..storage import write_atomically
 from .experiment import Experiment
 
 # Finished runs that come with the library, laid out like those of results/runs.

@@ -27,7 +27,7 @@ from safetensors.torch import save
 from ..data.samples import Sample
 from ..ops.backends.compiler import cache_folders
 from ..provenance import digest_of
-from ..results import write_atomically
+from ..storage import write_atomically
 
 logger = logging.getLogger(__name__)
 
