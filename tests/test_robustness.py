@@ -178,7 +178,7 @@ def test_pictures(tmp_path):
         source, target = tmp_path / f"{seed} ü{suffix}", tmp_path / "out" / f"{seed}.png"
         source.write_bytes(content)
         try:
-            (row,) = deblur_files(source, target, nn.Identity(), force=True)
+            (row,) = deblur_files(source, target, nn.Identity(), overwrite=True)
         except BaseException as error:
             raise AssertionError(f"seed {seed}") from error
         if row["state"] == "failed":

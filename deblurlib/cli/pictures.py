@@ -51,8 +51,13 @@ def deblur(
         typer.Option("--compare", help="Also write NAME_compare.jpg: before and after."),
     ] = False,
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG/WebP quality.")] = 95,
-    force: Annotated[
-        bool, typer.Option("--force", help="Overwrite existing output files.")
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite/--skip-existing",
+            "--force",
+            help="Replace output files that exist, or leave them alone.",
+        ),
     ] = False,
     device: Device = "auto",
     as_json: AsJson = False,
@@ -64,7 +69,8 @@ def deblur(
     output is kept, so the same command continues after an interruption.
     """
     from ..inference import choose_device
-    from ..inference.files import count_others, deblur_files
+    from ..inference.files import deblur_files
+    from ..inference.planning import plan
     from ..models import load_model
 
     if tile != "auto" and not tile.isdecimal():
@@ -72,20 +78,20 @@ def deblur(
             f"--tile is {tile!r}: give a number of pixels, 0 for the whole image, or auto."
         )
     end_as_by_ctrl_c()
+    work = plan(inputs, output, compare)
     chosen = choose_device(device)
     rows = deblur_files(
-        inputs,
+        work,
         output,
         model if weights == "default" else load_model(model, weights).to(chosen),
         device,
-        force=force,
+        overwrite=overwrite,
         compare=compare,
         quality=quality,
         **given(tile=None if tile == "auto" else int(tile)),
     )
     failed = [row["error"] for row in rows if row["error"] is not None]
     done, kept = (sum(row["state"] == state for row in rows) for state in ("done", "exists"))
-    skipped = count_others(inputs)
     if as_json:
         print_json(
             {
@@ -94,13 +100,13 @@ def deblur(
                 "device": str(chosen),
                 "done": done,
                 "exists": kept,
-                "skipped": skipped,
+                "skipped": list(map(str, work.others)),
                 "pictures": rows,
             }
         )
     else:
-        existed = f"; {kept} existed already, --force overwrites them" if kept else ""
-        others = f"; {skipped} other files skipped" if skipped else ""
+        existed = f"; {kept} existed already, --overwrite replaces them" if kept else ""
+        others = f"; {_counted(work.others)} skipped" if work.others else ""
         typer.echo(f"{done} of {len(rows)} images deblurred into {output}{existed}{others}.")
         lost = sorted({name for row in rows for name in row["lost"]})
         if lost:
@@ -219,6 +225,12 @@ def models(as_json: AsJson = False) -> None:
         print_json(rows)
     else:
         typer.echo(pd.DataFrame(rows).to_string(index=False))
+
+
+def _counted(others: list[Path]) -> str:
+    """How many files of other kinds there are, and the names of the first."""
+    names = ", ".join(path.name for path in others[:3]) + (", …" if others[3:] else "")
+    return f"{len(others)} other file{'s' * (len(others) != 1)} ({names})"
 
 
 def _dataset(

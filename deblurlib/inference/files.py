@@ -1,14 +1,12 @@
-"""Deblurring image files: find them, plan the outputs, and process the batch."""
+"""Deblurring image files, one after the other, so that one bad file never stops the others."""
 
 import errno
-import glob
 import logging
-import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn, TypedDict
+from typing import Literal, TypedDict
 
 import numpy as np
 from PIL import Image
@@ -19,17 +17,16 @@ from ..data.pictures import (
     FORMATS,
     LONGEST_SIDES,
     QUALITY,
-    READ_ONLY,
     Picture,
     check_fits,
     encode,
-    is_picture,
     read,
     to_8_bits,
 )
 from ..progress import progress_bar
 from ..storage import remove_leftovers, write_atomically
 from .deblurring import deblur, resolve_network
+from .planning import Plan, comparison, plan
 from .tiles import Tiles
 
 MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # they would stop the next image too
@@ -67,20 +64,20 @@ class _Batch:
 
     network: nn.Module
     tile: int | str | None
-    force: bool
+    overwrite: bool
     compare: bool
     quality: int
     progress: bool | None
 
 
 def deblur_files(  # noqa: PLR0913 - the public face of a command line
-    inputs: str | Path | Iterable[str | Path],
+    inputs: str | Path | Iterable[str | Path] | Plan,
     output: str | Path,
     model: str | nn.Module = "svdn",
     device: str = "auto",
     tile: int | str | None = None,
     *,
-    force: bool = False,
+    overwrite: bool = False,
     compare: bool = False,
     quality: int = QUALITY,
     progress: bool | None = None,
@@ -92,13 +89,13 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
     deblur into one folder.
 
     Args:
-        inputs: One or several files, folders or patterns.
+        inputs: One or several files, folders or patterns, or the `planning.plan` made of them.
         output: A file name with an image extension if there is a single input; otherwise a folder,
             in which the structure of the input folders is kept.
         model: Name of a model with shipped weights, or a network.
         device: Where to compute: "auto", "cpu", "cuda", "cuda:1", …
         tile: Side of the tiles in pixels, as for `deblur`.
-        force: Overwrite existing outputs.
+        overwrite: Replace outputs that exist; otherwise they are left alone.
         compare: Also write NAME_compare.jpg, the image before and after side by side.
         quality: Quality of JPEG and lossy WebP, 1 to 100.
         progress: Show a progress bar; None shows one on a terminal.
@@ -111,12 +108,12 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
         FileNotFoundError: If an input does not exist, before any work.
         OSError: If the disk is full or read-only; a later call continues.
     """
-    jobs = plan(inputs, output, compare)
+    jobs = (inputs if isinstance(inputs, Plan) else plan(inputs, output, compare)).jobs
     if not 1 <= quality <= 100:
         raise ValueError(f"quality is {quality}: give a number from 1 to 100.")
     network = resolve_network(model, device)
     Tiles(network, (1, 1), tile)  # an invalid tile is an error of the call, not of each image
-    batch = _Batch(network, tile, force, compare, quality, progress)
+    batch = _Batch(network, tile, overwrite, compare, quality, progress)
     for folder in {target.parent for _, target in jobs}:
         remove_leftovers(folder)
     bar = progress_bar(jobs, desc="deblur", unit="image", show=progress)
@@ -135,9 +132,8 @@ def _deblur_file(source: Path, target: Path, batch: _Batch) -> Row:
         seconds=0.0,
     )
     began = time.perf_counter()
-    comparison = _comparison(target)
-    outputs = [target, comparison] if batch.compare else [target]
-    wanted = [path for path in outputs if batch.force or not path.exists()]
+    outputs = [target, comparison(target)] if batch.compare else [target]
+    wanted = [path for path in outputs if batch.overwrite or not path.exists()]
     try:
         if wanted:
             picture = _deblur_one(source, target, wanted, batch)
@@ -158,7 +154,7 @@ def _outdated(source: Path, outputs: list[Path]) -> str | None:
     """One sentence if an image was changed after it was deblurred, None if it was not."""
     changed = source.stat().st_mtime_ns
     older = [path for path in outputs if path.stat().st_mtime_ns < changed]
-    return f"{older[0]} is older than {source}: overwrite it with --force." if older else None
+    return f"{older[0]} is older than {source}: replace it with --overwrite." if older else None
 
 
 def _deblur_one(source: Path, target: Path, wanted: list[Path], batch: _Batch) -> Picture:
@@ -172,14 +168,14 @@ def _deblur_one(source: Path, target: Path, wanted: list[Path], batch: _Batch) -
             content = encode(result, target.suffix, batch.quality)
         else:
             content = encode(side_by_side(picture.pixels, sharp), ".jpg", COMPARISON_QUALITY)
-        _write(path, content, batch.force)
+        _write(path, content, batch.overwrite)
     return picture
 
 
-def _write(path: Path, content: bytes, force: bool) -> None:
-    """Write an output; without force, one that another process has just written stays."""
+def _write(path: Path, content: bytes, overwrite: bool) -> None:
+    """Write an output; without `overwrite`, one that another process has just written stays."""
     try:
-        write_atomically(path, content, overwrite=force)
+        write_atomically(path, content, overwrite=overwrite)
     except FileExistsError:
         if not path.is_file():
             raise
@@ -218,160 +214,3 @@ def _on_white(pixels: Pixels) -> np.ndarray:
     image = Image.fromarray(to_8_bits(pixels)).convert("RGBA")
     white = Image.new("RGBA", image.size, "white")
     return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
-
-
-# --------------------------------------------------------------------------------------------------
-# Which files, and where to
-
-
-def plan(
-    inputs: str | Path | Iterable[str | Path], output: str | Path, compare: bool = False
-) -> list[tuple[Path, Path]]:
-    """Choose an output path for each image.
-
-    Args:
-        inputs: One or several files, folders or patterns.
-        output: A file or a folder, as for `deblur_files`.
-        compare: Whether each output comes with a comparison image.
-
-    Returns:
-        (input, output) of every image, in a fixed order.
-
-    Raises:
-        ValueError: If there is no image, two outputs would share a path, or one would overwrite an
-            input.
-        FileNotFoundError: If an input does not exist.
-    """
-    inputs, output = [inputs] if isinstance(inputs, (str, Path)) else list(inputs), Path(output)
-    found: dict[Path, tuple[Path, Path]] = {}  # the first mention of a file decides its output
-    for item in inputs:
-        for path, below in find_pictures(item, aside=output):
-            found.setdefault(path.resolve(), (path, below))
-    if not found:
-        raise ValueError("There is nothing to deblur: name images, or folders of images.")
-    names_a_file = output.suffix.lower() in FORMATS and not output.is_dir()
-    if names_a_file and len(found) == 1 and not any(Path(item).is_dir() for item in inputs):
-        jobs = [(path, output) for path, _ in found.values()]
-    elif names_a_file or (output.exists() and not output.is_dir()):
-        raise ValueError(
-            f"{output} is a single file: give a folder for {len(found)} images or for the images "
-            "of a folder."
-        )
-    else:
-        jobs = [(path, output / _writable(below)) for path, below in found.values()]
-    _check_targets(jobs, found.keys(), compare)
-    return jobs
-
-
-def _writable(path: Path) -> Path:
-    """The name of an output: of a format that can be read only, it becomes PNG."""
-    return path.with_suffix(".png") if path.suffix.lower() in READ_ONLY else path
-
-
-def _check_targets(jobs: list[tuple[Path, Path]], inputs: Iterable[Path], compare: bool) -> None:
-    sources, taken = set(inputs), dict[Path, Path]()
-    for source, target in jobs:
-        if target.suffix.lower() not in FORMATS:
-            raise ValueError(
-                f"{target} has the unsupported file extension {target.suffix!r}: use one of "
-                f"{', '.join(FORMATS)}."
-            )
-        for path in [target, _comparison(target)] if compare else [target]:
-            if path.resolve() in sources:
-                raise ValueError(
-                    f"{path} is an input: choose another output, since inputs are never changed."
-                )
-            if path in taken:
-                raise ValueError(
-                    f"{source} and {taken[path]} would both be written to {path}: deblur them "
-                    "one by one."
-                )
-            taken[path] = source
-
-
-def _comparison(target: Path) -> Path:
-    return target.with_name(f"{target.stem}_compare.jpg")
-
-
-def find_pictures(item: str | Path, aside: Path | None = None) -> Iterator[tuple[Path, Path]]:
-    """Find the images that a file, a folder or a pattern refers to.
-
-    Args:
-        item: A file (with any extension), a folder, or a pattern as for `glob`.
-        aside: A folder to exclude, None for none.
-
-    Yields:
-        Each image, and its path below the folder named.
-
-    Raises:
-        ValueError: If the item is empty, or a folder holds no image.
-        FileNotFoundError: If nothing matches.
-    """
-    if item == "":  # such as an unset variable of a shell; pathlib takes it for the current folder
-        raise ValueError("The name of an input is empty: give an image, a folder or a pattern.")
-    path = Path(item)
-    if path.is_dir():
-        apart = aside.resolve() if aside and aside.is_dir() else None
-        pictures = sorted(_walk(path, None if apart == path.resolve() else apart))
-        if not pictures:
-            raise ValueError(
-                f"{path} holds no images ({', '.join(sorted(FORMATS))}): give another folder."
-            )
-        yield from ((picture, picture.relative_to(path)) for picture in pictures)
-    elif path.exists():
-        yield path, Path(path.name)
-    elif glob.has_magic(str(item)):
-        # pathlib has no patterns that begin at the root
-        found = map(Path, sorted(glob.glob(_pattern(path), recursive=True)))  # noqa: PTH207
-        matches = [match for match in found if _holds_pictures(match)]
-        if not matches:
-            raise FileNotFoundError(f"No image matches {item}: check the pattern.")
-        for match in matches:
-            yield from find_pictures(match, aside)
-    else:
-        raise FileNotFoundError(
-            f"{path} does not exist: give an image, a folder of images, or a pattern."
-        )
-
-
-def _holds_pictures(path: Path) -> bool:
-    return any(True for _ in _walk(path, None)) if path.is_dir() else is_picture(path)
-
-
-def _pattern(path: Path) -> str:
-    """A path as a pattern, in which brackets of folders that exist stand for themselves."""
-    existing = next(parent for parent in path.parents if parent.exists())
-    return str(Path(glob.escape(str(existing))) / path.relative_to(existing))
-
-
-def count_others(inputs: Iterable[str | Path]) -> int:
-    """Count the files of other kinds in the folders among the inputs, which are left alone.
-
-    Args:
-        inputs: Files, folders or patterns.
-
-    Returns:
-        The number of files that are neither images nor hidden, in folders that are not hidden.
-    """
-    total = 0
-    for folder in filter(Path.is_dir, map(Path, inputs)):
-        for _, folders, files in os.walk(folder):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            total += sum(not name.startswith(".") and not is_picture(Path(name)) for name in files)
-    return total
-
-
-def _walk(folder: Path, aside: Path | None) -> Iterator[Path]:
-    """The images below a folder, without hidden folders and `aside`."""
-    for parent, folders, files in os.walk(folder, onerror=_fail):
-        below = Path(parent)
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and (aside is None or (below / name).resolve() != aside)
-        ]
-        yield from (path for path in (below / name for name in files) if is_picture(path))
-
-
-def _fail(error: OSError) -> NoReturn:
-    raise error  # a folder that cannot be listed must not pass for an empty one

@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,8 +20,9 @@ from deblurlib.cli.app import app
 from deblurlib.data.exif import ORIENTATION
 from deblurlib.data.metadata import turn
 from deblurlib.data.pictures import Picture, encode, read
-from deblurlib.inference import files
-from deblurlib.inference.files import count_others, deblur_files, find_pictures, plan, side_by_side
+from deblurlib.inference import files, planning
+from deblurlib.inference.files import deblur_files, side_by_side
+from deblurlib.inference.planning import find_pictures, plan
 
 RNG = np.random.default_rng(0)
 # (24, 32, 3), in flat squares
@@ -112,15 +114,15 @@ def test_files_folders_and_patterns_together(tmp_path):
     jobs = plan(
         [tmp_path / "a.png", tmp_path / "b*.png", tmp_path / "c", tmp_path / "a.png"],
         tmp_path / "out",
-    )
+    ).jobs
     assert [target.name for _, target in jobs] == ["a.png", "b1.png", "b2.png", "d.png"]
-    assert len(plan(f"{tmp_path}/**/*.png", tmp_path / "out")) == 4
+    assert len(plan(f"{tmp_path}/**/*.png", tmp_path / "out").jobs) == 4
 
 
 def test_the_output_below_the_input_is_not_deblurred_again(tmp_path):
     save(tmp_path / "a.png")
     deblur_files(tmp_path, tmp_path / "sharp", Invert())
-    assert [source.name for source, _ in plan(tmp_path, tmp_path / "sharp")] == ["a.png"]
+    assert [source.name for source, _ in plan(tmp_path, tmp_path / "sharp").jobs] == ["a.png"]
 
 
 def test_one_picture_may_go_to_a_file_of_another_format(tmp_path):
@@ -133,7 +135,7 @@ def test_one_picture_may_go_to_a_file_of_another_format(tmp_path):
 def test_links_that_go_round_in_circles_are_not_followed(tmp_path):
     save(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "loop").symlink_to(tmp_path / "in", target_is_directory=True)
-    assert len(plan(tmp_path / "in", tmp_path / "out")) == 1
+    assert len(plan(tmp_path / "in", tmp_path / "out").jobs) == 1
 
 
 @pytest.mark.parametrize(
@@ -272,19 +274,19 @@ def test_the_comparison_of_16_bit_pictures_is_rounded():
     assert (side_by_side(deep, deep).pixels[:, :8] == 1).all()
 
 
-def test_what_exists_is_overwritten_with_force_only(tmp_path):
+def test_what_exists_is_replaced_on_request_only(tmp_path):
     source = save(tmp_path / "a.png")
     assert call(source, "-o", tmp_path / "out").exit_code == 0
     first = snapshot(tmp_path / "out")
     again = call(source, "-o", tmp_path / "out")
     assert again.exit_code == 0 and snapshot(tmp_path / "out") == first
     assert "0 of 1 images deblurred" in again.stdout
-    assert "1 existed already, --force overwrites them" in again.stdout and not again.stderr
+    assert "1 existed already, --overwrite replaces them" in again.stdout and not again.stderr
     os.utime(source, (2**33, 2**33))  # the image was changed afterwards
     changed = call(source, "-o", tmp_path / "out")
     assert changed.exit_code == 1 and snapshot(tmp_path / "out") == first
-    assert "a.png is older than " in changed.stderr and "--force" in changed.stderr
-    assert call(source, "-o", tmp_path / "out", "--force").exit_code == 0
+    assert "a.png is older than " in changed.stderr and "--overwrite" in changed.stderr
+    assert call(source, "-o", tmp_path / "out", "--overwrite").exit_code == 0
     assert snapshot(tmp_path / "out") != first
 
 
@@ -338,27 +340,27 @@ def test_what_a_killed_process_left_is_removed_even_if_nothing_is_left_to_do(tmp
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
 
 
-@pytest.mark.parametrize("force", [False, True])
-def test_a_picture_that_another_process_writes_meanwhile_is_overwritten_with_force_only(
-    tmp_path, force
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_picture_that_another_process_writes_meanwhile_is_replaced_on_request_only(
+    tmp_path, overwrite
 ):
     class Rival(nn.Module):
         def forward(self, x):
             save(tmp_path / "out" / "a.png", PHOTO * 0)
             return 1 - x
 
-    (row,) = deblur_files(save(tmp_path / "a.png"), tmp_path / "out", Rival(), force=force)
+    (row,) = deblur_files(save(tmp_path / "a.png"), tmp_path / "out", Rival(), overwrite=overwrite)
     assert row["state"] == "done" and row["error"] is None
     result = read(tmp_path / "out" / "a.png").pixels
-    assert np.array_equal(result, 255 - PHOTO if force else PHOTO * 0)
+    assert np.array_equal(result, 255 - PHOTO if overwrite else PHOTO * 0)
 
 
-def test_an_output_whose_folder_is_a_file_has_failed(tmp_path):
+def test_an_output_whose_folder_is_a_file_is_refused_before_the_work(tmp_path):
     save(tmp_path / "in" / "below" / "a.png")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "below").write_text("a file")
-    (row,) = deblur_files(tmp_path / "in", tmp_path / "out", Invert())
-    assert row["state"] == "failed" and "below" in row["error"]
+    with pytest.raises(ValueError, match="below is a file, so there is no folder"):
+        deblur_files(tmp_path / "in", tmp_path / "out", Invert())
 
 
 def test_json_is_for_machines(tmp_path):
@@ -420,14 +422,15 @@ def test_files_of_other_kinds_are_counted_and_left_alone(tmp_path):
     for name in ("Thumbs.db", "notes.txt", ".hidden", "sub/film.mp4"):
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "in" / name).touch()
-    assert count_others([tmp_path / "in"]) == 3
+    others = plan(tmp_path / "in", tmp_path / "out").others
+    assert sorted(path.name for path in others) == ["Thumbs.db", "film.mp4", "notes.txt"]
     assert [below.name for _, below in find_pictures(str(tmp_path / "in" / "*"))][:1] == ["a.png"]
 
 
 def test_an_image_of_a_format_that_is_only_read_becomes_png(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "IMG_1.HEIC").touch()
-    assert plan(tmp_path / "in", tmp_path / "out") == [
+    assert plan(tmp_path / "in", tmp_path / "out").jobs == [
         (tmp_path / "in" / "IMG_1.HEIC", tmp_path / "out" / "IMG_1.png")
     ]
 
@@ -436,3 +439,67 @@ def test_what_the_output_format_cannot_hold_is_listed(tmp_path):
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.jpg", comment=b"by Anna")
     assert deblur_files(tmp_path / "a.jpg", tmp_path / "a.webp", Invert())[0]["lost"] == ["text"]
     assert deblur_files(tmp_path / "a.jpg", tmp_path / "a.png", Invert())[0]["lost"] == []
+
+
+def test_a_shell_that_names_every_file_of_a_folder_gets_the_images_deblurred(tmp_path):
+    for name in ("a.png", "b.png"):
+        save(tmp_path / "in" / name)
+    for name in ("Thumbs.db", "notes.txt"):
+        (tmp_path / "in" / name).write_text("")
+    result = call(*sorted((tmp_path / "in").iterdir()), "-o", tmp_path / "out", "--json")
+    report = json.loads(result.stdout)
+    assert (report["done"], result.exit_code) == (2, 0)
+    assert [Path(name).name for name in report["skipped"]] == ["Thumbs.db", "notes.txt"]
+    words = call(tmp_path / "in" / "*", "-o", tmp_path / "out")
+    assert "2 other files (Thumbs.db, notes.txt) skipped" in words.stdout
+
+
+def test_a_second_run_into_a_subfolder_does_not_deblur_its_own_output(tmp_path):
+    source = save(tmp_path / "in" / "a.png")
+    out = tmp_path / "in" / "sharp"
+    deblur_files(source, out, Invert())
+    for inputs in (
+        tmp_path / "in",
+        str(tmp_path / "in" / "*"),
+        str(tmp_path / "in" / "**" / "*.png"),
+        [source, out],  # what a shell makes of in/*
+        [source, out / "a.png"],
+    ):
+        assert plan(inputs, out).jobs == [(source, out / "a.png")], inputs
+
+
+def test_brackets_that_match_nothing_stand_for_themselves(tmp_path):
+    wanted = save(tmp_path / "[2024] a.png")
+    assert [path for path, _ in find_pictures(str(tmp_path / "[2024] *.png"))] == [wanted]
+
+
+@pytest.mark.parametrize("name", ["sharp.gif", "sharp.mp4", "sharp.HEIC", "sharp.txt"])
+def test_a_file_of_a_kind_that_is_not_written_does_not_become_a_folder(tmp_path, name):
+    with pytest.raises(ValueError, match="unsupported file extension"):
+        deblur_files(save(tmp_path / "a.png"), tmp_path / name, Invert())
+    assert not (tmp_path / name).exists()
+    assert plan(tmp_path / "a.png", tmp_path / "holiday.2024").jobs[0][1].name == "a.png"
+
+
+def test_outputs_that_cannot_be_written_are_refused_before_the_work(tmp_path, monkeypatch):
+    long = save(tmp_path / ("x" * 246 + ".png"))
+    with pytest.raises(ValueError, match=r"has 258 bytes, but names have at most 255: rename"):
+        deblur_files(long, tmp_path / "out", Invert(), compare=True)
+    deep = tmp_path / "/".join(["y" * 200] * 20)
+    with pytest.raises(ValueError, match="choose an output folder with a shorter path"):
+        deblur_files(save(tmp_path / "a.png"), deep, Invert())
+    (tmp_path / "folder" / "a.png").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"a\.png, is a folder: choose another output"):
+        deblur_files(tmp_path / "a.png", tmp_path / "folder", Invert())
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(ValueError, match="is not writable: choose another one"):
+        deblur_files(tmp_path / "a.png", tmp_path / "out", Invert())
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_differ_in_case_alone_collide_where_they_are_one_file(tmp_path, monkeypatch):
+    inputs = [save(tmp_path / "1" / "a.png"), save(tmp_path / "2" / "A.PNG", format="PNG")]
+    assert len(plan(inputs, tmp_path / "out").jobs) == 2
+    monkeypatch.setattr(planning, "_ignores_case", lambda folder: True)
+    with pytest.raises(ValueError, match="would both be written to"):
+        plan(inputs, tmp_path / "out")
