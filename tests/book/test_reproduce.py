@@ -11,7 +11,7 @@ import nbformat
 import psutil
 import pytest
 
-from deblurlib import results as library_results
+from deblurlib import storage
 from deblurlib.book import manifest, notebooks, reproduce
 from deblurlib.results import results_folder
 
@@ -247,7 +247,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path, write_noteb
     ended.wait()
     left = [
         tmp_path / "results" / "notebooks" / ".03_other.running.ipynb",
-        tmp_path / "results" / "figures" / f".a.png.{library_results._host}.{ended.pid}.0.tmp",
+        tmp_path / "results" / "figures" / f".a.png.{storage._host}.{ended.pid}.0.tmp",
         tmp_path / "results" / ".kernels" / "01" / "kernel-1.json",
     ]
     for path in left:

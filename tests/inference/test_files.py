@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 from torch import nn
 from typer.testing import CliRunner
 
-from deblurlib import results
+from deblurlib import storage
 from deblurlib.cli.app import app
 from deblurlib.data.exif import ORIENTATION
 from deblurlib.data.metadata import turn
@@ -334,7 +334,7 @@ def test_what_a_killed_process_left_is_removed_even_if_nothing_is_left_to_do(tmp
     deblur_files(source, tmp_path / "out", Invert())
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    left = tmp_path / "out" / f".b.png.{results._host}.{process.pid}.0.tmp"
+    left = tmp_path / "out" / f".b.png.{storage._host}.{process.pid}.0.tmp"
     left.write_bytes(b"partial")
     deblur_files(source, tmp_path / "out", Invert())
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
