@@ -3,19 +3,25 @@
 Published SSIM values differ as much through their settings as through the methods, so tables name
 their metrics by the keys of `METRICS`:
 
-    "rgb-psnr"        over all pixels and RGB channels
-    "ssim-skimage"    7x7 uniform window, sample covariance, mean over the channels
-    "ssim-wang2004"   11x11 Gaussian window of sigma 1.5, mean over the channels
-    "ssim-grey"       the same on the luma of both images
+    "rgb-psnr"            over all pixels and RGB channels
+    "ssim-skimage"        7x7 uniform window, sample covariance, mean over the channels
+    "ssim-wang2004"       11x11 Gaussian window of sigma 1.5, mean over the channels
+    "ssim-grey"           the same on the luma of both images
+    "ssim-matlab-rgb3d"   MATLAB's `ssim` of an RGB array: 11x11x11 Gaussian window, edges repeated
+    "ssim-range2"         as "ssim-skimage" with twice the data range, which raises it
+
+`deblurlib.papers.metrics()` says whose published values each is comparable with.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 import torch
+from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 from torch import nn
 
@@ -83,11 +89,43 @@ def _ssim_grey(output: Picture, sharp: Picture) -> float:
     return ssim(*grey, channel_axis=None, **WANG_2004)
 
 
+def ssim_matlab_rgb3d(output: Picture, sharp: Picture) -> float:
+    """Compute what MATLAB's `ssim` returns for two RGB arrays.
+
+    MATLAB takes an (H, W, 3) array for a volume: its Gaussian window of sigma 1.5 and side 11 also
+    mixes the three channels, repeats them beyond both ends, and counts the border of the image.
+
+        SSIM = mean of (2 m_x m_y + c_1)(2 s_xy + c_2) / ((m_x² + m_y² + c_1)(s_x² + s_y² + c_2))
+
+    with window-weighted means m and (co)variances s, c_1 = 0.01² and c_2 = 0.03² for a range of 1.
+
+    Args:
+        output: The image to measure, in [0, 1]; values outside are clipped.
+        sharp: The reference, of the same shape, clipped as well.
+
+    Returns:
+        The index in [-1, 1].
+    """
+    x, y = (_clipped(picture).astype(np.float64) for picture in (output, sharp))
+    window = partial(gaussian_filter, sigma=1.5, radius=5, mode="nearest")
+    m_x, m_y = window(x), window(y)
+    s_x, s_y, s_xy = window(x * x) - m_x**2, window(y * y) - m_y**2, window(x * y) - m_x * m_y
+    c_1, c_2 = 0.01**2, 0.03**2
+    index = (2 * m_x * m_y + c_1) * (2 * s_xy + c_2)
+    return float((index / ((m_x**2 + m_y**2 + c_1) * (s_x + s_y + c_2))).mean())
+
+
+def _ssim_range2(output: Picture, sharp: Picture) -> float:
+    return ssim(output, sharp, data_range=2.0)
+
+
 METRICS: dict[str, Callable[[Picture, Picture], float]] = {
     "rgb-psnr": psnr,
     "ssim-skimage": ssim,
     "ssim-wang2004": _ssim_wang2004,
     "ssim-grey": _ssim_grey,
+    "ssim-matlab-rgb3d": ssim_matlab_rgb3d,
+    "ssim-range2": _ssim_range2,
 }
 
 

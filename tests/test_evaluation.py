@@ -1,11 +1,14 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from deblurlib import theory
-from deblurlib.data import Sample, SceneDataset, to_tensor
+from deblurlib import papers, theory
+from deblurlib.data import PairedFolder, Sample, SceneDataset, to_tensor
 from deblurlib.evaluation import METRICS, evaluate, predict, psnr, score
 from deblurlib.models import create_model
 
@@ -29,7 +32,53 @@ def test_psnr_and_ssim_against_skimage(scene):
         for s, b in zip(np.moveaxis(sharp, -1, 0), np.moveaxis(blurry, -1, 0), strict=True)
     ]
     assert METRICS["ssim-wang2004"](blurry, sharp) == pytest.approx(np.mean(wang), abs=1e-6)
-    assert len({round(METRICS[m](blurry, sharp), 5) for m in METRICS}) == 4  # the settings matter
+    assert len({round(METRICS[m](blurry, sharp), 5) for m in METRICS}) == len(
+        METRICS
+    )  # settings matter
+
+
+def test_matlab_averages_over_the_channels_too_and_counts_the_border(scene):
+    """Against the published formula with the window written out as a cube."""
+    tap = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+    cube = tap[:, None, None] * tap[None, :, None] * tap[None, None, :]
+    x, y = (picture[:24, :24].astype(np.float64) for picture in (scene.blurry, scene.sharp))
+
+    def mean(values):
+        cubes = np.lib.stride_tricks.sliding_window_view(np.pad(values, 5, mode="edge"), [11] * 3)
+        return (cubes * cube).sum((-3, -2, -1)) / cube.sum()  # (24, 24, 3)
+
+    a, b = mean(x), mean(y)
+    index = (2 * a * b + 1e-4) * (2 * (mean(x * y) - a * b) + 9e-4)
+    index /= (a**2 + b**2 + 1e-4) * (mean(x * x) - a**2 + mean(y * y) - b**2 + 9e-4)
+    assert METRICS["ssim-matlab-rgb3d"](x, y) == pytest.approx(index.mean(), abs=1e-6)
+    assert abs(index.mean() - METRICS["ssim-wang2004"](x, y)) > 0.01
+
+
+@pytest.mark.skipif("DEBLURLIB_REAL_DATA" not in os.environ, reason="needs real data")
+def test_matlab_rates_the_blurry_frames_of_gopro_a_tenth_higher():
+    """The reason why printed values are not comparable with those of scikit-image."""
+    pairs = PairedFolder(Path(os.environ["DEBLURLIB_REAL_DATA"]) / "gopro_sample", "train")
+    names = [name for name in METRICS if name.startswith("ssim")]
+    found = evaluate(None, (pairs[i] for i in (33, 37)), names, progress=False).mean(
+        numeric_only=True
+    )
+    assert found["blurry ssim-skimage"] == pytest.approx(0.881, abs=0.002)
+    assert found["blurry ssim-matlab-rgb3d"] == pytest.approx(0.931, abs=0.002)
+    assert found["blurry ssim-range2"] == pytest.approx(0.918, abs=0.002)
+
+
+def test_twice_the_range_is_the_call_without_a_range_of_older_versions(scene):
+    expected = structural_similarity(scene.sharp, scene.blurry, data_range=2, channel_axis=-1)
+    assert METRICS["ssim-range2"](scene.blurry, scene.sharp) == pytest.approx(expected)
+
+
+def test_every_preset_says_what_it_is_comparable_with():
+    rows = papers.metrics()
+    assert list(rows.preset) == list(METRICS) and not (rows.drop(columns="unit") == "").any(
+        axis=None
+    )
+    used = {papers.ssim_preset(table) for table in papers.list_tables()} - {None}
+    assert used == {"ssim-matlab-rgb3d", "ssim-range2"}
 
 
 def test_tensors_and_arrays_give_the_same(scene):

@@ -5,9 +5,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import typer
 
+from ..analysis.significance import paired_bootstrap
 from ..evaluation import evaluate_each
 from ..results import check_new_table, save_table
 
@@ -104,6 +106,27 @@ class Measurement:
                 file.write(row.to_csv(index=False, header=first, float_format="%.6g"))
         except OSError as error:
             self.error = error
+
+
+def gains_over_blurry(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Estimate by how much a network improves on the blurry images.
+
+    Args:
+        table: The result of `evaluate`.
+
+    Returns:
+        value, low and high (the ends of the 95 % interval over images) by metric. Metrics that are
+        infinite for an image, and tables of fewer than two images or without a network, have none.
+    """
+    found = {}
+    for name in table:
+        if f"blurry {name}" in table and len(table) > 1:
+            gain = (table[name] - table[f"blurry {name}"]).to_numpy(float)
+            if np.isfinite(gain).all():
+                estimate = paired_bootstrap(gain)
+                low, high = estimate.interval
+                found[str(name)] = {"value": estimate.value, "low": low, "high": high}
+    return found
 
 
 def _titles(row: dict[str, object]) -> str:

@@ -144,7 +144,11 @@ def evaluate(
         str, typer.Option(help="Preset for the number and size of rendered scenes.")
     ] = "quick",
     metrics: Annotated[
-        str, typer.Option(help="Comma-separated: rgb-psnr, ssim-skimage, ssim-wang2004, ssim-grey.")
+        str,
+        typer.Option(
+            help="Comma-separated: rgb-psnr, ssim-skimage, ssim-wang2004, ssim-grey, "
+            "ssim-matlab-rgb3d, ssim-range2."
+        ),
     ] = "rgb-psnr,ssim-skimage",
     output: Annotated[
         Path | None,
@@ -154,14 +158,16 @@ def evaluate(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Measure a network on a data set: one row per image, and the means.
+    """Measure a network on a data set: one row per image, the means, and the gain over no network.
+
+    The gain is the mean difference to the blurry images, with a 95 % interval over images.
 
     Rows are printed and written as they are measured: until the last one, OUTPUT.partial.csv holds
     those of an unfinished or interrupted call.
     """
     from ..inference import choose_device
     from ..models import load_model
-    from .measuring import Measurement
+    from .measuring import Measurement, gains_over_blurry
 
     end_as_by_ctrl_c()
     images = _dataset(preset, **given(data=data, split=split, variant=variant))
@@ -179,12 +185,19 @@ def evaluate(
             weights=None if blurry_only else Path(weights).name,
         )
     finally:  # also if the disk is full
-        mean = table.drop(columns="image").mean()
+        mean, gains = table.drop(columns="image").mean(), gains_over_blurry(table)
         if as_json:
-            report = {"mean": records(mean.to_frame().T)[0], "images": records(table)}
+            report = {
+                "mean": records(mean.to_frame().T)[0],
+                "gain": gains,
+                "images": records(table),
+            }
             print_json({"model": None if blurry_only else model, **report})
         else:
             typer.echo("mean\n" + mean.round(3).to_string())
+            for name, gain in gains.items():
+                interval = f"[{gain['low']:+.3f}, {gain['high']:+.3f}]"
+                typer.echo(f"gain in {name}  {gain['value']:+.3f}  95 % interval {interval}")
 
 
 @commands.command(epilog="Example: deblurlib check-data /data/GOPRO_Large --json")

@@ -1,6 +1,7 @@
 """Shared parts of the commands: exit codes, options, and output as text or JSON."""
 
 import json
+import math
 import os
 import signal
 import sys
@@ -109,7 +110,16 @@ def records(table: "pd.DataFrame") -> list[dict[str, Any]]:
         table: Any table.
 
     Returns:
-        One dictionary per row; NaN and infinity, which JSON lacks, become None.
+        One dictionary per row. JSON lacks NaN, which becomes None, and infinity, which becomes the
+        text "Infinity" or "-Infinity": `float` and JavaScript's `Number` read both.
     """
-    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
-    return rows
+    rows: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(name): _plain(value) for name, value in row.items()} for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can hold."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value

@@ -39,6 +39,33 @@ def list_tables() -> list[str]:
     return sorted(path.stem for path in (FOLDER / "tables").glob("*.csv"))
 
 
+def metrics() -> pd.DataFrame:
+    """List the metrics of `deblurlib.evaluation.METRICS`.
+
+    Returns:
+        One row per preset: its unit, its formula, whose published values it is comparable with, and
+        the source of both.
+    """
+    return pd.read_csv(FOLDER / "metrics.csv", dtype=str, keep_default_na=False)
+
+
+def ssim_preset(name: str) -> str | None:
+    """Tell with which metric the SSIM of a printed table was made, as far as that is known.
+
+    >>> ssim_preset("svdn_table2"), ssim_preset("aspdc_table1")
+    ('ssim-matlab-rgb3d', None)
+
+    Args:
+        name: Name of the table; see `list_tables`.
+
+    Returns:
+        A preset of `metrics`; None if the table has no SSIM, or several, or the settings are
+        unknown. No paper states its settings: `ssim.csv` in this folder gives the reason for each.
+    """
+    rows = pd.read_csv(FOLDER / "ssim.csv", dtype=str, keep_default_na=False).set_index("table")
+    return rows.preset.get(name) or None
+
+
 def devices() -> pd.DataFrame:
     """List the cards on which the papers timed their networks.
 

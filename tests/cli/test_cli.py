@@ -5,17 +5,21 @@ import shlex
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from deblurlib import __version__
 from deblurlib.cli.app import app, missing_module
+from deblurlib.cli.shared import records
 
 WITHOUT = """
 import sys
 sys.modules[{module!r}] = None  # as if it were not installed
 from deblurlib.cli.app import app
+from deblurlib.cli.shared import records
 app({arguments!r})
 """
 
@@ -281,7 +285,7 @@ def test_check_data_reports_in_words_and_in_json(tmp_path):
     assert report["dataset"] == "GoPro" and report["splits"][0]["pairs"] == {"blur": 1}
 
 
-def test_evaluate_prints_json_without_infinities(tmp_path):
+def test_evaluate_prints_json_in_which_infinity_is_a_text_that_float_reads(tmp_path):
     from PIL import Image
 
     for kind in ("blur", "sharp"):
@@ -289,13 +293,19 @@ def test_evaluate_prints_json_without_infinities(tmp_path):
         Image.new("RGB", (24, 24), 77).save(tmp_path / "A" / kind / "000001.png")
     result = call("evaluate", tmp_path, "--blurry-only", "--json")
     report = json.loads(result.stdout, parse_constant=pytest.fail)
-    assert report["images"][0]["image"] == "A/000001" and report["mean"]["blurry rgb-psnr"] is None
+    assert report["images"][0]["image"] == "A/000001" and report["gain"] == {}
+    assert report["mean"]["blurry rgb-psnr"] == "Infinity"
     assert report["mean"]["blurry ssim-skimage"] == 1
 
 
-def test_reproduce_prints_json(monkeypatch, tmp_path):
-    import pandas as pd
+def test_records_keep_every_digit_and_tell_missing_from_infinite():
+    table = pd.DataFrame({"x": [1 / 3, np.inf, -np.inf, np.nan], "n": [1, 2, 3, 4]})
+    values = [row["x"] for row in records(table)]
+    assert values == [1 / 3, "Infinity", "-Infinity", None] and float(values[1]) == np.inf
+    assert [row["n"] for row in records(table)] == [1, 2, 3, 4]
 
+
+def test_reproduce_prints_json(monkeypatch, tmp_path):
     from deblurlib.book.reproduce import Summary
 
     table = pd.DataFrame([{"notebook": "01", "state": "failed", "minutes": float("nan")}])

@@ -1,6 +1,7 @@
 """The command evaluate: what was measured is shown and kept, whatever happens afterwards."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 import deblurlib
 from deblurlib import evaluation
+from deblurlib.analysis.significance import paired_bootstrap
 from deblurlib.cli.app import app
 
 ROOT = Path(deblurlib.__file__).parents[1]
@@ -151,3 +153,21 @@ def test_overwrite_replaces_a_table_and_nothing_else(data, tmp_path):
     assert call(data, "-o", tmp_path / "mine.csv", "--overwrite").exit_code == 0
     assert len(pd.read_csv(tmp_path / "mine.csv")) == 4
     assert (tmp_path / "mine.json").read_text() == "old"
+
+
+def test_the_gain_over_the_blurry_images_is_printed_with_its_interval(data):
+    result = CliRunner().invoke(app, ["evaluate", str(data), "--json"])
+    report = json.loads(result.stdout)
+    table = pd.DataFrame(report["images"])
+    differences = table["rgb-psnr"] - table["blurry rgb-psnr"]
+    expected = paired_bootstrap(differences)
+    gain = report["gain"]["rgb-psnr"]
+    assert gain["value"] == pytest.approx(differences.mean())
+    assert (gain["low"], gain["high"]) == pytest.approx(expected.interval)
+    assert gain["low"] < gain["value"] < gain["high"]
+    lines = CliRunner().invoke(app, ["evaluate", str(data)]).stdout.splitlines()
+    interval = f"[{gain['low']:+.3f}, {gain['high']:+.3f}]"
+    assert lines[-2] == f"gain in rgb-psnr  {gain['value']:+.3f}  95 % interval {interval}"
+    assert lines[-1].startswith("gain in ssim-skimage  ")
+    one = CliRunner().invoke(app, ["evaluate", str(data), "--frames", "0:1"]).stdout
+    assert "gain" not in one and "gain" not in call(data).stdout
