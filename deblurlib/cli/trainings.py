@@ -87,6 +87,13 @@ def train(
         int, typer.Option(min=1, help="Compute each batch in this many parts to save memory.")
     ] = 1,
     patch: Patch = None,
+    start_weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights to start from: a file, or default for the shipped ones. "
+            "A shipped recipe then runs its last stage alone."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed for weights, scenes and crops.")] = 0,
     photos: Photos = None,
     real: Annotated[
@@ -154,6 +161,7 @@ def train(
         batch=batch,
         accumulate=accumulate,
         patch=patch,
+        start_weights=start_weights,
         photos=photos,
         position=position,
         perceptual=perceptual,

@@ -26,14 +26,20 @@ COMMON: Mapping[str, Any] = {
 CLEAN: Mapping[str, Any] = {"steps": 24_000, "patch": 64, "lr": 1.2e-3, "lr_end": 3e-4}
 CAMERA: Mapping[str, Any] = {
     "camera": "real",
-    "steps": 26_000,
-    "patch": 80,
+    "steps": 16_000,
+    "patch": 64,
     "lr": 6e-4,
     "lr_end": 1e-5,
     "pixel": 0.0,
     "psnr": 2.3e-4,  # about the size of the pixel loss, which the other weights refer to
 }
-SMALL: Mapping[str, Any] = {"steps": 20_000, "patch": 64, "lr": 1e-3, "lr_end": 1e-5}
+SMALL: Mapping[str, Any] = {
+    "steps": 8000,
+    "scenes": 1000,
+    "patch": 64,
+    "lr": 1e-3,
+    "lr_end": 1e-5,
+}
 
 # name of the weights -> the network, and what each stage changes
 SHIPPED: Mapping[str, tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]] = {
@@ -51,12 +57,16 @@ SHIPPED: Mapping[str, tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]] = {
 }
 
 
-def stages(name: str, seed: int = 0, **changes: Any) -> list[Experiment]:
+def stages(
+    name: str, seed: int = 0, start_weights: str | None = None, **changes: Any
+) -> list[Experiment]:
     """Describe the trainings behind a file of weights.
 
     Args:
         name: The weights, such as "svdn_full".
         seed: Determines initial weights, scenes and crops.
+        start_weights: A file of weights, or "default" for the shipped ones, that the last stage
+            starts from; it is then the only one.
         **changes: Further fields of Experiment, for every stage; the shipped weights were trained
             on BSDS500, Kodak's and bundled photographs (`photos`), which do not ship.
 
@@ -73,4 +83,6 @@ def stages(name: str, seed: int = 0, **changes: Any) -> list[Experiment]:
     for stage in steps:
         experiment = Experiment(seed=seed, **{**COMMON, **network, **stage, **changes})
         found.append(replace(experiment, start=found[-1]) if found else experiment)
+    if start_weights is not None:
+        return [replace(found[-1], start=None, start_weights=start_weights)]
     return found

@@ -73,12 +73,7 @@ def load_model(
         FileNotFoundError: If the file does not exist, or no weights are shipped.
         ValueError: If a name is unknown, or the file is damaged or does not fit the network.
     """
-    spec_of(name)
-    path = _shipped(name, size) if weights == "default" else Path(weights)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"There is no weights file {path}: give the path of a .safetensors, .pth or .npz file."
-        )
+    path = find_weights(name, weights, size)
     recipe = recorded_recipe(path) or _parse_recipe(
         {"name": name, "variant": variant, "size": size, "overrides": {}}
     )
@@ -90,6 +85,30 @@ def load_model(
     model = create_model(name, recipe["variant"], size=recipe["size"], **recipe["overrides"])
     load_weights(model, path)
     return model.eval()
+
+
+def find_weights(name: str, weights: str | Path = "default", size: str = "full") -> Path:
+    """Find a file of weights.
+
+    Args:
+        name: One of `list_models()`.
+        weights: "default" for the shipped ones, or a path.
+        size: "full" or "small", of shipped weights.
+
+    Returns:
+        The path of an existing file.
+
+    Raises:
+        FileNotFoundError: If the file does not exist, or no weights are shipped.
+        ValueError: If the name is unknown.
+    """
+    spec_of(name)
+    path = _shipped(name, size) if weights == "default" else Path(weights)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no weights file {path}: give the path of a .safetensors, .pth or .npz file."
+        )
+    return path
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

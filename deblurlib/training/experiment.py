@@ -15,6 +15,7 @@ from ..data.camera import CAMERA_VERSION, find_camera
 from ..data.layouts import find_pictures
 from ..data.photographs import is_collection
 from ..data.scenes import RENDERER_VERSION, RESPONSE
+from ..models.weights import find_weights
 from ..provenance import hash_files
 from ..results import whole_seed
 
@@ -36,6 +37,8 @@ class Experiment:
         options: (name, value) pairs of the network's configuration that override the variant's.
         seed: Determines initial weights, scenes and crops.
         start: Experiment whose final weights this training starts from.
+        start_weights: File of weights that this training starts from, or "default" for those that
+            ship with the library.
         pretrained: Start from ImageNet weights, if they are in torch's cache (SVRNN and RADN).
         scenes: Number of rendered scenes that training crops are taken from.
         scene_size: Side of a scene in pixels.
@@ -92,6 +95,7 @@ class Experiment:
     options: tuple[tuple[str, object], ...] = ()
     seed: int = 0
     start: "Experiment | None" = None
+    start_weights: str | None = None
     pretrained: bool = False
     # data
     scenes: int = 400
@@ -278,6 +282,10 @@ def _check_combinations(experiment: Experiment) -> None:
     if reblur is not None:
         valid = reblur.model == "reblur"
         _require(valid, "reblur.model", reblur.model, "give an experiment of the network 'reblur'")
+    weights = experiment.start_weights
+    if weights is not None and (start is not None or experiment.pretrained):
+        hint = "leave out start and pretrained, which it replaces"
+        _require(False, "start_weights", weights, hint)
     if start is not None:
         for name in ("model", "size"):
             mine, its = getattr(experiment, name), getattr(start, name)
@@ -305,6 +313,9 @@ def _changed_fields(experiment: Experiment) -> dict[str, object]:
     if experiment.photos is not None and not is_collection(experiment.photos):
         folder = Path(experiment.photos)
         changed["photos"] = hash_files(find_pictures(folder), folder)
+    if experiment.start_weights is not None:
+        path = find_weights(experiment.model, experiment.start_weights, experiment.size)
+        changed["start_weights"] = hash_files([path])
     if (pairs := experiment.pairs) is not None:
         changed["real"] = hash_files(pairs.files, pairs.root)
         changed |= {"real_split": pairs.split, "real_variant": pairs.variant}

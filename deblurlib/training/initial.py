@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ..models import create_model, spec_of
+from ..models import create_model, load_model, spec_of
 from .experiment import Experiment
 
 
@@ -17,13 +17,25 @@ def initial_model(experiment: Experiment) -> nn.Module:
         The network; its weights depend on the seed, not on torch's global generator.
 
     Raises:
-        ValueError: If the network or variant is unknown, or has no ImageNet weights.
+        FileNotFoundError: If there is no such file of weights.
+        ValueError: If the network or variant is unknown or has no ImageNet weights, or the
+            weights belong to another network.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         model = create_model(
             experiment.model, experiment.variant, size=experiment.size, **dict(experiment.options)
         )
+    if experiment.start_weights is not None:
+        trained = load_model(
+            experiment.model, experiment.start_weights, experiment.variant, size=experiment.size
+        )
+        if trained.recipe != model.recipe:
+            raise ValueError(
+                f"{experiment.start_weights} holds weights of {trained.recipe}, but the experiment "
+                f"describes {model.recipe}: give weights of the same network."
+            )
+        model.load_state_dict(trained.state_dict())
     if experiment.pretrained:
         start_pretrained = spec_of(experiment.model).start_pretrained
         if start_pretrained is None:

@@ -1,5 +1,7 @@
 """The recipes of the weights that ship."""
 
+from dataclasses import replace
+
 import pytest
 
 from deblurlib.experiments import SHIPPED, stages
@@ -29,3 +31,10 @@ def test_a_recipe_trains_to_its_end(tmp_path):
 def test_an_unknown_recipe_is_one_sentence():
     with pytest.raises(ValueError, match="There is no recipe 'svdn': choose one of svdn_full"):
         stages("svdn")
+
+
+def test_a_recipe_goes_on_from_weights():
+    (only,) = stages("svdn_full", start_weights="default", steps=7)
+    *_, last = stages("svdn_full", steps=7)
+    assert replace(only, start_weights=None) == replace(last, start=None)
+    assert only.hash != last.hash

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from deblurlib.data import collate
+from deblurlib.models import save_model
 from deblurlib.training import (
     Experiment,
     LossTerms,
@@ -144,6 +145,7 @@ def test_every_field_changes_the_hash(tmp_path):
                 picture = tmp_path / name / split / "A" / kind / "1.png"
                 picture.parent.mkdir(parents=True)
                 picture.write_bytes(name.encode())
+    (tmp_path / "weights.pth").write_bytes(b"weights")
     base = replace(
         TINY,
         model="svrnn",
@@ -159,6 +161,7 @@ def test_every_field_changes_the_hash(tmp_path):
         "size": "full",
         "options": (("blocks", 1),),
         "start": base,
+        "start_weights": str(tmp_path / "weights.pth"),
         "pretrained": True,
         "blur": "blur_gamma",
         "camera": "real",
@@ -297,6 +300,21 @@ def test_fine_tuning_starts_from_one_run_and_blurs_again_with_another(tmp_path):
     assert all(p.grad is None for p in network.parameters()) and all(
         p.grad is not None for p in model.parameters()
     )
+
+
+def test_a_training_starts_from_a_file_of_weights(straight, tmp_path):
+    path = save_model(straight.model, tmp_path / "mine.safetensors", {})
+    later = replace(TINY, start_weights=str(path))
+    assert torch.equal(weights(replace(straight, model=initial_model(later))), weights(straight))
+    before = later.hash
+    save_model(initial_model(TINY), path, {})
+    assert before != later.hash != TINY.hash
+    with pytest.raises(ValueError, match=r"'fd_og'.*give weights of the same network"):
+        initial_model(replace(later, variant="fd_og"))
+    with pytest.raises(FileNotFoundError, match="There is no weights file"):
+        fit(replace(later, start_weights="nowhere.pth"), folder=tmp_path)
+    with pytest.raises(ValueError, match="leave out start"):
+        replace(later, start=TINY)
 
 
 def test_initial_weights_depend_on_the_seed_alone():
