@@ -62,7 +62,7 @@ def test_every_requirement_is_pinned(requirement):
 def test_requirements_are_the_dependencies_with_the_extras_that_tests_need():
     extras = PROJECT["optional-dependencies"]
     declared = [*PROJECT["dependencies"]]
-    for name in ("notebooks", "sweep", "dev"):
+    for name in ("notebooks", "sweep", "video", "dev"):
         declared += extras[name]
     assert sorted(map(package, declared)) == sorted(map(package, lines("requirements.in")))
 

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .. import __version__
-from . import book, pictures, trainings
+from . import book, conversion, pictures, trainings
 from .shared import ExitCode
 
 HELP = "Dynamic-scene motion deblurring: four papers, one library."
@@ -109,7 +109,7 @@ class Commands(TyperGroup):
 app = typer.Typer(
     cls=Commands, help=HELP, epilog=EXIT_CODES, no_args_is_help=True, pretty_exceptions_enable=False
 )
-for group in (pictures, trainings, book):
+for group in (pictures, conversion, trainings, book):
     app.add_typer(group.commands)
 
 

@@ -6,6 +6,7 @@ from .check import check_data
 from .flow import dis_flow, end_point_error, farneback_flow, neighbour_flows, warp
 from .folders import PairedFolder
 from .layouts import list_splits
+from .pairs import make_pairs
 from .photographs import list_photographs, load_photograph
 from .pictures import read_picture
 from .samples import Sample, collate, to_array, to_tensor
@@ -27,6 +28,7 @@ __all__ = [
     "list_photographs",
     "list_splits",
     "load_photograph",
+    "make_pairs",
     "neighbour_flows",
     "random_crop",
     "read_picture",
