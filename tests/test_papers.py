@@ -10,7 +10,7 @@ import pytest
 
 import deblurlib
 from deblurlib import papers
-from deblurlib.analysis import significance
+from deblurlib.analysis import verdicts
 
 PAPERS = Path(deblurlib.__file__).parent / "papers"
 ITEMS = pd.read_csv(PAPERS / "items.csv", dtype=str)
@@ -124,26 +124,11 @@ def test_every_claim_is_listed_once():
 
 
 def test_claims_are_well_formed():
-    assert list(CLAIMS) == [
-        "id",
-        "paper",
-        "claim",
-        "where",
-        "test",
-        "printed",
-        "unit",
-        "rule",
-        "direction",
-        "notebook",
-        "margin",
-        "trainings",
-    ]
-    assert set(CLAIMS.rule) == set(significance.RULES)
+    assert set(CLAIMS.kind) == set(verdicts.KINDS) and set(CLAIMS.rule) == set(verdicts.RULES)
     assert set(CLAIMS.notebook) <= set(LESSONS[1:])
     signed = CLAIMS.rule.isin(["difference", "correlation"])
-    assert (
-        CLAIMS.direction[signed].isin(["+", "-"]).all() and (CLAIMS.direction[~signed] == "").all()
-    )
+    assert CLAIMS.direction[signed].isin(["+", "-"]).all()
+    assert (CLAIMS.direction[~signed] == "").all()
     assert (CLAIMS.rule[CLAIMS.margin.notna()] == "difference").all() and (
         CLAIMS.unit[CLAIMS.margin.notna()] == "dB"
     ).all()
@@ -158,6 +143,39 @@ def test_claims_are_well_formed():
         and CLAIMS.test.str.endswith(".").all()
         and CLAIMS.claim.is_unique
     )
+
+
+def test_every_rule_was_settled_before_its_measurement():
+    signed = CLAIMS.rule.isin(["difference", "correlation"])
+    assert (CLAIMS.family[signed] != "").all() and (CLAIMS.family[~signed] == "").all()
+    has_size = CLAIMS.margin.notna() | (CLAIMS.negligible > 0)
+    assert has_size[signed | (CLAIMS.rule == "equivalence")].all()
+    gates = set(" ".join(CLAIMS.gate).split())
+    assert gates == set(verdicts.GATES)
+    assert (CLAIMS.kind[CLAIMS.gate != ""] == "experiment").all()
+    assert CLAIMS.dated.str.fullmatch(r"2026-11-\d\d").all()
+    stricter = (CLAIMS.gate != "") | CLAIMS.negligible.notna() | CLAIMS.margin.notna()
+    assert (CLAIMS.dated[stricter] == "2026-11-30").all()
+
+
+def test_claims_that_repeat_another_say_which():
+    repeated = CLAIMS[CLAIMS.repeats != ""].set_index("id").repeats
+    assert repeated.to_dict() == {"S11": "V2", "R13": "V2"}
+    assert CLAIMS.set_index("id").kind[[*repeated.index, *repeated]].nunique() == 1
+
+
+def test_every_changed_rule_says_what_it_was_and_why():
+    changed = papers.rule_changes()
+    assert not changed.isna().any(axis=None) and changed.reason.str.endswith(".").all()
+    named = {id for ids in changed.id if not ids.startswith("all ") for id in ids.split(", ")}
+    assert named < set(CLAIMS.id)
+    assert set(CLAIMS.id[CLAIMS.dated == "2026-11-30"]) >= set(
+        " ".join(changed.id[(changed.dated == "2026-11-30") & ~changed.id.str.startswith("all ")])
+        .replace(",", " ")
+        .split()
+    )
+    earlier = papers.earlier_verdicts()
+    assert list(earlier.id) == list(CLAIMS.id) and set(earlier.verdict) <= set(verdicts.VERDICTS)
 
 
 def test_margins_are_the_printed_ones():
@@ -203,7 +221,6 @@ def test_margins_are_the_printed_ones():
         ("V7", "svrnn", 3, -1, "size_MB"),
         ("V8", "svrnn", 3, -1, "time_s"),
         ("V9", "svrnn", 2, -1, "psnr"),
-        ("S7", "svdn", 1, -1, "model_size"),
         ("S8", "svdn", 1, -1, "runtime"),
         ("S15", "svdn", 1, -1, "psnr_db"),
         ("R1", "radn", 1, 13, "psnr_db"),

@@ -1,5 +1,6 @@
-"""From measured differences to verdicts: bootstrap intervals, rank correlations, Holm, the rule."""
+"""From measured differences to estimates: bootstrap intervals, rank correlations, Holm's method."""
 
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,15 +9,6 @@ from scipy import stats
 
 ALPHA = 0.05  # a p value below it is significant
 LEVEL = 1 - ALPHA  # of every interval
-RULES = ("exact", "difference", "correlation", "needs GoPro")
-VERDICTS = (
-    "reproduced",
-    "direction only",
-    "inconclusive",
-    "contradicted",
-    "needs GoPro",
-    "not measured",
-)
 
 
 class Estimate(NamedTuple):
@@ -28,25 +20,35 @@ class Estimate(NamedTuple):
 
 
 def paired_bootstrap(
-    differences: ArrayLike, *, level: float = LEVEL, resamples: int = 10_000, seed: int = 0
+    differences: ArrayLike,
+    groups: Sequence[Hashable] | None = None,
+    *,
+    level: float = LEVEL,
+    resamples: int = 10_000,
+    seed: int = 0,
 ) -> Estimate:
     """Estimate the mean of paired differences with its interval and a two-sided p value against 0.
 
-        d_si = mean + row_s + column_i + rest_si
-        replicate = mean + k_S avg_s(row_s) + k_I avg_i(column_i) + avg_si(rest_si)
+        d_si = mean + row_s + group_g(i) + within_i + rest_si
+        replicate = mean + k_S avg_s(row_s) + k_G avg_i(group_g(i)) + avg_i(within_i) + avg_si(rest_si)
 
-    where s and i are redrawn with replacement. The interval is that of the percentiles. A redrawn
-    effect of n values is widened by k_n = sqrt(n / (n-1)) t_{n-1} / z (t and z: quantiles at
-    `level`), without which a few values promise too much; the widening of two seeds is ninefold.
-    p is twice the share of replicates on the far side of 0.
+    where the seeds s are redrawn with replacement, and so are the groups g of images, and the
+    images i within each drawn group. The interval is that of the percentiles. A redrawn effect of n
+    values is widened by k_n = sqrt(n / (n-1)) t_{n-1} / z (t and z: quantiles at `level`), without
+    which a few values promise too much; the widening of two seeds is ninefold. p is twice the share
+    of replicates on the far side of 0, and at least 2^(1-n) for n images, the smallest p that the
+    signs of n differences can have.
 
     Source: percentile bootstrap widened as in Hesterberg (2015), crossed resampling as in
-    Owen (2007).
+    Owen (2007), groups before their members as in Davison and Hinkley (1997, section 3.8).
 
     Args:
         differences: (images,), or (seeds, images), whose seeds and images are resampled
             independently, so that the interval also covers other seeds. A single seed says nothing
             about other seeds.
+        groups: The group of each image, such as the photograph that a scene is made of: images of
+            one group resemble each other. None if every image is its own group. A single group says
+            nothing about other groups.
         level: Coverage of the interval.
         resamples: Number of replicates.
         seed: Seed of the resampling; equal seeds give equal results.
@@ -55,8 +57,8 @@ def paired_bootstrap(
         Mean, interval and p value.
 
     Raises:
-        ValueError: For fewer than two images, or differences that are not finite (the PSNR of equal
-            images is infinite).
+        ValueError: For fewer than two images, groups of another number, or differences that are not
+            finite (the PSNR of equal images is infinite).
     """
     d = np.asarray(differences, dtype=np.float64)
     d = d[None] if d.ndim == 1 else d
@@ -71,26 +73,56 @@ def paired_bootstrap(
             f"Difference {bad} is {np.asarray(differences)[bad]}: leave out pairs that cannot be "
             "compared."
         )
+    of_image = _group_numbers(groups, d.shape[1])
+    members = np.bincount(of_image)
     mean = d.mean()
     rows, columns = d.mean(1) - mean, d.mean(0) - mean
     rest = d - mean - rows[:, None] - columns
+    effects = (np.bincount(of_image, columns) / members)[of_image]  # of its group, by image
 
     rng = np.random.default_rng(seed)
-    seeds, images = (
-        rng.multinomial(n, np.full(n, 1 / n), resamples) / n for n in d.shape
-    )  # (resamples, n), rows sum to 1
+    n = len(rows)
+    seeds = rng.multinomial(n, np.full(n, 1 / n), resamples) / n  # (resamples, seeds)
+    drawn, images = _redraw(rng, members, resamples)  # (resamples, images), rows sum to 1
+    order = np.argsort(of_image, kind="stable")  # images as `_redraw` counts them
     replicates = (
         mean
-        + _widening(len(rows), level) * seeds @ rows
-        + _widening(len(columns), level) * images @ columns
+        + _widening(n, level) * seeds @ rows
+        + _widening(len(members), level) * drawn @ effects[order]
+        + images @ (columns - effects)[order]
+        + ((seeds @ rest[:, order]) * images).sum(1)
     )
-    replicates += ((seeds @ rest) * images).sum(1)
 
     low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2])
     beyond = min((replicates <= 0).sum(), (replicates >= 0).sum())
-    return Estimate(
-        float(mean), (float(low), float(high)), float(min(2 * (beyond + 1) / (resamples + 1), 1.0))
-    )
+    p = max(2 * (beyond + 1) / (resamples + 1), 2.0 ** (1 - d.shape[1]))
+    return Estimate(float(mean), (float(low), float(high)), float(min(p, 1.0)))
+
+
+def weakest(estimates: Sequence[Estimate]) -> Estimate:
+    """Judge "A beats each of these" by the smallest of the differences, without its bias.
+
+    The smallest of several noisy differences is below 0 although all true ones are 0. So for a
+    smallest one above 0, p is the largest of all, because each difference must be real. For one
+    below 0, p is multiplied by their number: one real difference refutes the claim, and the more
+    are tried, the easier one is found.
+
+    Args:
+        estimates: At least one.
+
+    Returns:
+        The smallest estimate with that p.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if not estimates:
+        raise ValueError("There is no estimate: give at least one.")
+    smallest = min(estimates, key=lambda estimate: estimate.value)
+    p = max(each.p for each in estimates)
+    if smallest.value <= 0:
+        p = min(1.0, len(estimates) * smallest.p)
+    return Estimate(smallest.value, smallest.interval, p)
 
 
 def spearman_interval(
@@ -105,7 +137,7 @@ def spearman_interval(
     Args:
         x: (n,), n >= 4 independent values, such as one per image; or (groups, n) values that are
             independent only between groups, such as the pixels of each scene. The estimate is then
-            the mean of the correlations within groups, and groups are resampled as in
+            the mean of the correlations within groups, and groups are resampled as the images of
             `paired_bootstrap`.
         y: Values of the same shape.
         level: Coverage of the interval.
@@ -183,86 +215,6 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return adjusted
 
 
-def verdict(
-    rule: str,
-    *,
-    value: float | None = None,
-    interval: tuple[float, float] | None = None,
-    p: float | None = None,
-    holds: bool | None = None,
-    direction: str = "+",
-    margin: float | None = None,
-    seeds: int | None = None,
-) -> str:
-    """Judge a claim by its measurement.
-
-    ===============  ===============================================================================
-    reproduced       exact: it holds. difference, correlation: p < 0.05 on the claimed side; and
-                     where the paper prints a size, that size lies inside the interval or ours is
-                     at least as large
-    direction only   difference: p < 0.05 on the claimed side, but the whole interval is below the
-                     printed size
-    inconclusive     difference, correlation: p >= 0.05, or the interval contains 0. exact:
-                     measured, but it does not decide. Any claim that compares trainings of a
-                     single seed, regardless of the result
-    contradicted     exact: it does not hold. difference, correlation: p < 0.05 on the other side
-    needs GoPro      the claim is about GoPro's test set, and what was measured elsewhere does not
-                     decide (else as exact)
-    not measured     nothing was recorded
-    ===============  ===============================================================================
-
-    Args:
-        rule: One of `RULES`.
-        value: The measured number; None if nothing was recorded.
-        interval: Its (low, high), for differences and correlations.
-        p: Two-sided p value, after `holm` over the claims of one table.
-        holds: Whether an exact statement is true; None if the measurement does not decide.
-        direction: "+" or "-", the claimed sign of `value`.
-        margin: The printed size, without a sign; None or NaN if the paper prints none.
-        seeds: For claims that compare trainings, how often each training was repeated; None for
-            other claims. An interval over images cannot tell two trainings that differ in what is
-            claimed from two that differ by chance.
-
-    Returns:
-        One of `VERDICTS`.
-
-    Raises:
-        ValueError: For an unknown rule or direction, or if an interval or p value that the rule
-            needs is missing or not finite.
-    """
-    if rule not in RULES:
-        raise ValueError(f"There is no rule {rule!r}: choose one of {', '.join(RULES)}.")
-    if rule == "needs GoPro" and (value is None or holds is None):
-        return "needs GoPro"
-    if value is None:
-        return "not measured"
-    if seeds is not None and seeds < 2:
-        return "inconclusive"
-    if rule in ("exact", "needs GoPro"):
-        return "inconclusive" if holds is None else "reproduced" if holds else "contradicted"
-    if direction not in ("+", "-"):
-        raise ValueError(
-            f"The direction is {direction!r}: give '+' or '-', the sign that the paper claims."
-        )
-    if interval is None or p is None or not np.isfinite([*interval, p]).all():
-        raise ValueError(
-            f"A {rule} has the interval {interval} and p {p}: give finite numbers to judge it by."
-        )
-    low, high = sorted(end if direction == "+" else -end for end in interval)
-    return _judge_interval(low, high, p, margin)
-
-
-def _judge_interval(low: float, high: float, p: float, margin: float | None) -> str:
-    """Judge an interval whose claimed side is above 0."""
-    if p >= ALPHA or low <= 0 <= high:
-        return "inconclusive"
-    if high < 0:
-        return "contradicted"
-    return (
-        "reproduced" if margin is None or np.isnan(margin) or high >= margin else "direction only"
-    )
-
-
 def _spearman(x: np.ndarray, y: np.ndarray) -> float:
     """Spearman's correlation of two arrays that vary."""
     if np.ptp(x) == 0 or np.ptp(y) == 0:
@@ -280,3 +232,27 @@ def _widening(n: int, level: float) -> float:
         if n > 1
         else 0.0
     )
+
+
+def _group_numbers(groups: Sequence[Hashable] | None, images: int) -> np.ndarray:
+    """(images,) number of each image's group, from 0."""
+    if groups is None:
+        return np.arange(images)
+    if len(groups) != images:
+        raise ValueError(f"There are {len(groups)} groups for {images} images: give one per image.")
+    numbers = {group: n for n, group in enumerate(dict.fromkeys(groups))}
+    return np.array([numbers[group] for group in groups])
+
+
+def _redraw(
+    rng: np.random.Generator, members: np.ndarray, resamples: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of images, group after group, in redrawn groups, and with their members redrawn too."""
+    groups = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), resamples)
+    total = (groups @ members)[:, None]
+    drawn = np.repeat(groups, members, 1) / total
+    images = [
+        rng.multinomial(count * n, np.full(n, 1 / n)) if n > 1 else count[:, None]
+        for count, n in zip(groups.T, members, strict=True)
+    ]
+    return drawn, np.concatenate(images, 1) / total

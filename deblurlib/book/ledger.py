@@ -6,21 +6,36 @@ NN_ID.origin.json beside it names the device and the versions it was measured wi
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat
 
 import numpy as np
 import pandas as pd
 
-from ..analysis.significance import holm, verdict
-from ..papers import claims
+from ..analysis.significance import holm
+from ..analysis.verdicts import GATES, KINDS, VERDICTS, has_learned, verdict
+from ..papers import claims, earlier_verdicts
 from ..provenance import environment
 from ..storage import write_atomically
 
 if TYPE_CHECKING:
     import torch
 
-RECORDED = ("value", "low", "high", "p", "holds", "seeds", "note", "preset", "seed", "data")
+SIGNED = ("difference", "correlation")  # rules with an interval and a p value
+RECORDED = (
+    "value",
+    "low",
+    "high",
+    "p",
+    "holds",
+    "seeds",
+    "learned",
+    "note",
+    "preset",
+    "seed",
+    "data",
+)
 
 
 class Named(Protocol):
@@ -80,24 +95,26 @@ def record(
     *,
     holds: bool | None = None,
     seeds: int | None = None,
+    learned: Mapping[str, SupportsFloat] | None = None,
     note: str = "",
 ) -> pd.DataFrame:
     """Write a lesson's measurement for a claim to its results folder.
 
-    The verdict shown is that of the claim alone; `ledger` corrects it for the other claims of the
-    same table.
+    The verdict shown counts the p values of all other claims of its family as 1; `ledger` reads
+    those that the same lesson recorded.
 
     Args:
         lesson: The lesson that measured it.
         id: Identifier of the claim in papers/claims.csv.
         value: The number that the claim's `test` asks for, in its unit.
-        interval: Lower and upper end of its 95 % interval, for a difference or a correlation, as
+        interval: Lower and upper end of its 95 % interval, for all rules but exact ones, as
             `paired_bootstrap` and `spearman_interval` return it.
-        p: Its p value, likewise.
+        p: Its p value, likewise; not needed for an equivalence.
         holds: Whether an exact statement is true; None, with a note that says why, if the
             measurement does not decide, and for claims about GoPro measured on other data.
         seeds: How often each training was repeated; only for claims that compare trainings. A
             single seed decides nothing.
+        learned: What the gates of the claim ask for, by their names in `verdicts.GATES`.
         note: A remark for readers.
 
     Returns:
@@ -123,6 +140,7 @@ def record(
         **_uncertainty(claim, interval, p),
         "holds": _truth(claim, holds, note, lesson.data),
         "seeds": _seeds(claim, seeds),
+        "learned": _learned(claim, learned or {}),
         "note": note,
     }
     origin = {"device": lesson.device.type, **environment()}
@@ -136,13 +154,14 @@ def ledger(results: str | Path, notebook: str | None = None) -> pd.DataFrame:
 
     Args:
         results: The results folder.
-        notebook: Number of a notebook: only its claims, judged as if no other notebook had run, so
-            that it shows the same regardless of what else the folder holds. None for all claims.
+        notebook: Number of a notebook: only its claims. None for all claims.
 
     Returns:
-        One row per claim. It adds value, low, high, p, p_holm, holds, seeds, note, preset, seed,
-        data and verdict, which are empty where nothing was recorded. p_holm is corrected over the
-        recorded claims of the same table, those that share paper and `where`.
+        One row per claim. It adds value, low, high, p, p_holm, holds, seeds, learned, note, preset,
+        seed, data and verdict, which are empty where nothing was recorded. p_holm is Holm's over
+        all claims of the family, measured or not; those of other lessons count as p = 1, so that a
+        claim has the same verdict in its lesson and in the ledger, regardless of what else the
+        folder holds. That errs towards doubt.
 
     Raises:
         ValueError: If a record is damaged.
@@ -152,6 +171,43 @@ def ledger(results: str | Path, notebook: str | None = None) -> pd.DataFrame:
     return _judge(pd.DataFrame([row.to_dict() | _read(results, row) for _, row in rows.iterrows()]))
 
 
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Count verdicts by the kind of claim; claims that repeat another one are left out.
+
+    Args:
+        rows: The result of `ledger`.
+
+    Returns:
+        One row per kind, and one for all: claims, and a column for each verdict that occurs.
+    """
+    once = rows[rows.repeats == ""]
+    counts = pd.crosstab(once.kind, once.verdict, margins=True, margins_name="all")
+    order = [kind for kind in (*KINDS, "all") if kind in counts.index]
+    columns = ["all", *(name for name in VERDICTS if name in counts)]
+    counts = counts.loc[order, columns].rename(columns={"all": "claims"})
+    return counts.rename_axis(columns=None).reset_index()
+
+
+def changes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Compare verdicts with those of the previous edition.
+
+    Args:
+        rows: The result of `ledger`.
+
+    Returns:
+        One row per claim whose verdict is another now: id, before, now, and by: "data" where an
+        unchanged rule met another measurement, "rule" where a changed rule judged the same one, and
+        "rule and data" otherwise.
+    """
+    both = rows.merge(earlier_verdicts(), on="id", suffixes=("", "_before"))
+    both = both[both.verdict != both.verdict_before]
+    moved = ~np.isclose(both.value, both.value_before, rtol=1e-4, equal_nan=True)
+    stricter = both.dated > both.dated_before
+    by = np.select([stricter & moved, stricter], ["rule and data", "rule"], "data")
+    columns = {"id": both.id, "before": both.verdict_before, "now": both.verdict, "by": by}
+    return pd.DataFrame(columns).reset_index(drop=True)
+
+
 def readable(rows: pd.DataFrame) -> pd.DataFrame:
     """Reduce rows of the ledger to the columns for readers.
 
@@ -159,14 +215,14 @@ def readable(rows: pd.DataFrame) -> pd.DataFrame:
         rows: Rows of `ledger`.
 
     Returns:
-        Columns id, claim, where, printed, ours, verdict and note; printed and ours are texts with
-        unit and interval.
+        Columns id, kind, claim, where, printed, ours, verdict and note; printed and ours are texts
+        with unit and interval.
     """
-    shown = rows[["id", "claim", "where"]].copy()
+    shown = rows[["id", "kind", "claim", "where"]].copy()
     shown["printed"] = [_with_unit(row.printed, row.unit) for _, row in rows.iterrows()]
     shown["ours"] = [_ours(row) for _, row in rows.iterrows()]
     shown["verdict"] = rows.verdict
-    shown["note"] = [_note(row.note, row.seeds) for _, row in rows.iterrows()]
+    shown["note"] = [_note(row) for _, row in rows.iterrows()]
     return shown.reset_index(drop=True)
 
 
@@ -174,8 +230,10 @@ def _judge(rows: pd.DataFrame) -> pd.DataFrame:
     """Add p_holm and verdict to claims with their records."""
     numbers: dict[str, Any] = dict.fromkeys(("value", "low", "high", "p"), float)
     rows = rows.astype(numbers | {"seeds": "Int64", "seed": "Int64"}).assign(p_holm=np.nan)
-    for _, table in rows[rows.p.notna()].groupby(["paper", "where"]):
-        rows.loc[table.index, "p_holm"] = holm(table.p)
+    sizes = claims().family.value_counts()
+    for (family, _), group in rows[rows.p.notna()].groupby(["family", "notebook"]):
+        others = max(int(sizes.get(family, 0)) - len(group), 0)
+        rows.loc[group.index, "p_holm"] = holm([*group.p, *[1.0] * others])[: len(group)]
     rows["verdict"] = [
         verdict(
             row.rule,
@@ -183,13 +241,25 @@ def _judge(rows: pd.DataFrame) -> pd.DataFrame:
             interval=(row.low, row.high),
             p=row.p_holm,
             holds=row.holds,
-            direction=row.direction,
+            direction=row.direction or "+",
             margin=row.margin,
+            negligible=row.negligible,
+            learned=_passes(row),
             seeds=None if pd.isna(row.seeds) else row.seeds,
         )
         for _, row in rows.iterrows()
     ]
     return rows
+
+
+def _passes(row: pd.Series) -> bool | None:
+    """Whether a recorded claim passes its gates."""
+    if not isinstance(row.learned, dict):
+        return None
+    try:
+        return has_learned(row.gate, row.learned)
+    except ValueError as error:
+        raise ValueError(f"Claim {row.id}: {error} Run notebook {row.notebook} again.") from None
 
 
 def _claim(id: str) -> pd.Series:
@@ -228,10 +298,12 @@ def _uncertainty(
     interval: tuple[SupportsFloat, SupportsFloat] | None,
     p: SupportsFloat | None,
 ) -> dict[str, float | None]:
-    if claim.rule in ("difference", "correlation") and (interval is None or p is None):
+    if claim.rule in SIGNED and (interval is None or p is None):
         raise ValueError(
             f"Claim {claim.id} is judged by its {claim.rule}: give an interval and a p value."
         )
+    if claim.rule == "equivalence" and interval is None:
+        raise ValueError(f"Claim {claim.id} is judged by its interval: give one.")
     low = high = probability = None
     if interval is not None:
         low, high = (_number(end, f"The interval of {claim.id}") for end in interval)
@@ -269,6 +341,16 @@ def _seeds(claim: pd.Series, seeds: int | None) -> int | None:
     return None if seeds is None else int(seeds)
 
 
+def _learned(claim: pd.Series, learned: Mapping[str, SupportsFloat]) -> dict[str, float]:
+    """What the gates of a claim ask for; an error if something is missing."""
+    found = {name: _number(value, f"The {name} of {claim.id}") for name, value in learned.items()}
+    try:
+        has_learned(claim.gate, found)
+    except ValueError as error:
+        raise ValueError(f"Claim {claim.id}: {error}") from None
+    return {name: found[name] for name in claim.gate.split() if name in found}
+
+
 def _number(value: SupportsFloat, what: str) -> float:
     number = float(f"{float(value):.6g}")
     if not math.isfinite(number):
@@ -280,9 +362,13 @@ def _with_unit(text: str, unit: str) -> str:
     return f"{text} {unit}".strip() if text else ""
 
 
-def _note(note: str | None, seeds: int | None) -> str:
+def _note(row: pd.Series) -> str:
+    seeds = row.seeds
     repeated = "" if pd.isna(seeds) else "a single seed" if seeds == 1 else f"{seeds} seeds"
-    return "; ".join(text for text in (note, repeated) if text and not pd.isna(text))
+    learned = row.learned if isinstance(row.learned, dict) else {}
+    gates = ", ".join(f"{name} {value:.3g} {GATES[name].unit}" for name, value in learned.items())
+    texts = (row.note, repeated, gates and f"learned: {gates}")
+    return "; ".join(text for text in texts if text and not pd.isna(text))
 
 
 def _ours(row: pd.Series) -> str:

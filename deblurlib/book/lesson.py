@@ -12,14 +12,19 @@ from matplotlib.figure import Figure
 from torch.utils.data import Dataset
 
 from .. import experiments, figures
-from ..data import PairedFolder, Sample, SceneDataset, crop, list_splits
+from ..analysis.adequacy import moved
+from ..data import PairedFolder, Sample, SceneDataset, crop, groups_of, list_splits
+from ..evaluation import evaluate
 from ..experiments.presets import Preset, get_preset
 from ..figures.style import PictureLike
 from ..inference import choose_device
-from ..models import load_model
+from ..models import create_model, load_model, provenance
 from ..results import data_folder, results_folder, save_figure, save_picture, save_table, whole_seed
 from ..training import Experiment, Run, fit
 from . import ledger, parameters
+
+TEST_PHOTOS = "wide"  # collection of photographs whose test side all lessons are judged on
+MOVED_ON = 8  # pictures on which the movement of parts is measured
 
 
 class Drawing(Protocol):
@@ -220,7 +225,7 @@ class Lesson:
             value: The measured number, in the unit of the claim.
             interval: Its 95 % interval, for a difference or a correlation.
             p: Its p value, for a difference or a correlation.
-            details: `holds`, `seeds` and `note`, see `deblurlib.book.ledger.record`.
+            details: `holds`, `seeds`, `learned` and `note`, see `deblurlib.book.ledger.record`.
 
         Returns:
             The claim with its verdict, one row for display.
@@ -238,14 +243,15 @@ class Lesson:
     def test_scenes(self, **options: Any) -> SceneDataset:
         """Return the rendered test scenes of this preset with their exact motion.
 
-        They are the same in every notebook.
+        They are the same in every notebook, and show the photographs of the larger collection,
+        which no network of any preset was trained on.
 
         Args:
             options: Options of `SceneDataset` that replace the usual ones.
         """
         options = {"variant": "blur", **options}
         preset = self.preset
-        options.setdefault("photos", preset.photos)
+        options.setdefault("photos", TEST_PHOTOS)
         return SceneDataset("test", preset.test_scenes, preset.scene_size, **options)
 
     def test_set(self) -> "SceneDataset | CentralWindows":
@@ -260,6 +266,52 @@ class Lesson:
         split = "test" if "test" in list_splits(self.data) else None
         pairs = PairedFolder(self.data, split, self.variant)
         return CentralWindows(pairs, self.preset.test_scenes, self.preset.scene_size)
+
+    def groups(self, samples: "SceneDataset | CentralWindows") -> list[str]:
+        """Name what samples share: the photograph of a scene, the sequence of a frame.
+
+        Args:
+            samples: A data set of this lesson.
+
+        Returns:
+            One name per sample, as `paired_bootstrap` takes them.
+        """
+        return groups_of(samples)
+
+    def untrained(self, name: str, size: str = "small") -> torch.nn.Module:
+        """Return a shipped network as it was before its training.
+
+        Args:
+            name: Name of the network, such as "svdn".
+            size: "full" or "small".
+
+        Returns:
+            The network with its initial weights, on this lesson's device.
+        """
+        record = provenance(name, size)
+        recipe, seed = record["recipe"], record["experiment"].get("seed", 0)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = create_model(name, recipe["variant"], size=size, **recipe["overrides"])
+        return network.to(self.device).eval()
+
+    def learned(
+        self, network: torch.nn.Module, start: torch.nn.Module, samples: Dataset[Sample]
+    ) -> dict[str, float]:
+        """Measure what the gates of claims ask for: the gain, and how far parts have moved.
+
+        Args:
+            network: A trained network that deblurs.
+            start: The same network with its initial weights.
+            samples: The samples that the claim is judged on.
+
+        Returns:
+            Values by gate, see `deblurlib.analysis.verdicts.GATES`.
+        """
+        found = evaluate(network, samples, ["rgb-psnr"], device=self.device, progress=False)
+        gain = (found["rgb-psnr"] - found["blurry rgb-psnr"]).mean()
+        some = [samples[i].blurry[None].to(self.device) for i in range(min(len(found), MOVED_ON))]
+        return {"gain": float(gain), **moved(network, start.to(self.device), some)}
 
     def trained(self, name: str) -> torch.nn.Module:
         """Return a trained network of the small width.

@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from .. import papers
-from ..analysis.significance import VERDICTS
+from ..analysis.verdicts import VERDICTS
 from ..results import origin_of
 from ..storage import write_atomically
 from .extra import notebook_packages

@@ -5,6 +5,7 @@ from .camera import Camera
 from .check import check_data
 from .flow import dis_flow, end_point_error, farneback_flow, neighbour_flows, warp
 from .folders import PairedFolder
+from .groups import groups_of
 from .layouts import list_splits
 from .pairs import make_pairs
 from .photographs import list_photographs, load_photograph
@@ -25,6 +26,7 @@ __all__ = [
     "dis_flow",
     "end_point_error",
     "farneback_flow",
+    "groups_of",
     "list_photographs",
     "list_splits",
     "load_photograph",

@@ -284,13 +284,30 @@ class SceneDataset(Dataset[Sample]):
         """
         if not 0 <= index < self.count:
             raise IndexError(f"There is no scene {index}: the data set has {self.count}.")
-        key = (self.seed, list(RESPONSE).index(self.variant), index)
-        rng = np.random.default_rng((*key, 1))
-        chosen = rng.integers(len(self.paths), size=3)
-        first, *others = (load_photograph(self.paths[i]) for i in chosen)
+        first, *others = (load_photograph(self.paths[i]) for i in self._chosen(index))
         return render_scene(
-            first, key, self.size, variant=self.variant, textures=others, **self.options
+            first, self._key(index), self.size, variant=self.variant, textures=others, **self.options
         )
+
+    def photograph(self, index: int) -> str:
+        """Name the photograph in the background of a scene, without rendering it.
+
+        Scenes of one photograph resemble each other: statistics resample photographs first.
+
+        Args:
+            index: Number of the scene, from 0.
+
+        Returns:
+            The name of its file without the suffix, such as "pier".
+        """
+        return Path(self.paths[self._chosen(index)[0]]).stem
+
+    def _key(self, index: int) -> tuple[int, int, int]:
+        return self.seed, list(RESPONSE).index(self.variant), index
+
+    def _chosen(self, index: int) -> NDArray[np.int64]:
+        """Numbers of the photographs of the background and of the layers in front."""
+        return np.random.default_rng((*self._key(index), 1)).integers(len(self.paths), size=3)
 
     def __getitem__(self, index: int) -> Sample:
         scene = self.scene(index)

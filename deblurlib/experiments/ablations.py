@@ -12,13 +12,14 @@ import torch
 from torch import nn
 
 from .. import papers
-from ..analysis.significance import ALPHA, holm, paired_bootstrap
-from ..data import SceneDataset
+from ..analysis.adequacy import moved
+from ..analysis.significance import ALPHA, Estimate, holm, paired_bootstrap, weakest
+from ..data import SceneDataset, groups_of
 from ..data.samples import Sample
 from ..evaluation import DEFAULT_METRICS, evaluate
 from ..models import count_parameters, create_model, save_model
 from ..results import origin_of, save_table
-from ..training import SHIPPED_RUNS, Run, fit
+from ..training import SHIPPED_RUNS, Run, fit, initial_model
 from ..training.runs import is_finished
 from .presets import Preset, get_preset
 from .tables import TABLES, rows
@@ -26,6 +27,8 @@ from .tables import TABLES, rows
 # Table, row, seed, image and metrics of every shipped training, all seeds.
 MEASURED = SHIPPED_RUNS / "measured.csv"
 _KEYS = ["table", "row", "seed"]
+MOVED_ON = 8  # images on which movement is measured
+_MOVED = "moved "  # begins the columns that say how far a part of the network has left its start
 
 
 def measured(
@@ -50,8 +53,9 @@ def measured(
         **options: Further options of `fit`.
 
     Returns:
-        One row per row of the table, seed and image: table, row, seed, image, the metrics of the
-        restored and of the blurry image, and the number of parameters.
+        One row per row of the table, seed and image: table, row, seed, image, photograph, the
+        metrics of the restored and of the blurry image, the number of parameters, and the columns
+        "moved …", see `adequacy.moved`.
 
     Raises:
         ValueError: If the table or preset is unknown.
@@ -61,7 +65,7 @@ def measured(
     for s in range(seed, seed + (preset.seeds if seeds is None else seeds)):
         for name, experiment in rows(table, preset, s).items():
             run = fit(experiment, folder=folder, **options)
-            found.append(_measure(run, table, name, dataset))
+            found.append(_measure(run, table, name, dataset, groups_of(dataset)))
     return pd.concat(found, ignore_index=True)
 
 
@@ -109,6 +113,69 @@ def differences(
     return (grids[0] - grids[1]).to_numpy()
 
 
+def compare(
+    measurements: pd.DataFrame,
+    rows: str | Sequence[str],
+    against: str | Sequence[str],
+    metric: str = "rgb-psnr",
+) -> Estimate:
+    """Estimate by how much one row is better than another, or than each of several.
+
+    Args:
+        measurements: A table like that of `measured`.
+        rows: The row that is claimed to be better, or one for each pair.
+        against: The row that it is compared with, likewise; a single one stands for all pairs.
+        metric: The metric.
+
+    Returns:
+        The difference, or the weakest of several (see `significance.weakest`), with an interval
+        that covers other photographs, scenes and seeds.
+    """
+    first = [rows] if isinstance(rows, str) else list(rows)
+    second = [against] if isinstance(against, str) else list(against)
+    count = max(len(first), len(second))
+    first, second = first * (count // len(first)), second * (count // len(second))
+    groups = photographs(measurements)
+    return weakest(
+        [
+            paired_bootstrap(differences(measurements, *pair, metric), groups)
+            for pair in zip(first, second, strict=True)
+        ]
+    )
+
+
+def learned(measurements: pd.DataFrame, rows: str | Sequence[str]) -> dict[str, float]:
+    """Tell what the least trained of some rows has learned, for the gates of claims.
+
+    Args:
+        measurements: A table like that of `measured`.
+        rows: The rows whose parts a claim is about.
+
+    Returns:
+        The smallest gain over the blurry image, and the smallest movement of each part that was
+        measured, by gate (see `verdicts.GATES`); means over seeds and images.
+    """
+    chosen = measurements[measurements.row.isin([rows] if isinstance(rows, str) else rows)]
+    gains = (chosen["rgb-psnr"] - chosen["blurry rgb-psnr"]).groupby(chosen.row).mean()
+    found = {"gain": float(gains.min())}
+    for column in chosen.filter(like=_MOVED).dropna(axis=1, how="all"):
+        found[column.removeprefix(_MOVED)] = float(chosen.groupby("row")[column].mean().min())
+    return found
+
+
+def photographs(measurements: pd.DataFrame) -> list[str]:
+    """List the photograph of each image, in the order of `differences`.
+
+    Args:
+        measurements: A table like that of `measured`.
+
+    Returns:
+        One name per image.
+    """
+    once = measurements.drop_duplicates("image").set_index("image").photograph
+    return [str(name) for name in once.sort_index()]
+
+
 def summary(measurements: pd.DataFrame, against: str, metric: str = "rgb-psnr") -> pd.DataFrame:
     """Summarise the measurements of a table.
 
@@ -120,8 +187,8 @@ def summary(measurements: pd.DataFrame, against: str, metric: str = "rgb-psnr") 
     Returns:
         One line per row: parameters, means over seeds and images, and the paired difference to
         the row `against` with its 95 % interval, low and high. p is Holm's over the table; "could
-        be noise" is "yes" where p >= 0.05. With one seed the interval covers other images only,
-        not other trainings.
+        be noise" is "yes" where p >= 0.05. With one seed the interval covers other images only, not
+        other trainings: then it is "unknown (1 seed)".
     """
     lines, estimates = [], {}
     for name, of_row in measurements.groupby("row", sort=False):
@@ -133,7 +200,7 @@ def summary(measurements: pd.DataFrame, against: str, metric: str = "rgb-psnr") 
             "gain over blurry": (of_row[metric] - of_row[f"blurry {metric}"]).mean(),
         }
         if name != against:
-            estimate = paired_bootstrap(differences(measurements, name, against, metric))
+            estimate = compare(measurements, name, against, metric)
             line[f"minus {against}"] = estimate.value
             line["low"], line["high"] = estimate.interval
             estimates[name] = estimate
@@ -141,7 +208,10 @@ def summary(measurements: pd.DataFrame, against: str, metric: str = "rgb-psnr") 
     adjusted = holm([estimate.p for estimate in estimates.values()])
     made = pd.DataFrame(lines)
     made["p"] = made.row.map(dict(zip(estimates, adjusted, strict=True)))
-    made["could be noise"] = ["" if pd.isna(p) else "yes" if p >= ALPHA else "no" for p in made.p]
+    made["could be noise"] = [
+        "" if pd.isna(p) else "unknown (1 seed)" if n < 2 else "yes" if p >= ALPHA else "no"
+        for p, n in zip(made.p, made.seeds, strict=True)
+    ]
     return made
 
 
@@ -223,7 +293,7 @@ def ship(
                 continue
             for name, experiment in made.items():
                 run = fit(experiment, folder=folder)
-                found.append(_measure(run, table, name, scenes))
+                found.append(_measure(run, table, name, scenes, groups_of(dataset)))
                 seconds += run.seconds
                 if seed < seeds_with_weights:
                     _ship_weights(run)
@@ -237,11 +307,22 @@ def ship(
 
 
 def _measure(
-    run: Run, table: str, name: str, dataset: Sequence[Sample] | SceneDataset
+    run: Run,
+    table: str,
+    name: str,
+    dataset: Sequence[Sample] | SceneDataset,
+    groups: Sequence[str],
 ) -> pd.DataFrame:
     network = measured_network(table, name, run)
     found = evaluate(network, dataset, DEFAULT_METRICS)
+    found.insert(1, "photograph", groups)
     found["parameters"] = count_parameters(network)
+    if run.experiment.model != "reblur":  # nothing is claimed about its parts
+        device = next(network.parameters()).device
+        start = initial_model(run.experiment).to(device)
+        some = [dataset[i].blurry[None].to(device) for i in range(min(len(found), MOVED_ON))]
+        for part, distance in moved(run.model, start, some).items():
+            found[_MOVED + part] = distance
     for position, (key, value) in enumerate(
         zip(_KEYS, (table, name, run.experiment.seed), strict=True)
     ):

@@ -123,14 +123,40 @@ def claims() -> pd.DataFrame:
     """List every claim of the four papers that this book tests.
 
     Returns:
-        One row per claim: id; claim, in our words; where it is made; test, what is measured;
-        printed, the paper's value, and its unit; rule and direction, from which the verdict
-        follows (see `deblurlib.analysis.significance.verdict`); margin, the printed size of a
-        difference in dB, NaN if there is none; trainings, whether it compares trainings, so that
-        one seed cannot decide it; notebook, the number of the lesson that measures it.
+        One row per claim: id; kind (theorem, count, consistency of what is printed, experiment);
+        claim, in our words; where it is made; repeats, the claim that says the same; test, what is
+        measured; printed, the paper's value, and its unit; rule, direction, margin (the printed
+        size of a difference, NaN if there is none), negligible (the largest size that counts as no
+        effect, NaN for a fifth of the margin) and gate (what must have been learned), from which
+        the verdict follows (see `deblurlib.analysis.verdicts.verdict`); trainings, whether it
+        compares trainings, so that one seed cannot decide it; family, the claims whose p values are
+        corrected together; notebook, the number of the lesson that measures it; dated, since when
+        its rule holds.
     """
     rows = pd.read_csv(FOLDER / "claims.csv", dtype=str, keep_default_na=False)
-    return rows.assign(margin=pd.to_numeric(rows.margin), trainings=rows.trainings == "yes")
+    return rows.assign(
+        margin=pd.to_numeric(rows.margin),
+        negligible=pd.to_numeric(rows.negligible),
+        trainings=rows.trainings == "yes",
+    )
+
+
+def rule_changes() -> pd.DataFrame:
+    """List every change of a rule that was made after a measurement.
+
+    Returns:
+        Columns id, one or several claims; dated; was, the rule before; and reason.
+    """
+    return pd.read_csv(FOLDER / "rule_changes.csv", dtype=str)
+
+
+def earlier_verdicts() -> pd.DataFrame:
+    """List the verdicts of the previous edition, made by earlier rules from earlier measurements.
+
+    Returns:
+        Columns id, dated, verdict, value, low and high.
+    """
+    return pd.read_csv(FOLDER / "earlier_verdicts.csv")
 
 
 def symbols() -> pd.DataFrame:

@@ -1,20 +1,18 @@
-"""Intervals that cover, Holm by hand and by brute force, a verdict for every case of the rule."""
+"""Intervals that cover, also over photographs, and Holm by hand and by brute force."""
 
-import inspect
 from itertools import combinations
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from deblurlib.analysis import significance
 from deblurlib.analysis.significance import (
     Estimate,
     auc,
     holm,
     paired_bootstrap,
     spearman_interval,
-    verdict,
+    weakest,
 )
 
 RNG = np.random.default_rng
@@ -126,11 +124,10 @@ def test_p_agrees_with_the_t_test_and_is_uniform_without_an_effect():
     assert 0.02 <= below <= 0.08
 
 
-def test_equal_differences_are_certain_and_no_difference_is_none():
-    assert (
-        paired_bootstrap([0.5] * 6)[:2] == (0.5, (0.5, 0.5))
-        and paired_bootstrap([0.5] * 6).p < 0.001
-    )
+def test_equal_differences_are_as_certain_as_their_signs():
+    for n in (2, 6, 10):  # 0.5 for two differences, 0.03 for six
+        assert paired_bootstrap([0.5] * n) == Estimate(0.5, (0.5, 0.5), 2.0 ** (1 - n))
+    assert paired_bootstrap(np.full((3, 6), 0.5)).p == 2.0**-5
     assert paired_bootstrap(np.zeros((3, 6))) == Estimate(0, (0, 0), 1)
 
 
@@ -291,83 +288,6 @@ def test_holm_takes_probabilities(p):
         holm(p)
 
 
-# ------------------------------------------------------------------------------------------------
-# The verdict
-
-
-@pytest.mark.parametrize(
-    "wanted, given",
-    [
-        ("reproduced", {"rule": "exact", "holds": True}),
-        ("contradicted", {"rule": "exact", "holds": False}),
-        ("inconclusive", {"rule": "exact", "holds": None}),
-        ("reproduced", {"interval": (0.1, 0.5), "p": 0.01}),
-        ("reproduced", {"interval": (0.1, 0.5), "p": 0.01, "margin": np.nan}),
-        ("reproduced", {"interval": (0.1, 0.5), "p": 0.01, "margin": 0.4}),  # inside
-        ("reproduced", {"interval": (0.1, 0.5), "p": 0.01, "margin": 0.05}),  # ours is larger
-        ("reproduced", {"interval": (0.1, 0.5), "p": 0.01, "margin": 0.5}),
-        ("direction only", {"interval": (0.1, 0.5), "p": 0.01, "margin": 0.6}),
-        ("inconclusive", {"interval": (-0.1, 0.5), "p": 0.2}),
-        ("inconclusive", {"interval": (0.01, 0.5), "p": 0.06}),  # after Holm
-        ("inconclusive", {"interval": (0.0, 0.5), "p": 0.04}),
-        ("contradicted", {"interval": (-0.5, -0.1), "p": 0.01, "margin": 0.2}),
-        ("inconclusive", {"interval": (-0.5, -0.1), "p": 0.09}),
-        ("reproduced", {"interval": (-0.5, -0.1), "p": 0.01, "direction": "-"}),
-        ("reproduced", {"interval": (-0.5, -0.1), "p": 0.01, "direction": "-", "margin": 0.45}),
-        ("direction only", {"interval": (-0.5, -0.1), "p": 0.01, "direction": "-", "margin": 0.6}),
-        ("contradicted", {"interval": (0.1, 0.5), "p": 0.01, "direction": "-"}),
-        ("reproduced", {"rule": "correlation", "interval": (0.1, 0.5), "p": 0.01}),
-        ("contradicted", {"rule": "correlation", "interval": (-0.4, -0.2), "p": 0.01}),
-        ("inconclusive", {"interval": (0.1, 0.5), "p": 0.01, "seeds": 1}),
-        ("inconclusive", {"interval": (-0.5, -0.1), "p": 0.01, "seeds": 1}),
-        ("reproduced", {"interval": (0.1, 0.5), "p": 0.01, "seeds": 2}),
-        ("inconclusive", {"rule": "exact", "holds": True, "seeds": 1}),
-        ("contradicted", {"rule": "exact", "holds": False, "seeds": 3}),
-        ("not measured", {"value": None, "seeds": 1}),
-        ("not measured", {"value": None}),
-        ("not measured", {"rule": "exact", "value": None}),
-        ("needs GoPro", {"rule": "needs GoPro", "value": None}),
-        ("needs GoPro", {"rule": "needs GoPro", "holds": None}),
-        ("reproduced", {"rule": "needs GoPro", "holds": True}),
-        ("contradicted", {"rule": "needs GoPro", "holds": False}),
-    ],
-)
-def test_the_rule(wanted, given):
-    assert verdict(**{"rule": "difference", "value": 0.3, **given}) == wanted
-    assert wanted in significance.VERDICTS
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_mirroring_data_and_claim_leaves_the_verdict(seed):
-    rng = RNG(seed)
-    low, high = sorted(rng.normal(0.2, 0.3, 2))
-    given = {
-        "rule": "difference",
-        "value": (low + high) / 2,
-        "p": rng.random() / 10,
-        "margin": rng.choice([np.nan, 0.3]),
-    }
-    there = verdict(interval=(low, high), direction="+", **given)
-    back = verdict(interval=(-high, -low), direction="-", **given)
-    assert there == back
-    opposite = verdict(interval=(low, high), direction="-", **given)
-    assert (there == "inconclusive") == (opposite == "inconclusive") and (
-        there != opposite or there == "inconclusive"
-    )
-
-
-def test_unknown_rules_and_directions_are_named():
-    with pytest.raises(ValueError, match="no rule 'guess': choose one of exact, difference"):
-        verdict("guess", value=1)
-    with pytest.raises(ValueError, match="direction is ''"):
-        verdict("difference", value=1, interval=(0, 1), p=0.1, direction="")
-
-
-def test_the_verdicts_of_the_docstring_are_all_there_are():
-    named = [line[:15].strip() for line in inspect.getdoc(verdict).splitlines()]
-    assert [name for name in named if name in significance.VERDICTS] == list(significance.VERDICTS)
-
-
 def test_auc_counts_pairs():
     score, positive = np.array([[0.1, 0.4], [0.4, 0.9]]), np.array([[False, False], [True, True]])
     assert auc(score, positive) == pytest.approx(
@@ -410,7 +330,82 @@ def test_the_bootstrap_is_the_one_that_its_docstring_writes_down(level):
 
 
 def test_no_replicate_beyond_zero_counts_as_one():
-    assert paired_bootstrap([0.5, 0.6, 0.7], resamples=99).p == 2 / 100
+    assert paired_bootstrap(np.linspace(0.5, 0.7, 12), resamples=99).p == 2 / 100
+
+
+# ------------------------------------------------------------------------------------------------
+# Photographs
+
+
+@pytest.mark.parametrize("photographs, scenes", [(4, 6), (12, 8)])
+def test_scenes_of_few_photographs_are_not_independent(photographs, scenes):
+    names = np.repeat(np.arange(photographs), scenes)
+
+    def draw(rng, groups):
+        d = 0.3 + 0.2 * rng.normal(size=photographs)[names] + 0.1 * rng.normal(size=len(names))
+        return paired_bootstrap(d, groups, **FAST)
+
+    assert coverage(lambda rng: draw(rng, names), 0.3) >= 0.93
+    assert coverage(lambda rng: draw(rng, None), 0.3) < 0.75
+
+
+def test_photographs_scenes_and_seeds_by_hand():
+    d = RNG(5).normal(0.2, 1, (3, 7))
+    names = ["a", "b", "a", "c", "c", "a", "b"]
+    found = paired_bootstrap(d, names, resamples=4000)
+    mean, rng = d.mean(), RNG(9)
+    effect = {g: d[:, [i for i in range(7) if names[i] == g]].mean() - mean for g in "abc"}
+    column, row = d.mean(0) - mean, d.mean(1) - mean
+    k = np.sqrt(3 / 2) * stats.t.ppf(0.975, 2) / stats.norm.ppf(0.975)
+    replicates = []
+    for _ in range(4000):
+        seeds, groups = rng.integers(0, 3, 3), rng.choice(list("abc"), 3)
+        images = [
+            i
+            for g in groups
+            for i in rng.choice([j for j in range(7) if names[j] == g], names.count(g))
+        ]
+        between = np.mean([effect[names[i]] for i in images])
+        inside = np.mean([column[i] - effect[names[i]] for i in images])
+        rest = (d - mean - row[:, None] - column)[np.ix_(seeds, images)].mean()
+        replicates.append(mean + k * row[seeds].mean() + k * between + inside + rest)
+    assert found.interval == pytest.approx(np.quantile(replicates, [0.025, 0.975]), abs=0.25)
+    assert found.value == pytest.approx(mean)
+
+
+def test_every_image_its_own_photograph_is_the_plain_bootstrap():
+    d = RNG(1).normal(size=(3, 9))
+    assert paired_bootstrap(d, list("abcdefghi")) == paired_bootstrap(d)
+
+
+def test_the_order_of_images_does_not_matter():
+    d, names = RNG(1).normal(size=(2, 8)), list("abababcc")
+    order = np.argsort(names, kind="stable")
+    moved = paired_bootstrap(d[:, order], [names[i] for i in order])
+    found = paired_bootstrap(d, names)
+    assert found.interval == pytest.approx(moved.interval) and found.p == moved.p
+
+
+def test_groups_are_one_per_image():
+    with pytest.raises(ValueError, match="There are 2 groups for 3 images: give one per image"):
+        paired_bootstrap([0.1, 0.2, 0.4], ["a", "b"])
+
+
+def test_the_weakest_of_equal_differences_rarely_contradicts():
+    def judged(rng):
+        estimate = weakest([paired_bootstrap(rng.normal(0, 1, 20), **FAST) for _ in range(4)])
+        return estimate.p < 0.05
+
+    assert np.mean([judged(RNG(trial)) for trial in range(300)]) <= 0.06
+
+
+def test_the_weakest_above_0_needs_all_and_below_0_one():
+    strong, weak = Estimate(0.5, (0.4, 0.6), 0.01), Estimate(0.3, (-0.1, 0.7), 0.2)
+    assert weakest([strong, weak]) == weak and weakest([weak, weak._replace(p=0.001)]).p == 0.2
+    against = Estimate(-0.2, (-0.3, -0.1), 0.01)
+    assert weakest([strong, against, weak]) == against._replace(p=0.03)
+    with pytest.raises(ValueError, match="give at least one"):
+        weakest([])
 
 
 def test_the_correlation_within_groups_passes_its_options_on():
@@ -439,35 +434,6 @@ def test_the_area_under_the_curve_counts_pairs():
 
 def test_p_values_of_zero_and_one_are_adjusted_like_others():
     assert holm([1.0, 0.0, 0.02]).tolist() == [1.0, 0.0, 0.04]
-
-
-@pytest.mark.parametrize(
-    "p, interval, wanted",
-    [
-        (0.05, (0.1, 0.3), "inconclusive"),
-        (0.01, (-0.3, 0.0), "inconclusive"),
-        (0.01, (0.0, 0.3), "inconclusive"),
-        (0.049, (0.1, 0.3), "reproduced"),
-        (0.01, (-0.3, -0.1), "contradicted"),
-    ],
-)
-def test_the_bounds_of_a_verdict_belong_to_doubt(p, interval, wanted):
-    assert verdict("difference", value=0.1, interval=interval, p=p) == wanted
-
-
-@pytest.mark.parametrize(
-    ("interval", "p"),
-    [
-        ((np.nan, np.nan), np.nan),
-        ((0.1, np.inf), 0.01),
-        ((0.1, 0.2), np.nan),
-        (None, 0.01),
-        ((0.1, 0.2), None),
-    ],
-)
-def test_what_is_not_finite_reproduces_nothing(interval, p):
-    with pytest.raises(ValueError, match="give finite numbers to judge it by"):
-        verdict("correlation", value=0.5, interval=interval, p=p, direction="+")
 
 
 def test_a_rank_correlation_of_nan_is_refused():

@@ -9,14 +9,17 @@ import pytest
 import torch
 
 from deblurlib import papers
-from deblurlib.analysis.significance import VERDICTS, paired_bootstrap
+from deblurlib.analysis.significance import paired_bootstrap
+from deblurlib.analysis.verdicts import VERDICTS
 from deblurlib.book import ledger as book
-from deblurlib.book.ledger import ledger, readable, record
+from deblurlib.book.ledger import changes, ledger, readable, record, summary
 from deblurlib.book.lesson import Lesson, open_lesson
 from deblurlib.experiments.presets import get_preset
 
-STRONG = {"value": 0.7, "interval": (0.5, 0.9), "p": 0.001, "seeds": 3}
-WEAK = {"value": 0.1, "interval": (0.01, 0.2), "p": 0.03, "seeds": 3}
+ENOUGH = {"gain": 0.8}
+MOVED = {"gain": 0.8, "offsets": 0.4, "attention": 0.2}
+STRONG = {"value": 0.7, "interval": (0.5, 0.9), "p": 0.001, "seeds": 3, "learned": MOVED}
+WEAK = {"value": 0.1, "interval": (0.01, 0.2), "p": 0.01, "seeds": 3, "learned": MOVED}
 OF_ONE_NETWORK = {"seeds": None}
 
 
@@ -45,12 +48,13 @@ def test_a_record_is_judged_shown_and_kept_with_its_origin(lesson, tmp_path):
     assert shown.to_dict("records") == [
         {
             "id": "S1",
+            "kind": "experiment",
             "claim": "Dilations of 1, 2 and 4 beat dilations of 1 at equal parameters.",
             "where": "Table 2",
             "printed": "0.67 dB",
             "ours": "0.7 [0.5, 0.9] dB",
             "verdict": "reproduced",
-            "note": "3 seeds",
+            "note": "3 seeds; learned: gain 0.8 dB",
         }
     ]
     assert json.loads((tmp_path / "ledger" / "08_S1.json").read_text()) == {
@@ -65,6 +69,7 @@ def test_a_record_is_judged_shown_and_kept_with_its_origin(lesson, tmp_path):
         "p": 0.001,
         "holds": None,
         "seeds": 3,
+        "learned": ENOUGH,
         "note": "",
     }
     origin = json.loads((tmp_path / "ledger" / "08_S1.origin.json").read_text())
@@ -83,48 +88,88 @@ def test_a_record_is_judged_shown_and_kept_with_its_origin(lesson, tmp_path):
 def test_equal_measurements_are_equal_bytes(lesson, tmp_path):
     path = tmp_path / "ledger" / "08_S2.json"
     differences = np.random.default_rng(0).normal(0.3, 0.1, (3, 9))
-    record(lesson("08"), "S2", *paired_bootstrap(differences), seeds=len(differences))
+    estimate = paired_bootstrap(differences)
+    record(lesson("08"), "S2", *estimate, seeds=len(differences), learned=MOVED)
     first = path.read_bytes()
-    record(
-        lesson("08"), "S2", *map(torch.tensor, paired_bootstrap(differences)), seeds=np.int64(3)
-    )  # numbers of any library
+    gates = {name: torch.tensor(value, dtype=torch.float64) for name, value in MOVED.items()}
+    record(lesson("08"), "S2", *map(torch.tensor, estimate), seeds=np.int64(3), learned=gates)  # numbers of any library
     assert path.read_bytes() == first and b"commit" not in first
     assert sorted(p.name for p in path.parent.iterdir()) == ["08_S2.json", "08_S2.origin.json"]
 
 
-def test_holm_corrects_within_a_table_and_over_what_was_recorded(lesson, tmp_path):
+def test_holm_counts_the_whole_family_measured_or_not(lesson, tmp_path):
     lesson("08").claim("S3", **WEAK)
-    assert verdicts(tmp_path)["S3"] == "direction only"  # p = 0.03 alone
-    lesson("08").claim("S1", **STRONG | {"p": 0.04})
     rows = ledger(tmp_path).set_index("id")
-    assert rows.loc[["S1", "S3"], "p_holm"].tolist() == pytest.approx([0.06, 0.06])
-    assert rows.loc[["S1", "S3"], "verdict"].tolist() == ["inconclusive"] * 2
-    lesson("08").claim("R3", **WEAK)  # Table 1 of another paper
-    lesson("08").claim("R7", **WEAK)  # its Table 2
+    assert rows.loc["S3", "p_holm"] == pytest.approx(0.03)  # of three claims, two not measured
+    assert rows.loc["S3", "verdict"] == "direction only"
+    lesson("08").claim("S3", **WEAK | {"p": 0.02})
+    assert verdicts(tmp_path)["S3"] == "inconclusive"
+    lesson("08").claim("S1", **STRONG)
     rows = ledger(tmp_path).set_index("id")
-    assert rows.loc[["R3", "R7"], "p_holm"].tolist() == [0.03, 0.03]
-    assert (
-        rows.loc["R3", "verdict"] == "reproduced" and rows.loc["R7", "verdict"] == "direction only"
+    assert rows.loc[["S1", "S3"], "p_holm"].tolist() == pytest.approx([0.003, 0.04])
+    assert rows.loc[["S1", "S3"], "verdict"].tolist() == ["reproduced", "direction only"]
+    lesson("08").claim("R8", **WEAK)  # Table 2 of another paper
+    assert ledger(tmp_path).set_index("id").loc[["R8", "S3"], "p_holm"].tolist() == pytest.approx(
+        [0.03, 0.04]
     )
 
 
-def test_tables_of_equal_number_in_two_papers_are_two_families(lesson, tmp_path):
-    lesson("08").claim("S3", **WEAK)
-    lesson("08").claim("R8", **WEAK)
-    rows = ledger(tmp_path).set_index("id")
-    assert rows.loc["S3", "where"] == rows.loc["R8", "where"] == "Table 2"
-    assert rows.loc[["S3", "R8"], "p_holm"].tolist() == [0.03, 0.03]
-
-
-def test_a_lesson_shows_its_own_claims_whatever_else_was_recorded(lesson, tmp_path):
+def test_a_lesson_and_the_ledger_say_the_same_whatever_else_was_recorded(lesson, tmp_path):
     fifth, eighth = lesson("05"), lesson("08")
-    fifth.claim("R2", **STRONG | OF_ONE_NETWORK | {"p": 0.03})
+    fifth.claim("R2", **STRONG | OF_ONE_NETWORK | {"p": 0.008})
     before = fifth.claims()
-    eighth.claim("R3", **WEAK)
+    for id in ("R3", "R4", "R5"):  # of the same table
+        eighth.claim(id, **STRONG)
     assert fifth.claims().equals(before) and set(before.id) == {"R2", "R20"}
     assert before.set_index("id").verdict.to_dict() == {"R2": "reproduced", "R20": "not measured"}
-    assert verdicts(tmp_path)["R2"] == "inconclusive"  # of the two of Table 1
-    assert set(ledger(tmp_path, "08").notebook) == {"08"}
+    every = ledger(tmp_path).set_index("id")
+    for name in ("05", "08"):
+        shown = ledger(tmp_path, name).set_index("id")
+        assert set(shown.notebook) == {name}
+        assert shown.verdict.equals(every.verdict[shown.index])
+    assert every.loc["R2", "p_holm"] == pytest.approx(6 * 0.008)
+
+
+def test_what_has_not_learned_enough_is_not_judged(lesson, tmp_path):
+    for learned in ({"gain": 0.13}, {"gain": 0.13, "offsets": 0.5}, {"gain": 1, "offsets": 0.02}):
+        shown = lesson("08").claim("S2", **STRONG | {"learned": learned})
+        assert shown.verdict[0] == "not learned enough"
+    assert "learned: gain 1 dB, offsets 0.02 px" in shown.note[0]
+    assert lesson("08").claim("S2", **STRONG).verdict[0] == "reproduced"
+    with pytest.raises(ValueError, match="Claim S2: The gate 'offsets' was not measured"):
+        lesson("08").claim("S2", **STRONG | {"learned": {"gain": 0.8}})
+    with pytest.raises(ValueError, match="Claim S1: The gate 'gain' was not measured"):
+        lesson("08").claim("S1", **STRONG | {"learned": None})
+
+
+def test_an_effect_of_a_fifth_of_the_printed_one_is_none(lesson):
+    none = {"value": 0.0005, "interval": (-0.012, 0.013), "p": 0.9}
+    assert lesson("08").claim("S1", **STRONG | none).verdict[0] == "no effect at this scale"
+
+
+def test_the_summary_counts_kinds_and_no_claim_twice(lesson, tmp_path):
+    lesson("01").claim("V2", 1.7, holds=True)
+    lesson("01").claim("S11", 3.2, holds=True)  # the same claim of another paper
+    lesson("10").claim("V7", 36.9, holds=True)
+    table = summary(ledger(tmp_path)).set_index("kind")
+    assert table.loc["theorem", "reproduced"] == 1 and table.loc["count", "reproduced"] == 1
+    assert table.loc["all", "claims"] == 71 and table.loc["all"].drop("claims").sum() == 71
+    assert list(table.index) == ["theorem", "count", "consistency", "experiment", "all"]
+
+
+def test_changes_name_their_cause(lesson, tmp_path):
+    earlier = papers.earlier_verdicts().set_index("id")
+    lesson("01").claim("V1", float(earlier.value["V1"]), holds=False)  # by an unchanged rule
+    table = changes(ledger(tmp_path)).set_index("id")
+    assert table.loc["V1"].tolist() == ["reproduced", "contradicted", "data"]
+    like = earlier.loc["S1"]
+    lesson("08").claim(
+        "S1", like.value, (like.low, like.high), 1, seeds=3, learned={"gain": 0.13}
+    )
+    table = changes(ledger(tmp_path)).set_index("id")
+    assert table.loc["S1"].tolist() == ["inconclusive", "not learned enough", "rule"]
+    assert table.loc["R7"].tolist() == ["inconclusive", "not measured", "rule and data"]
+    assert "V9" not in table.index  # waits for GoPro, as before
 
 
 def test_exact_statements_hold_or_do_not_or_cannot_be_decided(lesson, tmp_path):
@@ -142,26 +187,14 @@ def test_exact_statements_hold_or_do_not_or_cannot_be_decided(lesson, tmp_path):
 
 def test_trainings_from_a_single_seed_decide_nothing(lesson, tmp_path):
     alone = lesson("08").claim("S1", **STRONG | {"seeds": 1})
-    assert alone.verdict[0] == "inconclusive" and alone.note[0] == "a single seed"
-    against = {"value": -0.7, "interval": (-0.9, -0.5), "p": 0.001}
-    assert lesson("08").claim("S1", **against, seeds=1).verdict[0] == "inconclusive"
-    assert lesson("08").claim("S1", **against, seeds=2).verdict[0] == "contradicted"
-    assert (
-        lesson("06").claim("C17", 0.01, (0.0, 0.02), holds=True, seeds=1).verdict[0]
-        == "inconclusive"
-    )
-    assert (
-        lesson("06").claim("C17", 0.01, (0.0, 0.02), holds=True, seeds=2).verdict[0] == "reproduced"
-    )
-    assert (
-        lesson("05").claim("R2", 0.4, (0.3, 0.5), 0.001, note="eight looks").note[0]
-        == "eight looks"
-    )
-    assert verdicts(tmp_path)[["S1", "C17", "R2"]].tolist() == [
-        "contradicted",
-        "reproduced",
-        "reproduced",
-    ]
+    assert alone.verdict[0] == "inconclusive" and alone.note[0].startswith("a single seed")
+    against = STRONG | {"value": -0.7, "interval": (-0.9, -0.5)}
+    assert lesson("08").claim("S1", **against | {"seeds": 1}).verdict[0] == "inconclusive"
+    assert lesson("08").claim("S1", **against | {"seeds": 2}).verdict[0] == "contradicted"
+    for seeds, wanted in ((1, "inconclusive"), (2, "reproduced")):
+        shown = lesson("06").claim("C17", 0.01, (0.0, 0.02), seeds=seeds, learned=ENOUGH)
+        assert shown.verdict[0] == wanted
+    assert verdicts(tmp_path)[["S1", "C17"]].tolist() == ["contradicted", "reproduced"]
     with pytest.raises(ValueError, match="V5 does not compare trainings: omit `seeds`"):
         lesson("03").claim("V5", 0.5, holds=False, seeds=3)
 
@@ -193,6 +226,7 @@ def test_claims_about_gopro_wait_for_it(lesson, tmp_path):
         ("08", ("S1", 1, (0, 1), 1.1), "p between 0 and 1"),
         ("01", ("V1", 0.1), "V1 is exact: say whether it holds, or explain in a note why"),
         ("08", ("S1", 1, (0, 2), 0.1), "S1 compares trainings: say with `seeds` how often"),
+        ("06", ("C17", 1), "C17 is judged by its interval: give one"),
     ],
 )
 def test_what_cannot_be_judged_is_named_and_not_written(

@@ -39,7 +39,7 @@ def found(runs):
 
 
 def test_measurements_have_one_row_a_row_seed_and_image(found):
-    assert list(found.columns[:4]) == ["table", "row", "seed", "image"]
+    assert list(found.columns[:5]) == ["table", "row", "seed", "image", "photograph"]
     assert (
         len(found) == len(experiments.TABLES["svdn_table2"]) * 2 * 3
         and not found.duplicated(["row", "seed", "image"]).any()
@@ -56,7 +56,8 @@ def test_a_summary_pairs_rows_by_seed_and_image(found):
     assert table.loc["fd", "minus base"] == pytest.approx(0.25) and table.loc[
         "fd", "low"
     ] == pytest.approx(0.25)
-    assert table.loc["fd", "could be noise"] == "no" and table.loc["base", "could be noise"] == ""
+    assert table.loc["fd", "could be noise"] == "yes"  # the signs of three images tell little
+    assert table.loc["base", "could be noise"] == ""
     assert (table.seeds == 2).all()
     wanted = (moved["rgb-psnr"] - moved["blurry rgb-psnr"])[moved.row == "dilated"].mean()
     assert table.loc["dilated", "gain over blurry"] == pytest.approx(wanted)
@@ -133,21 +134,66 @@ def test_a_new_row_is_measured_like_the_others(runs, monkeypatch):
     assert list(table.row) == ["wide_margin"]
 
 
-def test_p_values_are_adjusted_over_the_table():
-    rows = ("base", "a", "b")
-    rng = np.random.default_rng(0)
-    made = pd.DataFrame(
+def table_of(effects, seeds, images=12, photographs=4, spread=1.0, seed=0):
+    """A synthetic table of measurements: an effect for each row."""
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
         {
             "row": row,
-            "seed": 0,
-            "image": i,
+            "seed": s,
+            "image": f"{i:02}",
+            "photograph": f"p{i % photographs}",
             "parameters": 1,
-            "rgb-psnr": rng.normal(),
+            "rgb-psnr": effect + spread * rng.normal(),
             "blurry rgb-psnr": 0,
         }
-        for row in rows
-        for i in range(12)
+        for row, effect in effects.items()
+        for s in range(seeds)
+        for i in range(images)
     )
+
+
+def test_one_seed_cannot_tell_noise():
+    for seeds, wanted in ((1, "unknown (1 seed)"), (2, "no")):
+        made = table_of({"base": 0, "a": 1, "b": 1}, seeds, spread=0.001)
+        table = ablations.summary(made, "base").set_index("row")
+        assert table["could be noise"].tolist() == ["", wanted, wanted]
+
+
+def test_a_comparison_resamples_photographs():
+    made = table_of({"base": 0, "a": 0.5}, 3)
+    names = [f"p{i % 4}" for i in range(12)]
+    assert ablations.photographs(made.sample(frac=1, random_state=0)) == names
+    plain = ablations.differences(made, "a", "base")
+    assert ablations.compare(made, "a", "base") == paired_bootstrap(plain, names)
+    assert ablations.compare(made, "a", "base") != paired_bootstrap(plain)
+
+
+def test_a_claim_about_several_rows_is_judged_by_the_weakest():
+    made = table_of({"base": 0, "a": 0.5, "b": 0.9}, 3)
+    one, other = (ablations.compare(made, row, "base") for row in ("a", "b"))
+    both = ablations.compare(made, ["a", "b"], "base")
+    assert both.value == min(one.value, other.value) and both.p == max(one.p, other.p)
+    assert ablations.compare(made, "base", ["a", "b"]).value == pytest.approx(
+        -max(one.value, other.value)
+    )
+    with pytest.raises(ValueError, match="argument"):
+        ablations.compare(made, ["a", "b"], ["base", "base", "base"])
+
+
+def test_what_rows_have_learned_is_that_of_the_least(found):
+    made = table_of({"a": 0.6, "b": 0.2}, 2, spread=0.0).assign(
+        **{"moved offsets": lambda rows: rows.row.map({"a": 0.3, "b": np.nan}), "moved p": np.nan}
+    )
+    assert ablations.learned(made, "a") == pytest.approx({"gain": 0.6, "offsets": 0.3})
+    assert ablations.learned(made, ["a", "b"]) == pytest.approx({"gain": 0.2, "offsets": 0.3})
+    untrained = ablations.learned(found, "fd")  # two steps
+    assert 0 < untrained["offsets"] < 0.1 and untrained["gain"] < 0.5
+
+
+def test_p_values_are_adjusted_over_the_table():
+    rows = ("base", "a", "b")
+    made = table_of(dict.fromkeys(rows, 0), 2, photographs=12)
     estimates = [paired_bootstrap(ablations.differences(made, row, "base")) for row in rows[1:]]
     raw = [estimate.p for estimate in estimates]
     table = ablations.summary(made, "base").set_index("row")
