@@ -1,6 +1,7 @@
 """Has a network learned enough to be judged? Its gain, and how far its parts have moved."""
 
 from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +61,7 @@ def _parts(network: nn.Module, picture: Tensor) -> dict[str, list[Tensor]]:
     """Offsets (…, 2, h, w), attention (…, shares) and recurrent weights of a network."""
     if not hasattr(network, "extras"):
         return {}
-    extras: Extras = network.extras(picture)
+    extras: Extras = cast(Any, network).extras(picture)
     parts = {
         "offsets": [
             offset.unflatten(-3, (-1, 2))
@@ -78,5 +79,5 @@ def _attention(network: nn.Module, extras: Extras) -> list[Tensor]:
     if "attention" in extras:
         return [extras["attention"].movedim(-3, -1)]
     if "attended" in extras:
-        return [network.attention.map(extras["features"])]
+        return [cast(Any, network).attention.map(extras["features"])]
     return []

@@ -30,7 +30,8 @@ def paired_bootstrap(
     """Estimate the mean of paired differences with its interval and a two-sided p value against 0.
 
         d_si = mean + row_s + group_g(i) + within_i + rest_si
-        replicate = mean + k_S avg_s(row_s) + k_G avg_i(group_g(i)) + avg_i(within_i) + avg_si(rest_si)
+        replicate = mean + k_S avg_s(row_s) + k_G avg_i(group_g(i)) + avg_i(within_i)
+                    + avg_si(rest_si)
 
     where the seeds s are redrawn with replacement, and so are the groups g of images, and the
     images i within each drawn group. The interval is that of the percentiles. A redrawn effect of n
@@ -247,7 +248,7 @@ def _group_numbers(groups: Sequence[Hashable] | None, images: int) -> np.ndarray
 def _redraw(
     rng: np.random.Generator, members: np.ndarray, resamples: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of images, group after group, in redrawn groups, and with their members redrawn too."""
+    """Shares of images, group after group: in redrawn groups, and with their members redrawn."""
     groups = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), resamples)
     total = (groups @ members)[:, None]
     drawn = np.repeat(groups, members, 1) / total

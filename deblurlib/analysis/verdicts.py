@@ -19,6 +19,7 @@ VERDICTS = (
     "not measured",
 )
 NEGLIGIBLE = 0.2  # of a printed difference: less than that is no effect
+TRAININGS = 2  # of each network: one tells nothing about the next
 HALF = 0.5  # of a printed difference: ours must exceed it beyond chance
 
 
@@ -141,16 +142,9 @@ def verdict(  # noqa: PLR0913 - one argument per fact that decides
         raise ValueError(f"There is no rule {rule!r}: choose one of {', '.join(RULES)}.")
     if value is not None and not np.isfinite(value):
         raise ValueError(f"The value is {value}: only finite numbers can be judged.")
-    if rule == "needs GoPro" and (value is None or holds is None):
-        return "needs GoPro"
-    if value is None:
-        return "not measured"
-    if learned is False:
-        return "not learned enough"
-    if seeds is not None and seeds < 2:
-        return "inconclusive"
-    if rule in ("exact", "needs GoPro"):
-        return "inconclusive" if holds is None else "reproduced" if holds else "contradicted"
+    settled = _settled(rule, value, holds, learned, seeds)
+    if settled is not None:
+        return settled
     if direction not in ("+", "-"):
         raise ValueError(
             f"The direction is {direction!r}: give '+' or '-', the sign that the paper claims."
@@ -167,6 +161,28 @@ def verdict(  # noqa: PLR0913 - one argument per fact that decides
     if rule == "equivalence":
         return _judge_equivalence(low, high, negligible)
     return _judge_interval(low, high, p, size, negligible)
+
+
+def _settled(
+    rule: str,
+    value: float | None,
+    holds: bool | None,
+    learned: bool | None,
+    seeds: int | None,
+) -> str | None:
+    """The verdict where no interval is needed, or None."""
+    if rule == "needs GoPro" and (value is None or holds is None):
+        return "needs GoPro"
+    if value is None:
+        return "not measured"
+    if learned is False:
+        return "not learned enough"
+    undecided = holds is None if rule in ("exact", "needs GoPro") else False
+    if undecided or (seeds is not None and seeds < TRAININGS):
+        return "inconclusive"
+    if rule in ("exact", "needs GoPro"):
+        return "reproduced" if holds else "contradicted"
+    return None
 
 
 def _judge_equivalence(low: float, high: float, negligible: float) -> str:

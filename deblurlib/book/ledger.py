@@ -86,7 +86,7 @@ class Measuring(Protocol):
         ...
 
 
-def record(
+def record(  # noqa: PLR0913 - one argument per column of the record
     lesson: Measuring,
     id: str,
     value: SupportsFloat,

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 from torch.utils.data import Dataset
 
 from .. import experiments, figures
 from ..analysis.adequacy import moved
+from ..analysis.significance import Estimate, paired_bootstrap
 from ..data import PairedFolder, Sample, SceneDataset, crop, groups_of, list_splits
-from ..evaluation import evaluate
+from ..evaluation import Samples, evaluate
 from ..experiments.presets import Preset, get_preset
 from ..figures.style import PictureLike
 from ..inference import choose_device
@@ -267,16 +269,24 @@ class Lesson:
         pairs = PairedFolder(self.data, split, self.variant)
         return CentralWindows(pairs, self.preset.test_scenes, self.preset.scene_size)
 
-    def groups(self, samples: "SceneDataset | CentralWindows") -> list[str]:
-        """Name what samples share: the photograph of a scene, the sequence of a frame.
+    def estimate(
+        self, differences: ArrayLike, samples: "SceneDataset | CentralWindows"
+    ) -> Estimate:
+        """Estimate the mean of paired differences over samples of this lesson.
 
         Args:
-            samples: A data set of this lesson.
+            differences: (n,) or (seeds, n), of the first n samples in their order. A sample with a
+                NaN, such as the direction of a motion where nothing moves, is left out.
+            samples: The data set.
 
         Returns:
-            One name per sample, as `paired_bootstrap` takes them.
+            Mean, interval and p value, see `significance.paired_bootstrap`; photographs or
+            sequences are resampled before their members.
         """
-        return groups_of(samples)
+        found = np.atleast_2d(np.asarray(differences, dtype=np.float64))
+        kept = np.flatnonzero(~np.isnan(found).any(0))
+        groups = groups_of(samples)
+        return paired_bootstrap(found[:, kept], [groups[i] for i in kept])
 
     def untrained(self, name: str, size: str = "small") -> torch.nn.Module:
         """Return a shipped network as it was before its training.
@@ -296,7 +306,7 @@ class Lesson:
         return network.to(self.device).eval()
 
     def learned(
-        self, network: torch.nn.Module, start: torch.nn.Module, samples: Dataset[Sample]
+        self, network: torch.nn.Module, start: torch.nn.Module, samples: Samples
     ) -> dict[str, float]:
         """Measure what the gates of claims ask for: the gain, and how far parts have moved.
 

@@ -286,7 +286,12 @@ class SceneDataset(Dataset[Sample]):
             raise IndexError(f"There is no scene {index}: the data set has {self.count}.")
         first, *others = (load_photograph(self.paths[i]) for i in self._chosen(index))
         return render_scene(
-            first, self._key(index), self.size, variant=self.variant, textures=others, **self.options
+            first,
+            self._key(index),
+            self.size,
+            variant=self.variant,
+            textures=others,
+            **self.options,
         )
 
     def photograph(self, index: int) -> str:

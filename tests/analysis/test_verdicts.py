@@ -10,6 +10,7 @@ from deblurlib.analysis.verdicts import GATES, has_learned, verdict
 
 RNG = np.random.default_rng
 
+
 @pytest.mark.parametrize(
     "wanted, given",
     [
@@ -131,8 +132,6 @@ def test_what_is_not_finite_reproduces_nothing(interval, p):
         verdict("correlation", value=0.5, interval=interval, p=p, direction="+")
 
 
-
-
 @pytest.mark.parametrize("rule", ["exact", "difference", "needs GoPro"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_value_that_is_no_number_is_never_judged(rule, value):
@@ -142,7 +141,9 @@ def test_a_value_that_is_no_number_is_never_judged(rule, value):
 
 def test_gates_ask_for_what_they_name():
     assert has_learned("", {}) is None
-    assert has_learned("gain", {"gain": 0.5}) is True and has_learned("gain", {"gain": 0.49}) is False
+    assert (
+        has_learned("gain", {"gain": 0.5}) is True and has_learned("gain", {"gain": 0.49}) is False
+    )
     assert has_learned("gain p", {"gain": 2.0, "p": 0.01}) is False
     assert has_learned("gain p", {"gain": 0.1}) is False  # whatever p is
     assert has_learned("offsets", {"offsets": float("nan")}) is False

@@ -92,7 +92,9 @@ def test_equal_measurements_are_equal_bytes(lesson, tmp_path):
     record(lesson("08"), "S2", *estimate, seeds=len(differences), learned=MOVED)
     first = path.read_bytes()
     gates = {name: torch.tensor(value, dtype=torch.float64) for name, value in MOVED.items()}
-    record(lesson("08"), "S2", *map(torch.tensor, estimate), seeds=np.int64(3), learned=gates)  # numbers of any library
+    record(
+        lesson("08"), "S2", *map(torch.tensor, estimate), seeds=np.int64(3), learned=gates
+    )  # numbers of any library
     assert path.read_bytes() == first and b"commit" not in first
     assert sorted(p.name for p in path.parent.iterdir()) == ["08_S2.json", "08_S2.origin.json"]
 
@@ -163,9 +165,7 @@ def test_changes_name_their_cause(lesson, tmp_path):
     table = changes(ledger(tmp_path)).set_index("id")
     assert table.loc["V1"].tolist() == ["reproduced", "contradicted", "data"]
     like = earlier.loc["S1"]
-    lesson("08").claim(
-        "S1", like.value, (like.low, like.high), 1, seeds=3, learned={"gain": 0.13}
-    )
+    lesson("08").claim("S1", like.value, (like.low, like.high), 1, seeds=3, learned={"gain": 0.13})
     table = changes(ledger(tmp_path)).set_index("id")
     assert table.loc["S1"].tolist() == ["inconclusive", "not learned enough", "rule"]
     assert table.loc["R7"].tolist() == ["inconclusive", "not measured", "rule and data"]
