@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..analysis.significance import holm
 from ..analysis.verdicts import GATES, KINDS, VERDICTS, has_learned, verdict
-from ..papers import claims, earlier_verdicts
+from ..papers import claims, earlier_verdicts, rule_changes
 from ..provenance import environment
 from ..storage import write_atomically
 
@@ -195,17 +195,36 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
         rows: The result of `ledger`.
 
     Returns:
-        One row per claim whose verdict is another now: id, before, now, and by: "data" where an
-        unchanged rule met another measurement, "rule" where a changed rule judged the same one, and
-        "rule and data" otherwise.
+        One row per claim whose verdict is another now: id, before, now, why, and by: "data" where
+        an unchanged rule met another measurement, "rule" where a changed rule judged the same one,
+        and "rule and data" otherwise.
     """
     both = rows.merge(earlier_verdicts(), on="id", suffixes=("", "_before"))
     both = both[both.verdict != both.verdict_before]
     moved = ~np.isclose(both.value, both.value_before, rtol=1e-4, equal_nan=True)
     stricter = both.dated > both.dated_before
     by = np.select([stricter & moved, stricter], ["rule and data", "rule"], "data")
+    why = [_why(row) for _, row in both.iterrows()]
     columns = {"id": both.id, "before": both.verdict_before, "now": both.verdict, "by": by}
-    return pd.DataFrame(columns).reset_index(drop=True)
+    return pd.DataFrame(columns | {"why": why}).reset_index(drop=True)
+
+
+def _why(row: pd.Series) -> str:
+    """The sentence that explains another verdict: what changed for the claim, or what decided."""
+    reasons = [
+        change.reason
+        for change in rule_changes().itertuples()
+        if row.id in change.id.split(", ") and change.dated > row.dated_before
+    ]
+    deciding = {
+        "not measured": "Nothing was recorded.",
+        "not learned enough": f"The gate is closed: {_gates(row)}.",
+        "no effect at this scale": "The interval lies within the size that counts as none.",
+        "direction only": "The interval does not exclude half of the printed difference, or ends "
+        "below all of it.",
+        "inconclusive": "The interval, over photographs and scenes, contains 0.",
+    }
+    return " ".join([*reasons, deciding.get(row.verdict, f"It is {_ours(row) or 'recorded'} now.")])
 
 
 def readable(rows: pd.DataFrame) -> pd.DataFrame:
@@ -365,10 +384,15 @@ def _with_unit(text: str, unit: str) -> str:
 def _note(row: pd.Series) -> str:
     seeds = row.seeds
     repeated = "" if pd.isna(seeds) else "a single seed" if seeds == 1 else f"{seeds} seeds"
-    learned = row.learned if isinstance(row.learned, dict) else {}
-    gates = ", ".join(f"{name} {value:.3g} {GATES[name].unit}" for name, value in learned.items())
+    gates = _gates(row)
     texts = (row.note, repeated, gates and f"learned: {gates}")
     return "; ".join(text for text in texts if text and not pd.isna(text))
+
+
+def _gates(row: pd.Series) -> str:
+    """What was measured for the gates of a claim, in words."""
+    learned = row.learned if isinstance(row.learned, dict) else {}
+    return ", ".join(f"{name} {value:.3g} {GATES[name].unit}" for name, value in learned.items())
 
 
 def _ours(row: pd.Series) -> str:
