@@ -60,6 +60,13 @@ def deblur(
         ),
     ] = False,
     device: Device = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="fp32, bf16, or auto: bf16 where the hardware multiplies it and the weights "
+            "are known to give the same 8-bit image."
+        ),
+    ] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Deblur images of any size: PNG, JPEG, TIFF, WebP, AVIF or BMP, 8 or 16 bits, grey or colour.
@@ -69,8 +76,10 @@ def deblur(
     output is kept, so the same command continues after an interruption.
     """
     from ..inference import choose_device
+    from ..inference.deblurring import resolve_network
     from ..inference.files import deblur_files
     from ..inference.planning import plan
+    from ..inference.precision import choose_precision
     from ..models import load_model
 
     if tile != "auto" and not tile.isdecimal():
@@ -80,11 +89,15 @@ def deblur(
     end_as_by_ctrl_c()
     work = plan(inputs, output, compare)
     chosen = choose_device(device)
+    network = resolve_network(
+        model if weights == "default" else load_model(model, weights).to(chosen), device
+    )
+    exact = choose_precision(precision, network, chosen)
     rows = deblur_files(
         work,
         output,
-        model if weights == "default" else load_model(model, weights).to(chosen),
-        device,
+        network,
+        precision=exact,
         overwrite=overwrite,
         compare=compare,
         quality=quality,
@@ -98,6 +111,7 @@ def deblur(
                 "model": model,
                 "weights": weights,
                 "device": str(chosen),
+                "precision": exact,
                 "done": done,
                 "exists": kept,
                 "skipped": list(map(str, work.others)),

@@ -22,8 +22,9 @@ from ..models import load_model
 from ..models.devices import choose_device
 from ..progress import Bar, progress_bar
 from .memory import is_out_of_memory
+from .precision import Precision, choose_precision
 from .tiles import Tiles
-from .windows import predicting, run_window
+from .windows import parameter_of, predicting, run_window
 
 
 def deblur(
@@ -33,6 +34,7 @@ def deblur(
     tile: int | str | None = None,
     *,
     margin: int | None = None,
+    precision: str = "auto",
     progress: bool | None = None,
 ) -> np.ndarray:
     """Deblur an image of any height and width, from one pixel up.
@@ -48,6 +50,8 @@ def deblur(
             largest tiles that fit into the free memory.
         margin: Pixels of context that the network sees around each tile; None for what the network
             states (`models.spec.NetworkSpec.margin`).
+        precision: What to compute in: "fp32", "bf16" or "auto", as `precision.choose_precision`
+            resolves it.
         progress: Whether to show a progress bar; None shows it in terminals and notebooks only.
 
     Returns:
@@ -68,10 +72,11 @@ def deblur(
     network = resolve_network(model, device)
     height, width = image.shape[:2]
     tiles = Tiles(network, (height, width), tile, margin)
+    chosen = choose_precision(precision, network, parameter_of(network).device)
     result = image.copy(order="C")
     while True:
         try:
-            _restore(network, _colour(image), _colour(result), tiles, progress)
+            _restore(network, _colour(image), _colour(result), tiles, chosen, progress)
             return result
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
@@ -135,6 +140,7 @@ def _restore(
     colour: np.ndarray,
     result: np.ndarray,
     tiles: Tiles,
+    precision: Precision,
     progress: bool | None,
 ) -> None:
     """Write the restored image into `result`, one row of tiles after the other.
@@ -150,7 +156,7 @@ def _restore(
         delay=2,
         show=progress,
     )
-    with bar, predicting(network):
+    with bar, predicting(network, precision):
         band = np.zeros((rows[0].stop, colour.shape[1], 3), np.float32)
         for row, below in pairwise([*rows, None]):
             assert row is not None  # only `below` of the last pair is

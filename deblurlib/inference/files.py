@@ -27,7 +27,9 @@ from ..progress import progress_bar
 from ..storage import remove_leftovers, write_atomically
 from .deblurring import deblur, resolve_network
 from .planning import Plan, comparison, plan
+from .precision import choose_precision
 from .tiles import Tiles
+from .windows import parameter_of
 
 MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # they would stop the next image too
 COMPARISON_QUALITY = 90
@@ -63,6 +65,7 @@ class _Batch:
     """Settings shared by all images of a batch."""
 
     network: nn.Module
+    precision: str
     tile: int | str | None
     overwrite: bool
     compare: bool
@@ -80,6 +83,7 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
     overwrite: bool = False,
     compare: bool = False,
     quality: int = QUALITY,
+    precision: str = "auto",
     progress: bool | None = None,
 ) -> list[Row]:
     """Deblur files, folders (with all their subfolders) and patterns such as "*.jpg".
@@ -98,6 +102,7 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
         overwrite: Replace outputs that exist; otherwise they are left alone.
         compare: Also write NAME_compare.jpg, the image before and after side by side.
         quality: Quality of JPEG and lossy WebP, 1 to 100.
+        precision: What to compute in: "fp32", "bf16" or "auto", as for `deblur`.
         progress: Show a progress bar; None shows one on a terminal.
 
     Returns:
@@ -113,7 +118,8 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
         raise ValueError(f"quality is {quality}: give a number from 1 to 100.")
     network = resolve_network(model, device)
     Tiles(network, (1, 1), tile)  # an invalid tile is an error of the call, not of each image
-    batch = _Batch(network, tile, overwrite, compare, quality, progress)
+    chosen = choose_precision(precision, network, parameter_of(network).device)
+    batch = _Batch(network, chosen, tile, overwrite, compare, quality, progress)
     for folder in {target.parent for _, target in jobs}:
         remove_leftovers(folder)
     bar = progress_bar(jobs, desc="deblur", unit="image", show=progress)
@@ -161,7 +167,13 @@ def _deblur_one(source: Path, target: Path, wanted: list[Path], batch: _Batch) -
     """Write those of the outputs that are wanted; return the blurry image."""
     picture = read(source)
     check_fits(picture.pixels, target.suffix, picture.metadata)  # before the work, not after
-    sharp = deblur(picture.pixels, batch.network, tile=batch.tile, progress=batch.progress)
+    sharp = deblur(
+        picture.pixels,
+        batch.network,
+        tile=batch.tile,
+        precision=batch.precision,
+        progress=batch.progress,
+    )
     for path in wanted:
         if path == target:
             result = Picture(sharp, picture.format, picture.metadata)

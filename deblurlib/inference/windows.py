@@ -8,16 +8,18 @@ import torch
 from torch import nn
 
 from ..data.samples import to_array, to_tensor
+from .precision import Precision, autocast
 
 SMALLEST = 16  # pixels per side that every network accepts
 
 
 @contextlib.contextmanager
-def predicting(network: nn.Module) -> Iterator[None]:
+def predicting(network: nn.Module, precision: Precision = "fp32") -> Iterator[None]:
     """Switch gradients off and the network to eval mode within a `with` block.
 
     Args:
         network: The network; each of its modules returns to its previous mode afterwards.
+        precision: What it computes in.
 
     Yields:
         None.
@@ -25,7 +27,7 @@ def predicting(network: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(precision, parameter_of(network).device):
             yield
     finally:
         for module, training in modes:

@@ -239,6 +239,7 @@ class ASPDC(nn.Module):
                 extras.append(details())
         dense = self.dense(torch.cat(outputs, 1))
         correction = self.tail(dense)  # (B, 3, H, W), in units of [-1, 1]
+        correction = correction.to(padded.dtype)
         output = crop(padded + correction / 2 if self.config.residual else (correction + 1) / 2)
         if not return_extras:
             return output

@@ -92,7 +92,7 @@ class Reblur(nn.Module):
             filtered = features[-len(self.kernels) :]
             logits = [kernel(u) for kernel, u in zip(self.kernels, filtered, strict=True)]
             features = self.encoder_decoder(torch.cat([sharp, sharp], 1), logits)
-        output = crop((self.tail(features[-1]) + 1) / 2)
+        output = crop((self.tail(features[-1]).to(blurry.dtype) + 1) / 2)
         if not return_extras:
             return output
         return output, {"filters": [each.softmax(1) for each in logits], "features": features}

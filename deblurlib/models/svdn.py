@@ -122,7 +122,7 @@ class SVDN(nn.Module):
         else:
             deblurred = self.neck(fused)
         output = self.head(deblurred)  # (B, 3, H, W)
-        output = crop(x + output if self.config.residual else output)
+        output = crop(x + output if self.config.residual else output.to(x.dtype))
         return (output, extras) if return_extras else output
 
     def extras(self, blurry: Tensor) -> Extras:

@@ -212,7 +212,7 @@ class SVRNN(nn.Module):
             output = self.conv22(joined)  # (B, 3, H, W)
             extras = {"before": conv2, "after": conv20}
             extras |= {} if p is None else {"p": torch.unflatten(p, 1, (RNNS, 4, -1))}
-        output = crop(x + output if self.config.residual else output)
+        output = crop(x + output if self.config.residual else output.to(x.dtype))
         return (output, extras) if return_extras else output
 
     def extras(self, blurry: Tensor) -> Extras:

@@ -84,6 +84,7 @@ def load_model(
         )
     model = create_model(name, recipe["variant"], size=recipe["size"], **recipe["overrides"])
     load_weights(model, path)
+    vars(model)["bf16_agreement_db"] = _read_record(path).get("bf16_agreement_db")
     return model.eval()
 
 
@@ -203,16 +204,20 @@ def read_recipe(record: Path) -> dict[str, Any] | None:
     Raises:
         ValueError: If the record is damaged.
     """
-    if not record.is_file():
-        return None
     try:
-        recipe = json.loads(record.read_text()).get("recipe")
+        recipe = _read_record(record).get("recipe")
         return _parse_recipe(recipe) if recipe else None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(
             f"{record}, the record of a network, is damaged: "
             "remove it, or restore it from the original."
         ) from None
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """The JSON beside weights; empty if there is none."""
+    record = path.with_suffix(".json")
+    return dict(json.loads(record.read_text())) if record.is_file() else {}
 
 
 def _read_state(path: Path) -> Any:

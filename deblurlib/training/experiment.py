@@ -8,13 +8,12 @@ from numbers import Real
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from ..data import PairedFolder
 from ..data.camera import CAMERA_VERSION, find_camera
 from ..data.layouts import find_pictures
 from ..data.photographs import is_collection
 from ..data.scenes import RENDERER_VERSION, RESPONSE
+from ..models.devices import multiplies_bf16
 from ..models.weights import find_weights
 from ..provenance import hash_files
 from ..results import whole_seed
@@ -189,11 +188,7 @@ def native_precision() -> Literal["32-true", "bf16-mixed"]:
         "bf16-mixed" if the GPU or, without one, the processor multiplies bf16 in hardware
         (AVX512-BF16 or AMX), otherwise "32-true".
     """
-    if torch.cuda.is_available():
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16-mixed" if native else "32-true"
+    return "bf16-mixed" if multiplies_bf16() else "32-true"
 
 
 # Records written before these fields could be None mark "not given" like this.

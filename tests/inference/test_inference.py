@@ -210,11 +210,11 @@ def strip():
 @pytest.mark.parametrize("name", ["svdn", "aspdc"])
 def test_tiles_give_what_the_whole_picture_gives(name):
     picture = strip()
-    whole = deblur(picture, name, tile=0)
+    whole = deblur(picture, name, tile=0, precision="fp32")
     assert 1e-3 < np.abs(whole - picture).mean() < 0.2
-    assert np.abs(deblur(picture, name, tile=128) - whole).max() < 1e-4
+    assert np.abs(deblur(picture, name, tile=128, precision="fp32") - whole).max() < 1e-4
     assert (
-        np.abs(deblur(picture, name, tile=128, margin=0) - whole).max() > 1e-4
+        np.abs(deblur(picture, name, tile=128, margin=0, precision="fp32") - whole).max() > 1e-4
     )  # so the margin is needed
 
 
@@ -223,8 +223,8 @@ def test_networks_that_see_the_whole_picture_differ_on_a_scene_by_less_than_a_st
     name,
 ):
     picture = strip()
-    whole = deblur(picture, name, tile=0)
-    difference = np.abs(deblur(picture, name, tile=128) - whole)
+    whole = deblur(picture, name, tile=0, precision="fp32")
+    difference = np.abs(deblur(picture, name, tile=128, precision="fp32") - whole)
     assert 1e-6 < difference.max() < 1 / 255 and np.sqrt((difference**2).mean()) < 3e-4
     assert np.abs(whole - picture).max() > 0.05
 
@@ -250,17 +250,19 @@ def seam(tiled, whole, cut):
 def test_tiles_leave_no_seams_in_a_photograph(name):
     photograph = load_photograph(list_photographs("test")[0])[200:360, 300:684] / np.float32(255)
     network = resolve_network(name)
-    whole = deblur(photograph, network, tile=0)
+    whole = deblur(photograph, network, tile=0, precision="fp32")
     assert (
         seam(
-            deblur(photograph, network, tile=128), whole, Tiles(network, photograph.shape[:2], 128)
+            deblur(photograph, network, tile=128, precision="fp32"),
+            whole,
+            Tiles(network, photograph.shape[:2], 128),
         )
         < 1.2
     )
     if name in ("svdn", "aspdc"):  # without the margin there are some, and the measure sees them
         assert (
             seam(
-                deblur(photograph, network, tile=128, margin=0),
+                deblur(photograph, network, tile=128, margin=0, precision="fp32"),
                 whole,
                 Tiles(network, photograph.shape[:2], 128, 0),
             )
