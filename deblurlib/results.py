@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .dictionary import name_of
 from .provenance import ROOT, environment
 from .storage import write_atomically
 
@@ -80,10 +81,12 @@ def save_table(table: "pd.DataFrame", path: Path, **origin: object) -> "pd.DataF
     """Write a table as CSV and, beside it, a JSON file that records its origin.
 
     The CSV holds nothing that varies between equal runs, so they write identical bytes. Numbers
-    have six significant digits, whole ones all of theirs.
+    have all their digits, and columns the names of the data dictionary; the JSON file keeps the
+    headings that differ from them.
 
     Args:
-        table: The table; its index is not written.
+        table: The table; its index is not written. Headings that `deblurlib.dictionary` does not
+            know stay as they are.
         path: The CSV file.
         origin: Preset, seed, data and the like; the versions of the libraries and the git commit
             are added.
@@ -91,11 +94,52 @@ def save_table(table: "pd.DataFrame", path: Path, **origin: object) -> "pd.DataF
     Returns:
         The same table.
     """
-    text = table.to_csv(index=False, float_format=_as_text, lineterminator="\n")
+    text = as_csv(table, path.stem)
+    names = {name_of(heading, path.stem): str(heading) for heading in table}
+    headings = {name: heading for name, heading in names.items() if name != heading}
+    if headings:
+        origin = {**origin, "headings": headings}
     sidecar = {**origin, "sha256": hashlib.sha256(text.encode()).hexdigest(), **environment()}
     write_atomically(origin_of(path), json.dumps(sidecar, indent=1, default=str) + "\n")
     write_atomically(path, text)  # last: it is there only if its origin is
     return table
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """Read a table that `save_table` wrote.
+
+    Args:
+        path: The CSV file; without the JSON file beside it, its names stay.
+
+    Returns:
+        The table with its headings.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    import pandas as pd
+
+    table, origin = pd.read_csv(path), origin_of(path)
+    recorded = json.loads(origin.read_text()).get("headings", {}) if origin.is_file() else {}
+    return table.rename(columns=recorded)
+
+
+def as_csv(table: "pd.DataFrame", name: str, *, header: bool = True) -> str:
+    """Format a table as `save_table` writes it.
+
+    Args:
+        table: The table; its index is left out.
+        name: Name of its file without the suffix.
+        header: Whether the names of the columns come first.
+
+    Returns:
+        Text in the format CSV.
+    """
+    return str(
+        table.rename(columns=lambda heading: name_of(heading, name)).to_csv(
+            index=False, header=header, float_format=_as_text, lineterminator="\n"
+        )
+    )
 
 
 def check_new_table(path: Path, *, overwrite: bool = False) -> None:
@@ -146,9 +190,9 @@ def origin_of(path: Path) -> Path:
 
 
 def _as_text(number: float) -> str:
-    """Six significant digits, or all digits of a whole number."""
+    """The shortest text that reads back as the same number, whole ones without a point."""
     whole = number.is_integer() and abs(number) < 2**53
-    return f"{number:.0f}" if whole else f"{number:.6g}"
+    return f"{number:.0f}" if whole else repr(float(number))
 
 
 def save_figure(figure: "Figure", path: Path) -> Path:

@@ -20,7 +20,7 @@ LAYERS = [
     {"models"},
     {"losses"},
     {"data", "ops", "papers", "results", "theory"},
-    {"progress", "provenance", "storage"},
+    {"dictionary", "progress", "provenance", "storage"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 

@@ -136,16 +136,26 @@ class Lesson:
         """The folder that holds the trainings of this results folder."""
         return self.results / "runs"
 
-    def table(self, table: pd.DataFrame, name: str, **origin: object) -> pd.DataFrame:
+    def table(
+        self,
+        table: pd.DataFrame,
+        name: str,
+        digits: int | dict[str, int] | None = None,
+        **origin: object,
+    ) -> pd.DataFrame:
         """Save a table as results/tables/NN_name.csv together with its origin.
+
+        The file has all digits of its numbers, and names from the data dictionary instead of the
+        headings.
 
         Args:
             table: The table.
             name: Its name, without the number of the lesson.
+            digits: Decimals that are shown, for all columns or by heading; None for all.
             origin: Further facts about its numbers, such as steps=40.
 
         Returns:
-            The same table, for display.
+            The table, rounded for display.
         """
         origin = {
             "preset": self.preset.name,
@@ -154,9 +164,16 @@ class Lesson:
             "data": self.data_name,
             **origin,
         }
-        return save_table(table, self._path("tables", f"{name}.csv"), **origin)
+        save_table(table, self._path("tables", f"{name}.csv"), **origin)
+        return table if digits is None else table.round(digits)
 
-    def timing(self, table: pd.DataFrame, name: str, **origin: object) -> pd.DataFrame:
+    def timing(
+        self,
+        table: pd.DataFrame,
+        name: str,
+        digits: int | dict[str, int] | None = None,
+        **origin: object,
+    ) -> pd.DataFrame:
         """Save running times as results/timings/NN_name.csv together with their origin.
 
         Times vary between runs, so they are kept apart from the tables, which are byte-identical
@@ -165,13 +182,15 @@ class Lesson:
         Args:
             table: The table of times.
             name: Its name, without the number of the lesson.
+            digits: Decimals that are shown, as in `table`.
             origin: Further facts about its numbers.
 
         Returns:
-            The same table, for display.
+            The table, rounded for display.
         """
         origin = {"preset": self.preset.name, "device": self.device.type, **origin}
-        return save_table(table, self._path("timings", f"{name}.csv"), **origin)
+        save_table(table, self._path("timings", f"{name}.csv"), **origin)
+        return table if digits is None else table.round(digits)
 
     def figure(self, figure: Figure, name: str) -> None:
         """Save a figure as results/figures/NN_name.png and show it.

@@ -17,6 +17,7 @@ from .. import papers
 from ..analysis.verdicts import VERDICTS
 from ..results import origin_of
 from ..storage import write_atomically
+from .data_page import data_page
 from .extra import notebook_packages
 from .ledger import ledger, readable
 from .manifest import read_manifest
@@ -33,6 +34,8 @@ NO_MANIFEST: dict[str, Any] = {"notebooks": {}, "inputs": {}}
 
 def write_report(folder: str | Path, notebooks: Iterable[Path]) -> Path:
     """Write results/index.html from the files in a results folder; missing ones are left out.
+
+    The data dictionary of its tables is written to README.md beside it.
 
     The verdicts come first, then the tables with printed counterparts, then each lesson with its
     other tables and figures, and finally everything without a lesson, such as benchmarks. Equal
@@ -76,6 +79,7 @@ def write_report(folder: str | Path, notebooks: Iterable[Path]) -> Path:
         other_tables=[tables[path] for path in tables if path in others],
         other_figures=[_figure(path) for path in figures if path in others],
     )
+    write_atomically(folder / "README.md", data_page(path.stem for path in tables))
     return write_atomically(folder / "index.html", page + "\n")
 
 

@@ -11,7 +11,7 @@ import typer
 
 from ..analysis.significance import paired_bootstrap
 from ..evaluation import evaluate_each
-from ..results import check_new_table, save_table
+from ..results import as_csv, check_new_table, save_table
 
 if TYPE_CHECKING:
     from torch import nn
@@ -99,11 +99,11 @@ class Measurement:
             self.quiet = True
 
     def _append(self, row: pd.DataFrame, first: bool) -> None:
-        assert self.partial is not None
+        assert self.partial is not None and self.output is not None
         try:
             self.partial.parent.mkdir(parents=True, exist_ok=True)
             with self.partial.open("w" if first else "a", encoding="utf-8", newline="") as file:
-                file.write(row.to_csv(index=False, header=first, float_format="%.6g"))
+                file.write(as_csv(row, self.output.stem, header=first))
         except OSError as error:
             self.error = error
 

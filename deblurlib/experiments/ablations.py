@@ -18,7 +18,7 @@ from ..data import SceneDataset, groups_of
 from ..data.samples import Sample
 from ..evaluation import DEFAULT_METRICS, evaluate
 from ..models import count_parameters, create_model, save_model
-from ..results import origin_of, save_table
+from ..results import origin_of, read_table, save_table
 from ..training import SHIPPED_RUNS, Run, fit, initial_model
 from ..training.runs import is_finished
 from .presets import Preset, get_preset
@@ -78,7 +78,7 @@ def shipped(table: str) -> pd.DataFrame:
     Returns:
         A table like that of `measured`; see `provenance` for its origin.
     """
-    found = pd.read_csv(MEASURED)
+    found = read_table(MEASURED)
     return found[found.table == table].reset_index(drop=True)
 
 
@@ -245,9 +245,15 @@ def beside_printed(table: str, summary: pd.DataFrame) -> pd.DataFrame:
         summary: A table with a column "row", such as that of `summary`.
 
     Returns:
-        The summary with further columns that begin with "printed ".
+        The summary with further columns that begin with "printed ". The printed SSIM is among them
+        only if the summary has the metric that it was made with, and named like that.
     """
-    lines = papers.table(table)
+    lines, made_with = papers.table(table), papers.ssim_preset(table)
+    if "ssim" in lines:
+        same = made_with in summary
+        lines = (
+            lines.rename(columns={"ssim": str(made_with)}) if same else lines.drop(columns="ssim")
+        )
     printed = [
         {} if (line := TABLES[table][name].printed) is None else lines.iloc[line].to_dict()
         for name in summary.row

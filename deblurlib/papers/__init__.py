@@ -85,11 +85,10 @@ def runtimes() -> pd.DataFrame:
         The columns of `devices`, and ms.
     """
     printed = {
-        "svrnn": 1e3 * table("svrnn_table3").set_index("method").time_s["proposed"],
-        "svdn": 1e3
-        * float(table("svdn_table1").set_index("method").runtime["Ours(B)"].removesuffix(" s")),
+        "svrnn": 1e3 * table("svrnn_table3").set_index("method").runtime_s["proposed"],
+        "svdn": 1e3 * table("svdn_table1").set_index("method").runtime_s["Ours(B)"],
         "radn": float(table("radn_table1").set_index("model").runtime_ms["RADN(Final)"]),
-        "aspdc": 1e3 * table("aspdc_table3").set_index("method").time_s["Ours"],
+        "aspdc": 1e3 * table("aspdc_table3").set_index("method").runtime_s["Ours"],
     }
     return devices().assign(ms=lambda rows: rows.paper.map(printed).round(6))
 
@@ -98,16 +97,16 @@ def printed_on_gopro() -> pd.DataFrame:
     """Collect the printed results of the four main tables on GoPro's test set.
 
     Returns:
-        Columns paper, method (one name, whichever paper prints it), printed, psnr and ssim.
+        Columns paper, method (one name, whichever paper prints it), printed, psnr_db and ssim.
     """
     methods, found = pd.read_csv(FOLDER / "methods.csv"), []
     for name, rows in methods.groupby("table", sort=False):
         lines = table(name)
-        lines = lines.rename(columns={lines.columns[0]: "printed", "psnr_db": "psnr"})
+        lines = lines.rename(columns={lines.columns[0]: "printed"})
         found.append(
-            rows.merge(lines[["printed", "psnr", "ssim"]], on="printed", validate="one_to_one")
+            rows.merge(lines[["printed", "psnr_db", "ssim"]], on="printed", validate="one_to_one")
         )
-    return pd.concat(found, ignore_index=True)[["paper", "method", "printed", "psnr", "ssim"]]
+    return pd.concat(found, ignore_index=True)[["paper", "method", "printed", "psnr_db", "ssim"]]
 
 
 def items() -> pd.DataFrame:

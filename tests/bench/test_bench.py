@@ -4,14 +4,13 @@ import sys
 from collections import Counter
 from functools import partial
 
-import pandas as pd
 import pytest
 import torch
 
 from deblurlib import ops
 from deblurlib.bench import cases, clock, operators, peers
 from deblurlib.bench.training import with_deform
-from deblurlib.results import ROOT
+from deblurlib.results import ROOT, read_table
 
 SHIPPED = ROOT / "results" / "tables" / "operators.csv"
 COMPUTES_ANOTHER_THING = {"conv2d", "torch.add(out=)", "copy", "no operator"}
@@ -21,7 +20,7 @@ COMPUTES_ANOTHER_THING = {"conv2d", "torch.add(out=)", "copy", "no operator"}
 def shipped():
     if not SHIPPED.exists():
         pytest.skip("an installed package has no tables")
-    return pd.read_csv(SHIPPED)
+    return read_table(SHIPPED)
 
 
 def test_a_quick_run_writes_the_table_and_the_figure(tmp_path):
@@ -47,7 +46,7 @@ def test_a_quick_run_writes_the_table_and_the_figure(tmp_path):
     assert table[table.contestant == "deblurlib (auto)"].ratio.eq(1).all()
     assert table.median_ms.gt(0).all()
     if SHIPPED.exists():
-        assert list(table.columns) == list(pd.read_csv(SHIPPED, nrows=0).columns)
+        assert list(table.columns) == list(read_table(SHIPPED).columns)
 
 
 def test_the_full_suite_has_the_shapes_of_the_shipped_table(shipped):

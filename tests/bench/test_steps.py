@@ -1,10 +1,9 @@
 """Training steps against another checkout; no test depends on a speed."""
 
-import pandas as pd
 import pytest
 
 from deblurlib.bench import steps
-from deblurlib.results import ROOT
+from deblurlib.results import ROOT, read_table
 
 
 def test_steps_of_two_checkouts_are_timed_and_divided_into_parts(tmp_path):
@@ -16,7 +15,7 @@ def test_steps_of_two_checkouts_are_timed_and_divided_into_parts(tmp_path):
     fp32 = table[table.precision == "fp32"]
     assert fp32.speed_up.tolist() == fp32.speed_up_over_fp32.tolist()
     assert fp32.speed_up.iloc[1] == 1
-    parts = pd.read_csv(tmp_path / "tables/training_parts.csv").set_index("part")
+    parts = read_table(tmp_path / "tables/training_parts.csv").set_index("part")
     assert set(parts.index) == {
         "convolutions, forward",
         "convolutions, backward",

@@ -63,7 +63,7 @@ def test_rows_are_printed_and_written_as_they_are_measured(data, tmp_path, monke
         "blurry",
         "ssim-skimage",
     ]
-    assert f"{table['blurry rgb-psnr'].mean():.3f}" in result.stdout
+    assert f"{table.blurry_rgb_psnr_db.mean():.3f}" in result.stdout
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
