@@ -5,11 +5,19 @@ A stage is one training, so each can be interrupted, resumed and measured. Early
 and compressed crops learns for thousands of steps to do nothing.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from ..training import Experiment
+import torch
+
+from ..data.photographs import is_collection
+from ..inference.precision import agreement
+from ..models import save_model
+from ..models.weights import WEIGHTS, find_weights
+from ..training import Experiment, Run
 
 # Choices of ours that all stages share; the papers fix none of them for this data.
 COMMON: Mapping[str, Any] = {
@@ -86,3 +94,53 @@ def stages(
     if start_weights is not None:
         return [replace(found[-1], start=None, start_weights=start_weights)]
     return found
+
+
+def ship(run: Run, name: str, photographs: str, folder: str | Path = WEIGHTS) -> Path:
+    """Write the network of a run as weights that ship with the library.
+
+    Args:
+        run: The run of the recipe's last stage.
+        name: The weights, such as "svdn_full".
+        photographs: What the network was trained on, in words; the record names no folder.
+        folder: Folder of the weights.
+
+    Returns:
+        The safetensors file, in float16, beside which a JSON records how the network was trained
+        and, for one that deblurs single images, how closely bfloat16 agrees with float32.
+    """
+    saved = json.loads((run.folder / "experiment.json").read_text())
+    described = saved.pop("experiment")
+    if not is_collection(run.experiment.photos):
+        described["photos"] = photographs
+    beginning = _beginning(run.experiment)
+    record = {
+        **saved,
+        "variant": run.experiment.variant,
+        "photographs": photographs,
+        "steps": run.experiment.steps,
+        "batch": run.experiment.batch,
+        "patch": run.experiment.patch,
+        "hours": round(run.seconds / 3600 + (beginning or {}).get("hours", 0), 2),
+        "began_with": beginning,
+        "experiment": described,
+    }
+    if "validation" in run.log:
+        curve = run.log.set_index("step")["validation"].dropna().round(3)
+        record["validation_psnr_db"] = {str(step): value for step, value in curve.items()}
+    if getattr(run.model, "pictures", 1) == 1:
+        record["bf16_agreement_db"] = round(agreement(run.model), 2)
+    return save_model(run.model, Path(folder) / f"{name}.safetensors", record, torch.float16)
+
+
+def _beginning(experiment: Experiment) -> dict[str, Any] | None:
+    """What the training started from: an earlier stage, or the record of weights."""
+    if experiment.start is not None:
+        kept = {key: getattr(experiment.start, key) for key in ("hash", "steps", "batch", "patch")}
+        return {**kept, "began_with": _beginning(experiment.start)}
+    if experiment.start_weights is None:
+        return None
+    path = find_weights(experiment.model, experiment.start_weights, experiment.size)
+    record = json.loads(path.with_suffix(".json").read_text())
+    kept = ("hash", "steps", "batch", "patch", "hours", "photographs", "began_with")
+    return {key: record.get(key) for key in kept}

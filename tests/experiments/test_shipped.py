@@ -1,10 +1,14 @@
 """The recipes of the weights that ship."""
 
+import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 from deblurlib.experiments import SHIPPED, stages
+from deblurlib.experiments.shipped import ship
+from deblurlib.models import load_model
 from deblurlib.training import fit
 
 
@@ -38,3 +42,24 @@ def test_a_recipe_goes_on_from_weights():
     *_, last = stages("svdn_full", steps=7)
     assert replace(only, start_weights=None) == replace(last, start=None)
     assert only.hash != last.hash
+
+
+def test_shipped_weights_record_how_they_were_trained(tmp_path):
+    tiny = {"scenes": 2, "scene_size": 64, "steps": 2, "patch": 32, "warmup": 1, "photos": "wide"}
+    (stage,) = stages("aspdc_small", **tiny)
+    run = fit(stage, folder=tmp_path, device="cpu", progress=False, validate_every=1)
+    path = ship(run, "aspdc_small", "some photographs", tmp_path)
+    record = json.loads(path.with_suffix(".json").read_text())
+    assert record["hash"] == stage.hash and record["steps"] == 2
+    assert record["experiment"]["photos"] == "wide"
+    assert record["began_with"] is None
+    network = load_model("aspdc", path, size="small")
+    assert network.bf16_agreement_db == record["bf16_agreement_db"] > 30
+    for mine, kept in zip(run.model.parameters(), network.parameters(), strict=True):
+        assert torch.equal(mine.half(), kept.half())
+
+    (later,) = stages("aspdc_small", start_weights=str(path), **tiny)
+    run = fit(later, folder=tmp_path, device="cpu", progress=False)
+    path = ship(run, "later", "some photographs", tmp_path)
+    record = json.loads(path.with_suffix(".json").read_text())
+    assert record["began_with"]["hash"] == stage.hash
