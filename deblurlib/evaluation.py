@@ -25,7 +25,8 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 from torch import nn
 
-from .data.samples import Sample, to_array
+from .data.samples import Sample
+from .pixels import as_unit, numbers
 from .progress import progress_bar
 from .theory import signal_psnr
 
@@ -49,34 +50,46 @@ def psnr(output: Picture, sharp: Picture) -> float:
     """Compute the peak signal-to-noise ratio, 10 log10(1 / MSE).
 
     Args:
-        output: The image to measure, in [0, 1]; values outside are clipped.
-        sharp: The reference, of the same shape, clipped as well.
+        output: The image to measure: uint8, uint16, or floats in [0, 1]; floats that overshoot
+            are clipped.
+        sharp: The reference, of the same shape: uint8, uint16, or floats in [0, 1].
 
     Returns:
         dB over all pixels and channels; inf for equal images.
+
+    Raises:
+        ValueError: If the shapes differ, or an image has another type or range.
 
     Example:
         >>> import numpy as np
         >>> round(psnr(np.full((4, 4, 3), 0.5), np.full((4, 4, 3), 0.6)), 2)
         20.0
     """
-    return signal_psnr(_clipped(output), _clipped(sharp))
+    return signal_psnr(*_pair(output, sharp))
 
 
 def ssim(output: Picture, sharp: Picture, **settings: object) -> float:
     """Compute the mean structural similarity with scikit-image (Wang et al., 2004).
 
     Args:
-        output: The image to measure, in [0, 1]; values outside are clipped.
-        sharp: The reference, of the same shape, clipped as well.
+        output: The image to measure, as for `psnr`: (H, W, C), (C, H, W) or (H, W).
+        sharp: The reference, likewise.
         settings: Keywords of `skimage.metrics.structural_similarity`; by default the channels are
             the last axis and the data range is 1.
 
     Returns:
         The index in [-1, 1].
+
+    Raises:
+        ValueError: As for `psnr`, or if the images are batches.
     """
-    settings = {"data_range": 1.0, "channel_axis": -1, **settings}
-    pair = _clipped(output), _clipped(sharp)
+    pair = _pair(output, sharp)
+    if pair[0].ndim not in (2, 3):
+        raise ValueError(
+            f"The images have {pair[0].ndim} dimensions: give one image, (H, W, C) or (H, W)."
+        )
+    axis = -1 if pair[0].ndim == 3 else None
+    settings = {"data_range": 1.0, "channel_axis": axis, **settings}
     return float(structural_similarity(*pair, **settings))  # type: ignore[no-untyped-call]  # untyped there
 
 
@@ -85,8 +98,8 @@ def _ssim_wang2004(output: Picture, sharp: Picture) -> float:
 
 
 def _ssim_grey(output: Picture, sharp: Picture) -> float:
-    grey = (_clipped(picture) @ LUMA for picture in (output, sharp))
-    return ssim(*grey, channel_axis=None, **WANG_2004)
+    grey = (p @ LUMA if p.ndim == 3 else p for p in _pair(output, sharp))
+    return ssim(*grey, **WANG_2004)
 
 
 def ssim_matlab_rgb3d(output: Picture, sharp: Picture) -> float:
@@ -106,7 +119,7 @@ def ssim_matlab_rgb3d(output: Picture, sharp: Picture) -> float:
     Returns:
         The index in [-1, 1].
     """
-    x, y = (_clipped(picture).astype(np.float64) for picture in (output, sharp))
+    x, y = (picture.astype(np.float64) for picture in _pair(output, sharp))
     window = partial(gaussian_filter, sigma=1.5, radius=5, mode="nearest")
     m_x, m_y = window(x), window(y)
     s_x, s_y, s_xy = window(x * x) - m_x**2, window(y * y) - m_y**2, window(x * y) - m_x * m_y
@@ -315,7 +328,18 @@ def _on(device: torch.device | str | None, model: nn.Module | None) -> Iterator[
         model.to(home)
 
 
-def _clipped(picture: Picture) -> np.ndarray:
-    if isinstance(picture, torch.Tensor):
-        picture = to_array(picture)
-    return np.clip(np.asarray(picture, np.float32), 0, 1)
+def _pair(output: Picture, sharp: Picture) -> tuple[np.ndarray, np.ndarray]:
+    """Both images in [0, 1], channels last."""
+    values = _channels_last(output), _channels_last(sharp)
+    if values[0].shape != values[1].shape:
+        shapes = [" x ".join(map(str, each.shape)) for each in values]
+        raise ValueError(
+            f"The output has shape {shapes[0]} and the reference {shapes[1]}: give images of equal "
+            "shape."
+        )
+    return as_unit(values[0], "The output", overshoot=True), as_unit(values[1], "The reference")
+
+
+def _channels_last(picture: Picture) -> np.ndarray:
+    array = numbers(picture)
+    return np.moveaxis(array, -3, -1) if torch.is_tensor(picture) and array.ndim > 2 else array

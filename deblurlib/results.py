@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .dictionary import name_of
+from .pixels import as_unit
 from .provenance import ROOT, environment
 from .storage import write_atomically
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
+
+PUBLISHED_PRESET = "quick"  # of the tables and figures in results/
 
 
 def results_folder(folder: str | Path | None = None) -> Path:
@@ -35,6 +38,30 @@ def results_folder(folder: str | Path | None = None) -> Path:
     """
     beside = ROOT / "results" if (ROOT / "notebooks").is_dir() else Path.cwd() / "results"
     return Path(str(folder or os.environ.get("DEBLURLIB_RESULTS") or beside)).resolve()
+
+
+def book_folder(
+    preset: str,
+    data: Path | None = None,
+    variant: str | None = None,
+    results: str | Path | None = None,
+) -> Path:
+    """Choose the folder for the results of lessons, so that other settings never replace them.
+
+    Args:
+        preset: Name of the preset.
+        data: Root of a real data set; None for the bundled scenes.
+        variant: Its blur; None where it has only one.
+        results: The folder that the user chose; None or "" for none.
+
+    Returns:
+        The folder that the user chose; else the default folder (see `results_folder`) for the
+        preset that is published, and one below it, such as smoke or quick-GOPRO_Large, for others.
+    """
+    if results or (preset == PUBLISHED_PRESET and data is None):
+        return results_folder(results)
+    settings = [preset, data and data.name, data and variant]
+    return results_folder() / "-".join(str(each) for each in settings if each)
 
 
 def data_folder(data: str | Path | None) -> Path | None:
@@ -217,15 +244,18 @@ def save_picture(picture: "np.ndarray", path: Path) -> Path:
     """Write an image as an 8-bit PNG.
 
     Args:
-        picture: (H, W, 3) array in [0, 1].
+        picture: (H, W, 3) array, uint8, uint16 or floats in [0, 1].
         path: The PNG file.
 
     Returns:
         The same path.
+
+    Raises:
+        ValueError: If the array has another type or range.
     """
     from PIL import Image
 
-    Image.fromarray((255 * picture).round().astype("uint8")).save(
+    Image.fromarray((255 * as_unit(picture)).round().astype("uint8")).save(
         buffer := io.BytesIO(), "PNG", optimize=True
     )
     return write_atomically(path, buffer.getvalue())

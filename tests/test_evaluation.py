@@ -9,7 +9,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from deblurlib import papers, theory
 from deblurlib.data import PairedFolder, Sample, SceneDataset, to_tensor
-from deblurlib.evaluation import METRICS, evaluate, predict, psnr, score
+from deblurlib.evaluation import METRICS, evaluate, predict, psnr, score, ssim
 from deblurlib.models import create_model
 
 
@@ -90,6 +90,7 @@ def test_tensors_and_arrays_give_the_same(scene):
 
 def test_values_are_clipped_before_they_are_compared():
     sharp = np.ones((16, 16, 3), np.float32)
+    sharp[8:] = 0
     assert METRICS["rgb-psnr"](sharp * 1.7, sharp) == float("inf")
 
 
@@ -283,3 +284,44 @@ def test_one_metric_can_be_given_by_its_name():
     assert score(one, None, metrics="rgb-psnr") == {"image": "", "blurry rgb-psnr": 0.0}
     with pytest.raises(ValueError, match="There is no metric 'psnr': choose from"):
         evaluate(None, [one], "psnr")
+
+
+@pytest.mark.parametrize("name", list(METRICS))
+def test_integers_are_scaled_and_other_scales_are_refused(name, scene):
+    metric, rng = METRICS[name], np.random.default_rng(0)
+    sharp = rng.integers(0, 256, (32, 40, 3), dtype=np.uint8)
+    output = np.clip(sharp.astype(int) + rng.integers(-40, 41, sharp.shape), 0, 255).astype(
+        np.uint8
+    )
+    unit = [each / np.float32(255) for each in (output, sharp)]
+    expected = metric(*unit)
+    assert metric(output, sharp) == pytest.approx(expected, abs=1e-6)
+    assert metric(unit[0], sharp) == pytest.approx(expected, abs=1e-6)
+    assert metric(*(np.uint16(257) * each for each in (output, sharp))) == pytest.approx(expected)
+    tensors = [torch.from_numpy(each).movedim(-1, 0) for each in (output, sharp)]
+    assert metric(*tensors) == pytest.approx(expected, abs=1e-6)
+    for pair in [
+        (255 * unit[0], 255 * unit[1]),
+        (255 * unit[0], unit[1]),
+        (unit[0], unit[1] * 2 - 1),
+    ]:
+        with pytest.raises(ValueError, match="scale floats to between 0 and 1"):
+            metric(*pair)
+    with pytest.raises(ValueError, match="convert it to uint8, uint16, or floats"):
+        metric(output.astype(int), sharp)
+    with pytest.raises(ValueError, match="give images of equal shape"):
+        metric(output, sharp[:1])
+
+
+def test_ssim_of_grey_images_and_of_batches(scene):
+    grey = [each[..., 0] for each in (scene.blurry, scene.sharp)]
+    assert ssim(*grey) == pytest.approx(structural_similarity(*grey, data_range=1), abs=1e-6)
+    with pytest.raises(ValueError, match="4 dimensions: give one image"):
+        ssim(np.zeros((2, 16, 16, 3)), np.zeros((2, 16, 16, 3)))
+
+
+def test_signals_of_other_shapes_or_scales_are_refused():
+    with pytest.raises(ValueError, match="give equal shapes"):
+        theory.signal_psnr(np.zeros((4, 4)), np.zeros(4))
+    with pytest.raises(ValueError, match="scale them to floats"):
+        theory.signal_psnr(np.full(4, 200, np.uint8), np.zeros(4, np.uint8))

@@ -10,10 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .extra import notebook_packages
-
-with notebook_packages():
-    import nbformat
+from .notebooks import read_notebook
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # The module that reads the other files of a folder; a test checks that none is missing.
@@ -38,7 +35,7 @@ def files_of(notebook: Path, package: Path = PACKAGE) -> list[Path]:
     Returns:
         Modules, and the data, weights and C sources that they read, sorted.
     """
-    cells = nbformat.read(notebook, as_version=4).cells
+    cells = read_notebook(notebook).cells
     code = "\n".join(_python(cell.source) for cell in cells if cell.cell_type == "code")
     library = Library(package)
     number = notebook.stem.split("_")[0]

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .extra import notebook_packages
-from .notebooks import PLAIN_METADATA, find_notebooks, number, title_of
+from .names import number
+from .notebooks import PLAIN_METADATA, find_notebooks, read_notebook, title_of
 
 with notebook_packages():
     import nbformat
@@ -56,7 +57,7 @@ def student_edition(
     with _new_folder(out) as folder:
         for path in files:
             if path.suffix == ".ipynb":
-                notebook = without_solutions(nbformat.read(path, as_version=4))
+                notebook = without_solutions(read_notebook(path))
                 nbformat.write(notebook, folder / path.name)
             else:
                 shutil.copy(path, folder / path.name)
@@ -123,7 +124,7 @@ def _text(path: Path) -> str:
     """The prose of a notebook or of a Markdown file."""
     if path.suffix != ".ipynb":
         return path.read_text(encoding="utf-8")
-    cells = nbformat.read(path, as_version=4).cells
+    cells = read_notebook(path).cells
     return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
 
@@ -164,7 +165,7 @@ def site(out: str | Path, notebooks: str | Path | Iterable[str | Path] | None = 
     )
     contents = [
         _page_of(index),
-        *(nbformat.read(path, as_version=4) for path in paths),
+        *map(read_notebook, paths),
         *(_page_of(path.read_text(encoding="utf-8")) for path in texts),
     ]
     names = {path.name for path in (*paths, *texts)}

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ..papers import items
+from .names import lessons_in
 
 STATES = ("shown", "failed", "not run")  # from the best to the worst
 NO_CELL = "no cell"
@@ -31,7 +32,7 @@ def coverage(notebooks: str | Path) -> pd.DataFrame:
         FileNotFoundError: If the folder has no notebooks.
         ValueError: If a file is not a valid notebook.
     """
-    paths = sorted(Path(notebooks).glob("*.ipynb"))
+    paths = lessons_in(Path(notebooks))[0]
     if not paths:
         raise FileNotFoundError(
             f"There is no notebook in {notebooks}: give the folder of the book."

@@ -21,7 +21,15 @@ from ..experiments.presets import Preset, get_preset
 from ..figures.style import PictureLike
 from ..inference import choose_device
 from ..models import create_model, load_model, provenance
-from ..results import data_folder, results_folder, save_figure, save_picture, save_table, whole_seed
+from ..results import (
+    book_folder,
+    data_folder,
+    results_folder,
+    save_figure,
+    save_picture,
+    save_table,
+    whole_seed,
+)
 from ..training import Experiment, Run, fit
 from . import ledger, parameters
 
@@ -64,7 +72,7 @@ def open_lesson(
         preset: Amount of work; see `experiments.PRESETS`.
         data: Root of a real data set; None for the bundled scenes.
         variant: "blur" or "blur_gamma" where the data set has both.
-        results: Folder for all outputs; None for `results.results_folder()`.
+        results: Folder for all outputs; None for `results.book_folder(…)`.
         seed: Seed of all random numbers, 0 to 2**32 - 1.
         device: "auto", "cpu", "cuda" or "mps".
 
@@ -77,16 +85,17 @@ def open_lesson(
             papermill passed a parameter that no lesson has.
     """
     parameters.refuse_unknown(parameters.executed_cells())
-    folder = data_folder(data)
+    folder, chosen = data_folder(data), get_preset(preset)
     seed_everything(whole_seed(seed))
     figures.use_style()
     pd.set_option("display.max_colwidth", 200)  # claims are sentences
     return Lesson(
         name=name,
-        preset=get_preset(preset),
+        preset=chosen,
         data=folder,
         variant=variant or None,
-        results=results_folder(results),
+        results=book_folder(chosen.name, folder, variant, results),
+        runs=results_folder(results) / "runs",
         seed=seed,
         device=choose_device(device),
     )
@@ -113,7 +122,8 @@ class Lesson:
         preset: Amount of work.
         data: Root of a real data set; None for the bundled scenes.
         variant: Which blur of that data set; None where it has only one.
-        results: Folder for all outputs.
+        results: Folder for tables, figures and records.
+        runs: Folder for trainings, shared by all presets.
         seed: Seed of all random numbers.
         device: Device that networks run on.
     """
@@ -123,6 +133,7 @@ class Lesson:
     data: Path | None
     variant: str | None
     results: Path
+    runs: Path
     seed: int
     device: torch.device
 
@@ -130,11 +141,6 @@ class Lesson:
     def data_name(self) -> str:
         """Name of the data set for readers."""
         return self.data.name if self.data else "bundled scenes"
-
-    @property
-    def runs(self) -> Path:
-        """The folder that holds the trainings of this results folder."""
-        return self.results / "runs"
 
     def table(
         self,

@@ -12,7 +12,8 @@ from typing import Any, TypedDict
 from ..provenance import environment, hash_files
 from ..storage import write_atomically
 from .dependencies import PACKAGE, files_of
-from .notebooks import cores, number, source_hash
+from .names import lessons_in, number
+from .notebooks import cores, source_hash
 
 INPUTS = ("preset", "data", "variant", "seed", "device")  # parameters that affect numbers
 # The notebooks whose records a notebook reads, by number; all others are independent.
@@ -233,4 +234,4 @@ def records_hash(path: Path, folder: Path) -> str:
         for record in folder.glob(f"ledger/{other}_*.json")
         if not record.name.endswith(".origin.json")
     ]
-    return hash_files([*records, *path.parent.glob("*.ipynb")])
+    return hash_files([*records, *lessons_in(path.parent)[0]])

@@ -17,6 +17,7 @@ from ..results import ROOT
 from ..storage import write_atomically
 from .extra import notebook_packages, require
 from .kernel import end_with
+from .names import LESSON, left_alone, lessons_in
 
 with notebook_packages():
     import nbformat
@@ -38,10 +39,12 @@ def find_notebooks(wanted: str | Path | Iterable[str | Path] | None = None) -> l
             as "01 04". None or "" stands for all notebooks of this project.
 
     Returns:
-        Absolute paths, each once, sorted by file name.
+        Absolute paths, each once, sorted by file name; of a folder, its `lessons_in`.
 
     Raises:
         FileNotFoundError: If one of them does not exist; the message lists those that do.
+        ValueError: If a file is named whose name is not that of a lesson: it would overwrite the
+            results of another one.
     """
     home = ROOT / "notebooks" if (ROOT / "notebooks").is_dir() else Path.cwd() / "notebooks"
     items: Iterable[str | Path]
@@ -55,13 +58,19 @@ def find_notebooks(wanted: str | Path | Iterable[str | Path] | None = None) -> l
     for item in items:
         path = Path(item)
         if path.is_dir():
-            matches = list(path.glob("*.ipynb"))
+            matches = lessons_in(path)[0]
         elif path.is_file():
+            if not LESSON.fullmatch(path.stem):
+                raise ValueError(
+                    f"{path} does not have the name of a lesson, NN_name.ipynb: rename it, with a "
+                    "number that no other notebook has."
+                )
             matches = [path]
         else:
-            matches = list(home.glob(f"{path.name.removesuffix('.ipynb')}*.ipynb"))
+            start = path.name.removesuffix(".ipynb")
+            matches = [lesson for lesson in lessons_in(home)[0] if lesson.stem.startswith(start)]
         if not matches:
-            names = ", ".join(p.stem for p in sorted(home.glob("*.ipynb"))) or "none"
+            names = ", ".join(p.stem for p in lessons_in(home)[0]) or "none"
             raise FileNotFoundError(
                 f"There is no notebook {item!s} below {home}: choose from {names}."
             )
@@ -69,13 +78,46 @@ def find_notebooks(wanted: str | Path | Iterable[str | Path] | None = None) -> l
     return sorted(found, key=lambda path: path.name)
 
 
-def number(path: Path) -> str:
-    """Return the number of a notebook, "01" for 01_name.ipynb: the prefix of all files it writes.
+def read_notebook(path: Path) -> NotebookNode:
+    """Read a notebook.
 
     Args:
-        path: A notebook, or a file that one wrote.
+        path: The notebook.
+
+    Returns:
+        Its content in format 4.
+
+    Raises:
+        ValueError: In one sentence, if it is empty, damaged, or not a notebook.
     """
-    return path.stem.split("_")[0]
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        if all(isinstance(cell.source, str) for cell in notebook.cells):
+            return notebook
+        reason = "it has cells without text"
+    except Exception as error:  # nbformat raises many types
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if "<<<<<<<" in text and ">>>>>>>" in text:
+            reason = "it has an unresolved merge conflict"
+        else:
+            reason = type(error).__name__ if text.strip() else "it is empty"
+    raise ValueError(f"{path} cannot be read as a notebook ({reason}): restore it.")
+
+
+def is_readable(path: Path) -> bool:
+    """Check whether a file can be read as a notebook.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Whether `read_notebook` reads it.
+    """
+    try:
+        read_notebook(path)
+    except ValueError:
+        return False
+    return True
 
 
 def title_of(notebook: Path) -> tuple[str, str]:
@@ -88,7 +130,7 @@ def title_of(notebook: Path) -> tuple[str, str]:
         The first heading and the first paragraph below it, without their Markdown markup. The name
         of the file replaces a missing heading, "" a missing paragraph.
     """
-    cells = nbformat.read(notebook, as_version=4).cells
+    cells = read_notebook(notebook).cells
     text = next((cell.source for cell in cells if cell.cell_type == "markdown"), "")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     title = lines[0].lstrip("# ") if lines and lines[0].startswith("#") else notebook.stem
@@ -117,7 +159,7 @@ def source_hash(path: Path) -> str:
     Returns:
         A sha256 in hexadecimal digits.
     """
-    cells = nbformat.read(path, as_version=4).cells
+    cells = read_notebook(path).cells
     content = [(cell.cell_type, cell.metadata.get("tags", []), cell.source) for cell in cells]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -166,6 +208,8 @@ def refresh_notebooks(
         "DEBLURLIB_RESULTS": str(ROOT / "build" / "refresh"),
     }
     console, failed = Console(stderr=True, highlight=False), 0
+    if strays := left_alone({path.parent for path in paths}):
+        console.print(strays, soft_wrap=True, markup=False)
     spawn = get_context("spawn")  # a fork of a process with threads may hang
     with ProcessPoolExecutor(jobs, spawn, _begin, (settings, os.getpid())) as pool:
         for path, future in [(path, pool.submit(_refresh, path)) for path in paths]:
@@ -192,7 +236,7 @@ def _refresh(path: Path) -> float:
         from .execute import KernelManager
 
     began = time.monotonic()
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read_notebook(path)
     client = NotebookClient(
         notebook,
         timeout=CELL_SECONDS,

@@ -5,7 +5,9 @@ import csv
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,11 @@ from .data_page import data_page
 from .extra import notebook_packages
 from .ledger import ledger, readable
 from .manifest import read_manifest
-from .notebooks import number, plain_text, title_of
+from .names import lessons_in, number
+from .notebooks import is_readable, plain_text, read_notebook, title_of
 
 with notebook_packages():
     import jinja2
-    import nbformat
 
 NUMBER = re.compile(r"-?(\d+(\.\d+)?(e[+-]?\d+)?|inf)", re.IGNORECASE)
 LONG = 40  # characters from which a cell may break its line
@@ -73,6 +75,7 @@ def write_report(folder: str | Path, notebooks: Iterable[Path]) -> Path:
             if value not in ("", "auto")
         ),
         commit=manifest.get("git_commit", "unknown"),
+        shows=_shows(tables),
         claims=_claims(folder, executed),
         beside=[tables[path] for path in tables if path in beside],
         lessons=lessons,
@@ -102,6 +105,20 @@ def describe_origin(sidecar: Mapping[str, Any]) -> str:
     return " · ".join([*parts, f"commit {sidecar.get('git_commit', 'unknown')}"])
 
 
+def _shows(tables: Iterable[Path]) -> str:
+    """Say which preset and data the tables of lessons come from, if their origins tell."""
+    found = Counter[str]()
+    for path in tables:
+        with suppress(OSError, ValueError, AttributeError):
+            origin = json.loads(origin_of(path).read_text())
+            if origin.get("preset"):
+                found[f"preset {origin['preset']} on {origin.get('data', 'unknown data')}"] += 1
+    if len(found) < 2:
+        return "".join(f"All measurements are of {settings}." for settings in found)
+    listed = ", ".join(f"{settings} ({n} tables)" for settings, n in found.most_common())
+    return f"Measurements of several settings are mixed here: {listed}."
+
+
 def _read_manifest(folder: Path) -> dict[str, Any]:
     entries, content, _ = read_manifest(folder)
     return NO_MANIFEST | content | {"notebooks": entries}
@@ -110,8 +127,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 def _shown(notebooks: Iterable[Path], manifest: Mapping[str, Any]) -> list[Path]:
     """The notebooks, and others in their folder that the manifest lists, in order."""
     given = set(notebooks)
-    beside = {path for folder in {p.parent for p in given} for path in folder.glob("*.ipynb")}
-    known = {path for path in beside if path.stem in manifest["notebooks"]}
+    beside = {path for folder in {p.parent for p in given} for path in lessons_in(folder)[0]}
+    known = {p for p in beside if p.stem in manifest["notebooks"] and is_readable(p)}
     return sorted(given | known, key=lambda path: path.name)
 
 
@@ -260,7 +277,7 @@ def _sections(notebook: Path) -> dict[str, str]:
     """The heading above the cell that draws a figure, by the name of the figure."""
     heading = ""
     found: dict[str, str] = {}
-    for cell in nbformat.read(notebook, as_version=4).cells:
+    for cell in read_notebook(notebook).cells:
         if cell.cell_type == "markdown":
             heading = (re.findall(r"^##+ (.+)$", cell.source, re.MULTILINE) or [heading])[-1]
         elif "lesson.figure(" in cell.source:

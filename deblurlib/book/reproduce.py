@@ -20,16 +20,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ..experiments.presets import Preset, get_preset
-from ..results import data_folder, results_folder, whole_seed
+from ..results import book_folder, data_folder, results_folder, whole_seed
 from ..storage import locked
-from .extra import notebook_packages, require
-from .manifest import READS, Manifest
-from .notebooks import cores, default_jobs, find_notebooks
+from .extra import require
+from .manifest import READS, Entry, Manifest
+from .names import left_alone
+from .notebooks import cores, default_jobs, find_notebooks, read_notebook
 from .report import write_report
 from .task import Task, remove_unfinished
-
-with notebook_packages():
-    import nbformat
 
 SECONDS_BETWEEN_LINES = 60  # where there is no terminal
 SECONDS_TO_DIE = 10  # how long an interrupted notebook may take before it is killed
@@ -74,7 +72,7 @@ def run(  # noqa: PLR0913 - the options of one command, all of them optional
         variant: "blur" or "blur_gamma" where the data set has both.
         notebooks: A folder, or numbers, names or paths ("01 04" or a list); None for all.
         jobs: How many notebooks run at the same time; None for a number that suits the cores.
-        results: Folder for all outputs; None for `results.results_folder()`.
+        results: Folder for all outputs; None for `results.book_folder(…)`.
         seed: Seed of all random numbers, 0 to 2**32 - 1.
         device: "auto", "cpu", "cuda" or "mps".
         force: Whether notebooks that are up to date run again.
@@ -96,9 +94,10 @@ def run(  # noqa: PLR0913 - the options of one command, all of them optional
         "variant": variant or "",
         "seed": whole_seed(seed),
         "device": device,
+        "results": str(results_folder(results)) if results else "",  # "" = beside other presets
     }
     paths = find_notebooks(notebooks)
-    folder = results_folder(results)
+    folder = book_folder(preset, data_folder(data), variant, results)
     if jobs is not None and jobs < 1:
         raise ValueError(
             f"jobs is {jobs}: give the number of notebooks that run at a time, 1 or more."
@@ -129,16 +128,30 @@ def _run(
         f"{threads} threads each → {folder}",
         soft_wrap=True,
     )
-    parameters = parameters | {"results": str(folder)}
+    if strays := left_alone({path.parent for path in paths}):
+        console.print(strays, soft_wrap=True, markup=False)
     tasks = [Task(path, folder, parameters, threads) for path in paths]
+    sound = [task for task in tasks if _is_sound(task, manifest, console)]
     try:
-        _Runner(manifest, jobs, force, console).run(tasks)
+        _Runner(manifest, jobs, force, console).run(sound)
     finally:
-        report = write_report(folder, paths)
+        report = write_report(folder, [task.path for task in sound])
     summary = Summary(pd.DataFrame([_row(task, manifest) for task in tasks]), report)
     console.print(summary.table.to_string(index=False), soft_wrap=True)
     console.print(f"Report: {report}", soft_wrap=True)
     return summary
+
+
+def _is_sound(task: Task, manifest: Manifest, console: Console) -> bool:
+    """Whether a notebook can be read; one that cannot has failed, and the others run."""
+    try:
+        read_notebook(task.path)
+        return True
+    except ValueError as error:
+        failed: Entry = {"state": "failed", "seconds": 0.0, "outputs": {}, "key": ""}
+        manifest.record(task.name, {**failed, "cell": None, "error": str(error)})
+        console.print(_line(task, manifest), soft_wrap=True)
+        return False
 
 
 class _Runner:
@@ -200,7 +213,7 @@ class _Runner:
     def _start(self, task: Task) -> None:
         task.start()
         self.running.append(task)
-        cells = len(nbformat.read(task.path, as_version=4).cells)
+        cells = len(read_notebook(task.path).cells)
         self.bars[task] = self.progress.add_task(task.name, total=cells + 1)  # plus the parameters
         if not self.console.is_terminal:
             self.console.print(f"  … {task.name}", soft_wrap=True)
@@ -261,7 +274,7 @@ def _line(task: Task, manifest: Manifest) -> str:
         return f"[green]✓ {task.name}[/green]  {entry['seconds']:.0f} s"
     where = escape(
         f"    in the cell: {entry['cell'] or 'none, the notebook did not start'}\n"
-        f"    {entry['error']}\n    log: {task.log}"
+        f"    {entry['error']}" + (f"\n    log: {task.log}" if task.log.exists() else "")
     )
     return f"[red]✗ {task.name}[/red]  {entry['seconds']:.0f} s\n{where}"
 

@@ -11,10 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..results import results_folder
 from ..storage import remove_leftovers, write_atomically
 from .extra import notebook_packages
 from .manifest import Entry, file_hash
-from .notebooks import START_SECONDS, number, source_hash, title_of, without_widgets
+from .names import number
+from .notebooks import START_SECONDS, source_hash, title_of, without_widgets
 
 with notebook_packages():
     import nbformat
@@ -77,7 +79,7 @@ class Task:
                 env={
                     **os.environ,
                     "OMP_NUM_THREADS": str(self.threads),
-                    "DEBLURLIB_RESULTS": str(self.folder),
+                    "DEBLURLIB_RESULTS": str(results_folder(self.parameters["results"])),
                     "JUPYTER_RUNTIME_DIR": str(self.runtime),
                     "PYTHONUNBUFFERED": "1",
                 },

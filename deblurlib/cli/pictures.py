@@ -18,6 +18,7 @@ from .shared import (
 )
 
 if TYPE_CHECKING:
+    from torch import nn
     from torch.utils.data import Subset
 
     from ..data import PairedFolder, Sample, SceneDataset
@@ -26,6 +27,10 @@ commands = typer.Typer()
 Model = Annotated[str, typer.Option(help="Network; see `deblurlib models`.")]
 Weights = Annotated[
     str, typer.Option(help="A .safetensors or .pth file, or 'default' for the shipped weights.")
+]
+Size = Annotated[
+    str | None,
+    typer.Option(help="full or small; default: the size that is shipped, full if both are."),
 ]
 
 
@@ -40,6 +45,7 @@ def deblur(
     ],
     model: Model = "svdn",
     weights: Weights = "default",
+    size: Size = None,
     tile: Annotated[
         str,
         typer.Option(
@@ -80,7 +86,6 @@ def deblur(
     from ..inference.files import deblur_files
     from ..inference.planning import plan
     from ..inference.precision import choose_precision
-    from ..models import load_model
 
     if tile != "auto" and not tile.isdecimal():
         raise ValueError(
@@ -89,9 +94,7 @@ def deblur(
     end_as_by_ctrl_c()
     work = plan(inputs, output, compare)
     chosen = choose_device(device)
-    network = resolve_network(
-        model if weights == "default" else load_model(model, weights).to(chosen), device
-    )
+    network = resolve_network(_network(model, weights, size, device))
     exact = choose_precision(precision, network, chosen)
     rows = deblur_files(
         work,
@@ -109,7 +112,7 @@ def deblur(
         print_json(
             {
                 "model": model,
-                "weights": weights,
+                **_identity(model, weights, size),
                 "device": str(chosen),
                 "precision": exact,
                 "done": done,
@@ -140,6 +143,7 @@ def evaluate(
     ] = None,
     model: Model = "svdn",
     weights: Weights = "default",
+    size: Size = None,
     blurry_only: Annotated[
         bool,
         typer.Option("--blurry-only", help="Measure the blurry images alone, without a network."),
@@ -179,14 +183,13 @@ def evaluate(
     Rows are printed and written as they are measured: until the last one, OUTPUT.partial.csv holds
     those of an unfinished or interrupted call.
     """
-    from ..inference import choose_device
-    from ..models import load_model
     from .measuring import Measurement, gains_over_blurry
 
     end_as_by_ctrl_c()
     images = _dataset(preset, **given(data=data, split=split, variant=variant))
     dataset = images if frames is None else _subset(images, frames)
-    network = None if blurry_only else load_model(model, weights).to(choose_device(device))
+    network = None if blurry_only else _network(model, weights, size, device)
+    used = {} if blurry_only else _identity(model, weights, size)
     measurement = Measurement(
         network, dataset, metrics.split(","), output, quiet=as_json, overwrite=overwrite
     )
@@ -195,8 +198,7 @@ def evaluate(
         measurement.save(
             table,
             data=Path(data).name if data else "rendered test scenes",
-            model=None if blurry_only else model,
-            weights=None if blurry_only else Path(weights).name,
+            **({"model": None} if blurry_only else {"model": model, **used}),
         )
     finally:  # also if the disk is full
         mean, gains = table.drop(columns="image").mean(), gains_over_blurry(table)
@@ -206,7 +208,7 @@ def evaluate(
                 "gain": gains,
                 "images": records(table),
             }
-            print_json({"model": None if blurry_only else model, **report})
+            print_json({"model": None if blurry_only else model, **used, **report})
         else:
             typer.echo("mean\n" + mean.round(3).to_string())
             for name, gain in gains.items():
@@ -232,11 +234,15 @@ def check_data(
 
 @commands.command(epilog="Example: deblurlib models --json")
 def models(as_json: AsJson = False) -> None:
-    """List the networks with their variants and numbers of parameters."""
+    """List the shipped weights, and the networks with their variants and numbers of parameters.
+
+    The gain, in dB over the blurry images, is that on the rendered test scenes.
+    """
     import pandas as pd
     import torch
 
     from ..models import count_parameters, create_model, list_models, list_variants
+    from ..models.weights import list_weights
 
     with torch.device("meta"):  # shapes without storage
         rows = [
@@ -248,10 +254,30 @@ def models(as_json: AsJson = False) -> None:
             for name in list_models()
             for variant in list_variants(name)
         ]
+    shipped = list_weights()
     if as_json:
-        print_json(rows)
-    else:
-        typer.echo(pd.DataFrame(rows).to_string(index=False))
+        print_json({"weights": shipped, "networks": rows})
+        return
+    table = pd.DataFrame(shipped)
+    table["sha256"] = table.sha256.str[:12]
+    typer.echo(f"Shipped weights:\n{table.to_string(index=False, na_rep='')}\n\nNetworks:")
+    typer.echo(pd.DataFrame(rows).to_string(index=False))
+
+
+def _network(model: str, weights: str, size: str | None, device: str) -> "nn.Module":
+    """The network that `deblur` and `evaluate` mean by their options, on its device."""
+    from ..inference import choose_device
+    from ..models import load_model
+
+    return load_model(model, weights, **given(size=size)).to(choose_device(device))
+
+
+def _identity(model: str, weights: str, size: str | None) -> dict[str, str]:
+    """The file of weights that is used, by name and content."""
+    from ..models.weights import find_weights, sha256_of
+
+    path = find_weights(model, weights, size)
+    return {"weights": path.name, "weights_sha256": sha256_of(path)}
 
 
 def _counted(others: list[Path]) -> str:

@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import map_coordinates
 
+from ..pixels import as_unit, numbers
 from .samples import Sample, to_tensor
 
 DIS_PRESETS = {
@@ -20,6 +22,7 @@ DIS_PRESETS = {
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
 SMALLEST = 16  # pixels per side
+LONGEST_REMAPPED = 32766  # pixels per side, of OpenCV's remap
 PYRAMID_SCALE = 0.5  # between the levels of Farnebäck's flow
 
 Array = NDArray[Any]
@@ -32,7 +35,7 @@ def dis_flow(first: Values, second: Values, preset: str = "medium") -> NDArray[n
     Source: Kroeger et al., ECCV 2016, used by SVDN, section 3.3.
 
     Args:
-        first: The frame whose pixels the flow belongs to.
+        first: The frame whose pixels the flow belongs to: uint8, uint16, or floats in [0, 1].
         second: The frame that it leads to, of the same size.
         preset: Speed and accuracy: "ultrafast", "fast" or "medium".
 
@@ -40,7 +43,8 @@ def dis_flow(first: Values, second: Values, preset: str = "medium") -> NDArray[n
         (H, W, 2) in pixels.
 
     Raises:
-        ValueError: If the preset is unknown, or the frames differ in size or are below 16 x 16.
+        ValueError: If the preset is unknown, the frames differ in size or are below 16 x 16, or
+            floats leave [0, 1].
     """
     if preset not in DIS_PRESETS:
         raise ValueError(
@@ -80,7 +84,7 @@ def farneback_flow(
         (H, W, 2) in pixels.
 
     Raises:
-        ValueError: If the frames differ in size or are below 16 x 16.
+        ValueError: If the frames differ in size or are below 16 x 16, or floats leave [0, 1].
     """
     begin, end = _grey_pair(first, second)
     # OpenCV's stubs require an initial flow
@@ -130,11 +134,11 @@ def warp(picture: Values, flow: Values) -> Array:
     Values between pixels are interpolated bilinearly; edge pixels are repeated outside.
 
     Args:
-        picture: The second frame.
+        picture: The second frame, with any number of channels and of any type of numbers.
         flow: The flow from the first to the second, of the same size.
 
     Returns:
-        (H, W, C) or (H, W), of the image's dtype.
+        (H, W, C) or (H, W), of the image's dtype; integers are rounded.
 
     Raises:
         ValueError: If image and flow differ in size.
@@ -145,13 +149,24 @@ def warp(picture: Values, flow: Values) -> Array:
             f"The image is {_size(pixels)} and the flow {_size(vectors)}: give both the same size."
         )
     rows, columns = np.indices(vectors.shape[:2], dtype=np.float32)
-    return cv2.remap(
-        np.ascontiguousarray(pixels),
-        columns + vectors[..., 0],
-        rows + vectors[..., 1],
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    places = rows + vectors[..., 1], columns + vectors[..., 0]
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    exact = pixels.dtype in (np.uint8, np.uint16, np.float32) and channels in (1, 3, 4)
+    if exact and max(pixels.shape[:2]) <= LONGEST_REMAPPED:
+        moved = cv2.remap(
+            np.ascontiguousarray(pixels),
+            *places[::-1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return moved.reshape(pixels.shape)
+    # OpenCV rounds the flow of other arrays to 1/32 pixel
+    planes = pixels.reshape(*pixels.shape[:2], channels).astype(np.float64)
+    moved = np.empty_like(planes)
+    for i in range(channels):
+        map_coordinates(planes[..., i], places, moved[..., i], order=1, mode="nearest")
+    moved = moved.reshape(pixels.shape)
+    return (np.rint(moved) if pixels.dtype.kind in "iu" else moved).astype(pixels.dtype)
 
 
 def end_point_error(flow: Values, exact: Values, mask: ArrayLike | None = None) -> float:
@@ -164,8 +179,16 @@ def end_point_error(flow: Values, exact: Values, mask: ArrayLike | None = None) 
 
     Returns:
         The distance in pixels, nan if no pixel counts.
+
+    Raises:
+        ValueError: If the flows differ in size.
     """
-    difference = _channels_last(flow, (2,)).astype(np.float64) - _channels_last(exact, (2,))
+    found, true = _channels_last(flow, (2,)), _channels_last(exact, (2,))
+    if found.shape != true.shape:
+        raise ValueError(
+            f"The flows are {_size(found)} and {_size(true)}: give both the same size."
+        )
+    difference = found.astype(np.float64) - true
     distance = np.hypot(difference[..., 0], difference[..., 1])
     chosen = distance if mask is None else distance[np.asarray(mask, bool)]
     return float(chosen.mean()) if chosen.size else float("nan")
@@ -186,10 +209,8 @@ def _grey_pair(first: Values, second: Values) -> tuple[NDArray[np.uint8], NDArra
 
 def _grey(picture: Values) -> NDArray[np.uint8]:
     array = _channels_last(picture)
-    if array.dtype == np.uint16:
-        array = array / 65535
     if array.dtype != np.uint8:
-        array = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+        array = np.rint(as_unit(array, "A frame") * 255).astype(np.uint8)
     if array.ndim == 3:
         array = cv2.cvtColor(np.ascontiguousarray(array), cv2.COLOR_RGB2GRAY)
     return np.asarray(array, np.uint8)
@@ -197,9 +218,7 @@ def _grey(picture: Values) -> NDArray[np.uint8]:
 
 def _channels_last(values: Values, channels: tuple[int, ...] = (1, 3)) -> Array:
     tensor = isinstance(values, torch.Tensor)
-    array = (
-        values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
-    )
+    array = numbers(values)
     if array.ndim != 3 or array.shape[0] not in channels:
         return array
     return np.moveaxis(array, 0, -1) if tensor or array.shape[-1] not in channels else array

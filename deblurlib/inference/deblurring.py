@@ -11,24 +11,70 @@ pixels. Blending leaves no seams: the difference from the untiled result jumps n
 tile than elsewhere.
 """
 
+import os
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 from ..models import load_model
 from ..models.devices import choose_device
+from ..pixels import check_range
 from ..progress import Bar, progress_bar
+from .kinds import as_pictures
 from .memory import is_out_of_memory
 from .precision import Precision, choose_precision
 from .tiles import Tiles
 from .windows import parameter_of, predicting, run_window
 
+Given = TypeVar("Given", np.ndarray, torch.Tensor, Image.Image)
+
+
+@overload
+def deblur(
+    image: list[Given] | tuple[Given, ...],
+    model: str | nn.Module = ...,
+    device: str | torch.device = ...,
+    tile: int | str | None = ...,
+    *,
+    margin: int | None = ...,
+    precision: str = ...,
+    progress: bool | None = ...,
+) -> list[Given]: ...
+
+
+@overload
+def deblur(
+    image: str | os.PathLike[str],
+    model: str | nn.Module = ...,
+    device: str | torch.device = ...,
+    tile: int | str | None = ...,
+    *,
+    margin: int | None = ...,
+    precision: str = ...,
+    progress: bool | None = ...,
+) -> np.ndarray: ...
+
+
+@overload
+def deblur(
+    image: Given,
+    model: str | nn.Module = ...,
+    device: str | torch.device = ...,
+    tile: int | str | None = ...,
+    *,
+    margin: int | None = ...,
+    precision: str = ...,
+    progress: bool | None = ...,
+) -> Given: ...
+
 
 def deblur(
-    image: np.ndarray,
+    image: Any,
     model: str | nn.Module = "svdn",
     device: str | torch.device = "auto",
     tile: int | str | None = None,
@@ -36,12 +82,15 @@ def deblur(
     margin: int | None = None,
     precision: str = "auto",
     progress: bool | None = None,
-) -> np.ndarray:
-    """Deblur an image of any height and width, from one pixel up.
+) -> Any:
+    """Deblur an image, or several, of any height and width, from one pixel up.
 
     Args:
-        image: (H, W) or (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGBA;
-            uint8, uint16, or floats in [0, 1]. It is not changed.
+        image: A NumPy array, (H, W) or (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or
+            (H, W, 4) RGBA, or a batch of them, (B, H, W, C); a torch tensor on any device, the
+            same with channels first, (C, H, W) or (B, C, H, W); each of uint8, uint16, or floats
+            in [0, 1]. Or a PIL image, the path of an image file, or a list of any of these. It is
+            not changed.
         model: A name in `list_models()` with shipped weights, or any module that maps
             (B, 3, H, W) RGB in [0, 1] to the same shape.
         device: Where to compute, such as "cpu" or "cuda"; "auto" leaves a module where it is, and
@@ -55,8 +104,9 @@ def deblur(
         progress: Whether to show a progress bar; None shows it in terminals and notebooks only.
 
     Returns:
-        The restored image, of the same shape and dtype. Alpha is copied; a grey image is the
-        mean of the network's three channels.
+        What was given, restored: an array or a tensor of the same shape, dtype and device, a PIL
+        image with the same metadata, a list of them; for a path, an array with the file's bit
+        depth, upright. Alpha is copied; a grey image is the mean of the network's three channels.
 
     Raises:
         ValueError: If an argument is wrong, or the network does not keep the image's shape.
@@ -68,15 +118,33 @@ def deblur(
         >>> deblurlib.deblur(np.full((5, 7), 9, np.uint8), torch.nn.Identity()).shape
         (5, 7)
     """
-    _check(image)
+    if isinstance(image, list | tuple):
+        each = progress_bar(image, desc="deblur", unit="image", delay=2, show=progress)
+        options: dict[str, Any] = {"margin": margin, "precision": precision}
+        return [deblur(one, model, device, tile, progress=progress, **options) for one in each]
+    pictures, as_given = as_pictures(image)
+    for picture in pictures:
+        _check(picture)
     network = resolve_network(model, device)
+    chosen = choose_precision(precision, network, parameter_of(network).device)
+    return as_given([_deblur(one, network, tile, margin, chosen, progress) for one in pictures])
+
+
+def _deblur(
+    image: np.ndarray,
+    network: nn.Module,
+    tile: int | str | None,
+    margin: int | None,
+    precision: Precision,
+    progress: bool | None,
+) -> np.ndarray:
+    """Deblur one array that has been checked, in tiles as small as the memory requires."""
     height, width = image.shape[:2]
     tiles = Tiles(network, (height, width), tile, margin)
-    chosen = choose_precision(precision, network, parameter_of(network).device)
     result = image.copy(order="C")
     while True:
         try:
-            _restore(network, _colour(image), _colour(result), tiles, chosen, progress)
+            _restore(network, _colour(image), _colour(result), tiles, precision, progress)
             return result
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
@@ -125,14 +193,7 @@ def resolve_network(model: str | nn.Module, device: str | torch.device = "auto")
 
 @lru_cache(maxsize=4)
 def _shipped(name: str, device: torch.device) -> nn.Module:
-    try:
-        network = load_model(name)
-    except FileNotFoundError as error:
-        try:
-            network = load_model(name, size="small")
-        except FileNotFoundError:
-            raise error from None
-    return network.to(device)
+    return load_model(name).to(device)
 
 
 def _restore(
@@ -177,11 +238,6 @@ def _restore(
 
 def _check(image: np.ndarray) -> None:
     """Raise a ValueError for an argument that is not an image."""
-    if not isinstance(image, np.ndarray):
-        raise ValueError(
-            f"The image is of type {type(image).__name__}: give a NumPy array, height by width "
-            "by channels."
-        )
     shape = " x ".join(map(str, image.shape)) or "a single number"
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 2, 3, 4)):
         first = image.ndim == 3 and image.shape[0] in (1, 3, 4)
@@ -190,25 +246,10 @@ def _check(image: np.ndarray) -> None:
     if image.size == 0:
         raise ValueError(f"The image is empty (shape {shape}): give at least one pixel.")
     if image.dtype.kind == "f":
-        _check_range(image)
+        check_range(image)
     elif image.dtype.kind != "u" or image.dtype.itemsize > 2:
         raise ValueError(
             f"The image has dtype {image.dtype}: convert it to uint8, uint16, or floats between "
-            "0 and 1."
-        )
-
-
-def _check_range(image: np.ndarray) -> None:
-    """Raise a ValueError for floats outside [0, 1], with a tolerance for rounding."""
-    if not np.isfinite(image).all():
-        raise ValueError(
-            "The image contains NaN or infinite values: replace them first, for example with "
-            "np.nan_to_num."
-        )
-    lowest, highest = image.min(), image.max()
-    if lowest < -1e-3 or highest > 1 + 1e-3:
-        raise ValueError(
-            f"The image's values range from {lowest:g} to {highest:g}: scale floats to between "
             "0 and 1."
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from .weights import load_model, read_recipe, save_model
+from .weights import load_model, recorded_recipe, save_model
 
 WEIGHTS, RECORD = "model.safetensors", "model.json"
 CARD = """---
@@ -59,7 +59,7 @@ def from_pretrained(source: str | Path, revision: str | None = None) -> nn.Modul
             hub.hf_hub_download(str(source), name, revision=revision) for name in (RECORD, WEIGHTS)
         ]
         folder = Path(files[0]).parent
-    recipe = read_recipe(folder / RECORD)
+    recipe = recorded_recipe(folder / WEIGHTS)  # a lost record is replaced by the file's own
     if recipe is None:
         raise FileNotFoundError(
             f"{folder} has no {RECORD} that names the network: "

@@ -12,11 +12,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from ..provenance import digest_of
 from ..storage import write_atomically
+from .checkpoints import find_state
 from .registry import create_model, spec_of
 from .spec import NetworkSpec
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
+SIZES = ("full", "small")
+EXPERIMENT = "experiment.json"  # the record of a training, beside its checkpoints
 
 
 def save_model(
@@ -52,19 +56,25 @@ def save_model(
 
 
 def load_model(
-    name: str, weights: str | Path = "default", variant: str = "paper", *, size: str = "full"
+    name: str,
+    weights: str | Path = "default",
+    variant: str = "paper",
+    *,
+    size: str | None = None,
 ) -> nn.Module:
     """Make a network with trained weights, in eval mode.
 
-    Loading never runs code: .pth files are read with weights_only=True.
+    Loading never runs code: .pth files are read with weights_only=True. In the checkpoints of
+    trainers, weights are found below the usual names and prefixes, the averaged ones first.
 
     Args:
         name: One of `list_models()`.
-        weights: "default" for the shipped ones, or the path of a .safetensors, .pth or .npz file,
-            ours or as the authors published it.
+        weights: "default" for the shipped ones, or the path of a .safetensors, .pth or .npz file:
+            ours, as the authors published it, or a checkpoint of a trainer.
         variant: Variant of the network; the recipe that the file or the JSON beside it records
             takes precedence.
-        size: "full" or "small"; a recorded recipe takes precedence.
+        size: "full" or "small"; a recorded recipe takes precedence. None for the size that is
+            shipped, full if both are, and for full in other files.
 
     Returns:
         The network.
@@ -75,7 +85,7 @@ def load_model(
     """
     path = find_weights(name, weights, size)
     recipe = recorded_recipe(path) or _parse_recipe(
-        {"name": name, "variant": variant, "size": size, "overrides": {}}
+        {"name": name, "variant": variant, "size": size or "full", "overrides": {}}
     )
     if recipe["name"] != name:
         raise ValueError(
@@ -88,13 +98,13 @@ def load_model(
     return model.eval()
 
 
-def find_weights(name: str, weights: str | Path = "default", size: str = "full") -> Path:
+def find_weights(name: str, weights: str | Path = "default", size: str | None = None) -> Path:
     """Find a file of weights.
 
     Args:
         name: One of `list_models()`.
         weights: "default" for the shipped ones, or a path.
-        size: "full" or "small", of shipped weights.
+        size: "full" or "small", of shipped weights; None for the size that is shipped.
 
     Returns:
         The path of an existing file.
@@ -104,7 +114,7 @@ def find_weights(name: str, weights: str | Path = "default", size: str = "full")
         ValueError: If the name is unknown.
     """
     spec_of(name)
-    path = _shipped(name, size) if weights == "default" else Path(weights)
+    path = shipped_weights(name, size) if weights == "default" else Path(weights)
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no weights file {path}: give the path of a .safetensors, .pth or .npz file."
@@ -122,24 +132,28 @@ def load_weights(model: nn.Module, path: Path) -> None:
     Raises:
         ValueError: If the file is damaged or does not fit the network.
     """
-    state = _read_state(path)
-    state = _translated(state, spec_of(vars(model)["recipe"]["name"]), model, path)
+    content = _read_state(path)
+    state = _translated(content, spec_of(vars(model)["recipe"]["name"]), model, path)
+    if state is content:
+        parameters = [name for name, _ in model.named_parameters()]
+        state = find_state(content, set(model.state_dict()), parameters, path.name)
     if not isinstance(state, dict) or not all(
         isinstance(v, torch.Tensor) and v.layout == torch.strided for v in state.values()
     ):
         raise ValueError(
             f"{path} holds something other than named dense tensors: "
-            "give the state_dict of a network."
+            "give the state_dict of a network, or a checkpoint that contains one as model, "
+            "params, state_dict or their averages (…_ema)."
         )
     _load_state(model, state, path)
 
 
-def provenance(name: str, size: str = "full") -> dict[str, Any]:
+def provenance(name: str, size: str | None = None) -> dict[str, Any]:
     """Read the record of the shipped weights of a network.
 
     Args:
         name: One of `list_models()`.
-        size: "full" or "small".
+        size: "full" or "small"; None for the one that is shipped, full if both are.
 
     Returns:
         Recipe, data, steps, seconds, hash of the experiment, versions.
@@ -149,8 +163,39 @@ def provenance(name: str, size: str = "full") -> dict[str, Any]:
         ValueError: If the name is unknown.
     """
     spec_of(name)
-    record: dict[str, Any] = json.loads(_shipped(name, size).with_suffix(".json").read_text())
+    path = shipped_weights(name, size).with_suffix(".json")
+    record: dict[str, Any] = json.loads(path.read_text())
     return record
+
+
+def sha256_of(path: str | Path) -> str:
+    """Hash a file of weights, to say which weights a number was measured with.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The sha256 of its content, 64 hexadecimal digits.
+    """
+    return digest_of(Path(path).resolve()).hex()
+
+
+def list_weights() -> list[dict[str, Any]]:
+    """List the weights that ship with the library.
+
+    Returns:
+        One row per file: weights, model, variant, size, steps of its training, gain in dB on the
+        rendered test scenes (None if its record does not say), megabytes and sha256.
+    """
+    rows = []
+    for path in sorted(WEIGHTS.glob("*.safetensors")):
+        record = json.loads(path.with_suffix(".json").read_text())
+        row = {"weights": path.stem, "model": record["recipe"]["name"]}
+        row |= {key: record["recipe"][key] for key in ("variant", "size")}
+        row |= {key: record.get(key) for key in ("steps", "gain")}
+        megabytes = round(path.stat().st_size / 1e6, 1)
+        rows.append({**row, "megabytes": megabytes, "sha256": sha256_of(path)})
+    return rows
 
 
 def recorded_recipe(path: Path) -> dict[str, Any] | None:
@@ -165,6 +210,8 @@ def recorded_recipe(path: Path) -> dict[str, Any] | None:
     Raises:
         ValueError: If a record is damaged, or the file and the JSON disagree.
     """
+    if path.suffix == ".pt" and (path.parent / EXPERIMENT).is_file():
+        return _recipe_of_training(path.parent / EXPERIMENT)
     beside, inside = read_recipe(path.with_suffix(".json")), _recipe_inside(path)
     if beside is not None and inside is not None and beside != inside:
         raise ValueError(
@@ -185,6 +232,16 @@ def _recipe_inside(path: Path) -> dict[str, Any] | None:
         return None if text is None else _parse_recipe(json.loads(text))
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # reading its tensors says what is wrong
+
+
+def _recipe_of_training(record: Path) -> dict[str, Any]:
+    """The recipe of the network in a checkpoint of ours, from the record of its training."""
+    try:
+        experiment = json.loads(record.read_text())["experiment"]
+        recipe = {**experiment, "name": experiment["model"]}
+        return _parse_recipe({"overrides": experiment.get("options", ()), **recipe})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"{record}, the record of a training, is damaged: restore it.") from None
 
 
 def _parse_recipe(recipe: Any) -> dict[str, Any]:
@@ -247,7 +304,7 @@ def _read_state(path: Path) -> Any:
             f"{path} was not loaded, since it holds more than tensors ({type(error).__name__}): "
             "give a plain state_dict."
         ) from None
-    return state.get("state_dict", state) if isinstance(state, dict) else state
+    return state
 
 
 def _translated(state: Any, spec: NetworkSpec, model: nn.Module, path: Path) -> Any:
@@ -301,12 +358,25 @@ def _kind(tensor: Tensor) -> str:
     return "boolean" if tensor.dtype == torch.bool else "integer"
 
 
-def _shipped(name: str, size: str) -> Path:
-    path = WEIGHTS / f"{name}_{size}.safetensors"
+def shipped_weights(name: str, size: str | None = None) -> Path:
+    """Find the weights that ship for a network.
+
+    Args:
+        name: One of `list_models()`.
+        size: "full" or "small"; None for the one that is shipped, full if both are.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    paths = [WEIGHTS / f"{name}_{each}.safetensors" for each in ([size] if size else SIZES)]
+    path = next((path for path in paths if path.is_file()), paths[0])
     if not path.is_file():
         shipped = ", ".join(sorted(p.stem for p in WEIGHTS.glob("*.safetensors"))) or "none"
         raise FileNotFoundError(
-            f"No trained weights of {name} in size {size!r} are shipped ({shipped} are): "
-            "train it, or give a path."
+            f"No trained weights of {name}{f' in size {size!r}' if size else ''} are shipped "
+            f"({shipped} are): train it, or give a path."
         )
     return path

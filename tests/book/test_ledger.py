@@ -26,7 +26,16 @@ OF_ONE_NETWORK = {"seeds": None}
 @pytest.fixture
 def lesson(tmp_path):
     def make(name, data=None):
-        return Lesson(name, get_preset("smoke"), data, None, tmp_path, 3, torch.device("cpu"))
+        return Lesson(
+            name,
+            get_preset("smoke"),
+            data,
+            None,
+            tmp_path,
+            tmp_path / "runs",
+            3,
+            torch.device("cpu"),
+        )
 
     return make
 

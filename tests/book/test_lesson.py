@@ -131,6 +131,27 @@ def test_trainings_of_a_lesson_stay_in_its_results_folder(tmp_path, monkeypatch)
     assert not elsewhere.exists()
 
 
+def test_other_settings_do_not_replace_the_published_results(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEBLURLIB_RESULTS", str(tmp_path / "results"))
+    (tmp_path / "pairs").mkdir()
+    folders = {
+        settings: open_lesson("01", preset=settings[0], data=settings[1], variant=settings[2])
+        for settings in [
+            ("quick", None, None),
+            ("smoke", None, None),
+            ("smoke", None, "blur"),
+            ("quick", tmp_path / "pairs", "blur"),
+        ]
+    }
+    shown = [
+        lesson.results.relative_to(tmp_path / "results").as_posix() for lesson in folders.values()
+    ]
+    assert shown == [".", "smoke", "smoke", "quick-pairs-blur"]
+    assert {lesson.runs for lesson in folders.values()} == {tmp_path / "results" / "runs"}
+    chosen = open_lesson("01", preset="smoke", results=tmp_path / "here")
+    assert (chosen.results, chosen.runs) == (tmp_path / "here", tmp_path / "here" / "runs")
+
+
 def missing(*arguments, **options):
     raise FileNotFoundError
 

@@ -1,6 +1,7 @@
 """The report as a browser reads it: complete, sortable, and self-contained."""
 
 import base64
+import dataclasses
 import json
 import re
 
@@ -23,7 +24,14 @@ from deblurlib.experiments.presets import get_preset
 @pytest.fixture
 def lesson(tmp_path):
     return lambda name: Lesson(
-        name, get_preset("smoke"), None, None, tmp_path, 0, torch.device("cpu")
+        name,
+        get_preset("smoke"),
+        None,
+        None,
+        tmp_path,
+        tmp_path / "runs",
+        0,
+        torch.device("cpu"),
     )
 
 
@@ -195,6 +203,16 @@ def test_the_origin_stands_above_its_table(full, tmp_path):
         json.dumps({"source": "reported", "git_commit": "abc"})
     )
     assert "reported · commit abc" in read(tmp_path, full).text
+
+
+def test_the_report_says_which_preset_it_shows_and_when_several_are_mixed(full, lesson, tmp_path):
+    shown = read(tmp_path, full).select_one("#shows").text
+    assert shown == "All measurements are of preset smoke on bundled scenes."
+    other = dataclasses.replace(lesson("08"), preset=get_preset("quick"))
+    other.table(pd.DataFrame({"a": [1]}), "other")
+    shown = read(tmp_path, full).select_one("#shows").text
+    assert shown.startswith("Measurements of several settings are mixed here: preset smoke on")
+    assert "preset quick on bundled scenes (1 tables)" in shown
 
 
 def test_equal_results_make_equal_bytes(full, tmp_path):

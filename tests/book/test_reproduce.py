@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from deblurlib import storage
-from deblurlib.book import manifest, notebooks, reproduce
+from deblurlib.book import manifest, names, notebooks, reproduce
+from deblurlib.provenance import ROOT
 from deblurlib.results import results_folder
 
 # What lesson.table, lesson.figure and lesson.claim write, without importing torch and pandas
@@ -342,6 +343,51 @@ def test_find_notebooks_by_folder_number_name_and_path(tmp_path, write_notebook,
         == [second]
     )
     assert notebooks.find_notebooks(tmp_path / "notebooks") == [first, second]
+
+
+def test_the_names_of_the_book_are_those_of_its_notebooks():
+    lessons = names.lessons_in(ROOT / "notebooks")[0]
+    assert tuple(path.stem for path in lessons) == names.BOOK
+
+
+def test_copies_of_lessons_are_left_alone_and_named(tmp_path, write_notebook, capfd):
+    book = write_notebook("12_claims", WRITE_TABLE.replace("01_", "12_"))
+    first = write_notebook("01_one", WRITE_TABLE)
+    strays = [
+        write_notebook(name, WRITE_TABLE.replace("random()", "choice([])"))
+        for name in ("01_one-Copy1", "01_one Anna", "01_other", "12_a_mine", "Untitled")
+    ]
+    assert notebooks.find_notebooks(tmp_path / "notebooks") == [first, book]
+    with pytest.raises(ValueError, match=r"does not have the name of a lesson, NN_name\.ipynb"):
+        notebooks.find_notebooks(strays[0])
+    summary = run(tmp_path)
+    assert summary.table.state.tolist() == ["done", "done"]
+    shown = capfd.readouterr().err
+    assert "Not run, since they are not named as lessons" in shown
+    assert all(path.name in shown for path in strays)
+
+
+DAMAGED_NOTEBOOKS = {
+    "empty": "",
+    "conflict": '{"cells": [\n<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> theirs\n]}',
+    "list": "[]",
+    "number": "7",
+    "object": "{}",
+    "cells": '{"cells": [{"cell_type": "code"}], "nbformat": 4, "nbformat_minor": 5}',
+}
+
+
+def test_damaged_notebooks_are_named_and_the_others_run(tmp_path, write_notebook):
+    write_notebook("01_one", WRITE_TABLE)
+    for i, text in enumerate(DAMAGED_NOTEBOOKS.values(), 2):
+        (tmp_path / "notebooks" / f"0{i}_two.ipynb").write_text(text)
+    summary = run(tmp_path)
+    assert summary.table.state.tolist() == ["done"] + ["failed"] * len(DAMAGED_NOTEBOOKS)
+    assert summary.exit_code == 1 and summary.report.exists()
+    assert (tmp_path / "results" / "tables" / "01_numbers.csv").exists()
+    for kind, error in zip(DAMAGED_NOTEBOOKS, summary.table.error[1:], strict=True):
+        assert "_two.ipynb cannot be read as a notebook (" in error
+        assert {"empty": "it is empty", "conflict": "merge conflict"}.get(kind, "") in error
 
 
 def test_data_hash_sees_names_and_contents(tmp_path):

@@ -190,7 +190,10 @@ def test_exit_codes_are_stable(arguments, code):
 
 def test_models_and_coverage_print_json():
     models = json.loads(call("models", "--json").stdout)
-    assert {"model": "svdn", "variant": "paper", "parameters": 812019} in models
+    row = {"model": "svdn", "variant": "paper", "parameters": 812019}
+    assert row in models["networks"]
+    columns = {"weights", "model", "variant", "size", "steps", "gain", "megabytes", "sha256"}
+    assert models["weights"] and set(models["weights"][0]) == columns
     coverage = json.loads(call("coverage", "--json").stdout)
     assert len(coverage) > 50 and {"paper", "item", "state"} <= set(coverage[0])
 

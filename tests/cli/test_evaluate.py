@@ -147,6 +147,22 @@ def test_outputs_that_would_destroy_something_are_refused_before_the_work(
     assert (tmp_path / name).read_text() == "precious"
 
 
+@pytest.mark.parametrize("model", ["radn", "svdn"])
+def test_evaluate_and_deblur_mean_the_same_network_and_say_which(data, tmp_path, model):
+    options = ["--model", model, "--json"]
+    measured = CliRunner().invoke(
+        app, ["evaluate", str(data), *options, "--frames", ":1", "-o", str(tmp_path / "t.csv")]
+    )
+    picture = str(next((data / "blur").glob("*.png")))
+    deblurred = CliRunner().invoke(app, ["deblur", picture, *options, "-o", str(tmp_path / "out")])
+    origin = json.loads((tmp_path / "t.csv.origin.json").read_text())
+    reports = [json.loads(measured.stdout), json.loads(deblurred.stdout), origin]
+    assert len({(each["weights"], each["weights_sha256"]) for each in reports}) == 1
+    assert len(origin["weights_sha256"]) == 64
+    wrong = CliRunner().invoke(app, ["evaluate", str(data), "--model", model, "--size", "tiny"])
+    assert wrong.exit_code == 2 and "in size 'tiny' are shipped" in wrong.stderr
+
+
 def test_overwrite_replaces_a_table_and_nothing_else(data, tmp_path):
     for name in ("mine.csv", "mine.json"):
         (tmp_path / name).write_text("old")

@@ -186,3 +186,32 @@ def test_the_end_point_error_of_a_flow_with_channels_first():
 def test_sizes_are_told_as_width_by_height():
     with pytest.raises(ValueError, match="The image is 40 x 30 and the flow 20 x 10"):
         warp(np.zeros((30, 40, 3)), np.zeros((10, 20, 2)))
+
+
+@pytest.mark.parametrize("channels", [None, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "u1", "u2", "i4"])
+def test_warp_is_bilinear_to_the_last_digits_for_every_array(dtype, channels):
+    rng, shape = np.random.default_rng(0), (20, 24, *([channels] if channels else []))
+    dtype = np.dtype(dtype)
+    picture = rng.random(shape) if dtype.kind == "f" else rng.integers(0, 200, shape)
+    picture = picture.astype(dtype)
+    warped = warp(picture, np.full((20, 24, 2), 0.3, np.float32))
+    assert warped.dtype == dtype and warped.shape == shape
+    a, b = picture[:-1].astype(float), picture[1:].astype(float)
+    rows = 0.7 * a + 0.3 * b
+    expected = 0.7 * rows[:, :-1] + 0.3 * rows[:, 1:]
+    error = np.abs(warped[:-1, :-1] - expected).max()
+    assert error < {"f": {2: 1e-3, 4: 2e-6, 8: 2e-6}}.get(dtype.kind, {}).get(dtype.itemsize, 0.51)
+
+
+@pytest.mark.parametrize("estimate", [dis_flow, farneback_flow])
+def test_flow_refuses_floats_of_another_scale(noise, estimate):
+    with pytest.raises(ValueError, match=r"A frame has values from .* scale floats"):
+        estimate(noise * 255, noise * 255)
+    with pytest.raises(ValueError, match="convert it to uint8"):
+        estimate((noise * 255).astype(int), (noise * 255).astype(int))
+
+
+def test_flows_that_broadcast_are_refused():
+    with pytest.raises(ValueError, match="give both the same size"):
+        end_point_error(np.zeros((4, 4, 2)), np.zeros((1, 4, 2)))

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import deblurlib
@@ -115,6 +116,54 @@ def test_a_name_means_the_shipped_weights():
     assert np.array_equal(deblurlib.deblur(picture), deblur(picture, deblurlib.load_model("svdn")))
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(9, 12), (3, 9, 12), (4, 9, 12), (2, 3, 9, 12)])
+def test_a_tensor_comes_back_as_a_tensor_of_its_type(dtype, shape):
+    dtype = getattr(torch, dtype)
+    whole = torch.from_numpy(noise(*shape))
+    picture = whole if dtype == torch.uint8 else (whole / 255).to(dtype)
+    same, inverted = deblur(picture, nn.Identity()), deblur(picture, Invert())
+    assert (same.dtype, same.shape, same.device) == (picture.dtype, picture.shape, picture.device)
+    assert torch.allclose(same.double(), picture.double(), rtol=0, atol=1e-6)
+    colour = slice(0, 3) if len(shape) > 2 else slice(None)
+    one = 255 if dtype == torch.uint8 else 1
+    sum_ = (
+        (inverted.double() + picture.double())[..., colour, :, :]
+        if len(shape) > 2
+        else (inverted.double() + picture.double())
+    )
+    assert (sum_ - one).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16", "1", "P", "CMYK"])
+def test_a_pil_image_comes_back_as_a_pil_image_with_its_metadata(mode):
+    picture = (
+        Image.fromarray(noise(9, 12, dtype=np.uint16))
+        if mode == "I;16"
+        else (Image.fromarray(noise(9, 12, 3)).convert(mode))
+    )
+    picture.info = {"dpi": (300, 300), "icc_profile": b"profile"}
+    same = deblur(picture, nn.Identity())
+    kept = {"1": "L", "P": "RGB", "CMYK": "RGB"}.get(mode, mode)
+    assert same.mode == kept and same.size == (12, 9) and same.info["dpi"] == (300, 300)
+    assert ("icc_profile" in same.info) == (kept == mode)
+    if kept == mode:
+        assert same.tobytes() == picture.tobytes()
+
+
+def test_a_path_a_batch_and_a_list_are_taken(tmp_path):
+    pictures = noise(2, 9, 12, 3)
+    Image.fromarray(pictures[0]).save(tmp_path / "a.png")
+    assert np.array_equal(deblur(tmp_path / "a.png", Invert()), 255 - pictures[0])
+    assert np.array_equal(deblur(str(tmp_path / "a.png"), Invert()), 255 - pictures[0])
+    assert np.array_equal(deblur(pictures, Invert()), 255 - pictures)
+    several = deblur([pictures[0], torch.from_numpy(pictures[1]).movedim(-1, 0)], Invert())
+    assert isinstance(several[0], np.ndarray) and isinstance(several[1], torch.Tensor)
+    assert np.array_equal(several[0], 255 - pictures[0])
+    with pytest.raises(ValueError, match=r"nowhere\.png cannot be read"):
+        deblur(tmp_path / "nowhere.png", Invert())
+
+
 class NoSize(nn.Module):
     def forward(self, x):
         return x[..., 1:]
@@ -128,15 +177,18 @@ class NoNumber(nn.Module):
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        (([[1]],), "is of type list: give a NumPy array"),
-        ((torch.zeros(3, 4, 4),), "is of type Tensor: give a NumPy array"),
+        (([[1]],), "is of type int: give a NumPy array"),
+        ((torch.zeros(9, 4, 3),), "has shape 9 x 4 x 3: give .*, with the channels first"),
+        ((torch.full((1, 4, 4), 200.0),), "from 200 to 200: scale floats to between 0 and 1"),
+        ((torch.zeros(1, 4, 4, dtype=torch.int64),), "dtype int64: convert it"),
         ((np.zeros((3, 20, 20)),), "with the channels last"),
         ((np.zeros(4),), "has shape 4: give H x W"),
-        ((np.zeros((2, 2, 2, 3)),), "has shape 2 x 2 x 2 x 3"),
+        ((np.zeros((2, 2, 2, 5)),), "has shape 2 x 2 x 2 x 5"),
+        ((np.zeros((0, 2, 2, 3)),), "has shape 0 x 2 x 2 x 3"),
         ((np.zeros((0, 3)),), "is empty"),
         ((np.full((2, 2), np.nan),), "NaN or infinite"),
-        ((np.full((2, 2), 200.0),), "range from 200 to 200: scale floats to between 0 and 1"),
-        ((np.full((2, 2), -0.5),), "range from -0.5"),
+        ((np.full((2, 2), 200.0),), "from 200 to 200: scale floats to between 0 and 1"),
+        ((np.full((2, 2), -0.5),), "from -0.5"),
         ((np.zeros((2, 2), np.int64),), "dtype int64: convert it"),
         ((np.zeros((2, 2), bool),), "dtype bool"),
         ((np.zeros((2, 2), object),), "dtype object"),
