@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # what the table below imports on first use, for type checker
     from .analysis import significance as statistics
     from .book import item_coverage as coverage
     from .book import ledger, lesson, reproduce
-    from .experiments import presets
+    from .experiments import ablations, presets
     from .inference import deblur
     from .models import create_model, list_models, list_variants, load_model
 
@@ -40,6 +40,7 @@ except PackageNotFoundError:  # a source tree that is not installed
 
 __all__ = [
     "__version__",
+    "ablations",
     "coverage",
     "create_model",
     "data",
@@ -67,6 +68,7 @@ __all__ = [
 
 # where a name comes from, if not from the module of that name
 _MODULES = {
+    "ablations": "experiments.ablations",
     "coverage": "book.item_coverage",
     "ledger": "book.ledger",
     "lesson": "book.lesson",

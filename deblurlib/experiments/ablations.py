@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ from ..analysis.adequacy import moved
 from ..analysis.significance import ALPHA, Estimate, holm, paired_bootstrap, weakest
 from ..data import SceneDataset, groups_of
 from ..data.samples import Sample
-from ..evaluation import DEFAULT_METRICS, evaluate
+from ..evaluation import DEFAULT_METRICS, METRICS, evaluate
 from ..models import count_parameters, create_model, save_model
 from ..results import origin_of, read_table, save_table
 from ..training import SHIPPED_RUNS, Run, fit, initial_model
 from ..training.runs import is_finished
 from .presets import Preset, get_preset
-from .tables import TABLES, rows
+from .tables import TABLES, row, rows
 
 # Table, row, seed, image and metrics of every shipped training, all seeds.
 MEASURED = SHIPPED_RUNS / "measured.csv"
@@ -90,6 +91,45 @@ def provenance() -> dict[str, Any]:
     """
     record: dict[str, Any] = json.loads(origin_of(MEASURED).read_text())
     return record
+
+
+def load() -> pd.DataFrame:
+    """Stack all ablation tables, ours and the papers', with one row per number.
+
+    Returns:
+        Columns table, row, seed, image, photograph, metric, value, source ("measured" or
+        "printed"), preset, steps, parameters and hash (of the training; see
+        `Experiment.hash`). The row "blurry" is the input. Printed values have no seed, and their
+        image is "GoPro". Metrics are presets of `deblurlib.evaluation`; a printed SSIM has the one
+        that it was made with.
+    """
+    found, preset = read_table(MEASURED), provenance()["preset"]
+    metrics = [name for name in METRICS if name in found]
+    inputs = found.drop_duplicates(["table", "image"]).assign(row="blurry", parameters=0)
+    inputs[metrics] = inputs[[f"blurry {name}" for name in metrics]].to_numpy()
+    trainings = [
+        dict(zip(_KEYS, key, strict=True)) | {"steps": e.steps, "hash": e.hash}
+        for key in found[_KEYS].drop_duplicates().itertuples(index=False, name=None)
+        for e in [row(key[0], key[1], preset, key[2])]
+    ]
+    numbers = pd.concat([found.merge(pd.DataFrame(trainings)), inputs.assign(seed=None)])
+    kept = [*_KEYS, "image", "photograph", "steps", "parameters", "hash"]
+    numbers = numbers.melt(kept, metrics, "metric").assign(source="measured", preset=preset)
+    stacked = pd.concat([numbers, pd.DataFrame(_printed_values())], ignore_index=True)
+    whole = dict.fromkeys(("seed", "steps", "parameters"), "Int64")
+    return stacked.astype(whole)[[*kept[:5], "metric", "value", "source", "preset", *kept[5:]]]
+
+
+def _printed_values() -> Iterator[dict[str, Any]]:
+    for table, entries in TABLES.items():
+        lines = papers.table(table)
+        metrics = {"psnr_db": "rgb-psnr", "ssim": papers.ssim_preset(table)}
+        printed = {name: entry.printed for name, entry in entries.items()}
+        for column, (name, line) in product(lines.columns.intersection(metrics), printed.items()):
+            if line is not None:
+                number = {"metric": metrics[column], "value": lines[column].iloc[line]}
+                place = {"table": table, "row": name, "image": "GoPro"}
+                yield {**place, **number, "source": "printed", "preset": "printed"}
 
 
 def differences(
