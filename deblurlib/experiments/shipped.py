@@ -96,6 +96,9 @@ def stages(
     return found
 
 
+_STAGE = ("hash", "steps", "batch", "patch", "camera", "photographs", "hours")
+
+
 def ship(run: Run, name: str, photographs: str, folder: str | Path = WEIGHTS) -> Path:
     """Write the network of a run as weights that ship with the library.
 
@@ -113,16 +116,16 @@ def ship(run: Run, name: str, photographs: str, folder: str | Path = WEIGHTS) ->
     described = saved.pop("experiment")
     if not is_collection(run.experiment.photos):
         described["photos"] = photographs
-    beginning = _beginning(run.experiment)
+    parts = _stages(run.experiment, photographs)
     record = {
         **saved,
         "variant": run.experiment.variant,
         "photographs": photographs,
-        "steps": run.experiment.steps,
+        "steps": sum(part["steps"] for part in parts),
         "batch": run.experiment.batch,
         "patch": run.experiment.patch,
-        "hours": round(run.seconds / 3600 + (beginning or {}).get("hours", 0), 2),
-        "began_with": beginning,
+        "hours": round(run.seconds / 3600 + sum(part.get("hours", 0) for part in parts[:-1]), 2),
+        "stages": parts,
         "experiment": described,
     }
     if "validation" in run.log:
@@ -133,14 +136,14 @@ def ship(run: Run, name: str, photographs: str, folder: str | Path = WEIGHTS) ->
     return save_model(run.model, Path(folder) / f"{name}.safetensors", record, torch.float16)
 
 
-def _beginning(experiment: Experiment) -> dict[str, Any] | None:
-    """What the training started from: an earlier stage, or the record of weights."""
+def _stages(experiment: Experiment, photographs: str) -> list[dict[str, Any]]:
+    """The trainings that made a network, the first first, with those of weights it began with."""
+    earlier: list[dict[str, Any]] = []
     if experiment.start is not None:
-        kept = {key: getattr(experiment.start, key) for key in ("hash", "steps", "batch", "patch")}
-        return {**kept, "began_with": _beginning(experiment.start)}
-    if experiment.start_weights is None:
-        return None
-    path = find_weights(experiment.model, experiment.start_weights, experiment.size)
-    record = json.loads(path.with_suffix(".json").read_text())
-    kept = ("hash", "steps", "batch", "patch", "hours", "photographs", "began_with")
-    return {key: record.get(key) for key in kept}
+        earlier = _stages(experiment.start, photographs)
+    elif experiment.start_weights is not None:
+        path = find_weights(experiment.model, experiment.start_weights, experiment.size)
+        record = json.loads(path.with_suffix(".json").read_text())
+        earlier = record.get("stages") or [{key: record.get(key) for key in _STAGE}]
+    kept = {key: getattr(experiment, key) for key in ("hash", "steps", "batch", "patch", "camera")}
+    return [*earlier, {**kept, "photographs": photographs}]

@@ -52,7 +52,7 @@ def test_shipped_weights_record_how_they_were_trained(tmp_path):
     record = json.loads(path.with_suffix(".json").read_text())
     assert record["hash"] == stage.hash and record["steps"] == 2
     assert record["experiment"]["photos"] == "wide"
-    assert record["began_with"] is None
+    assert [part["hash"] for part in record["stages"]] == [stage.hash]
     network = load_model("aspdc", path, size="small")
     assert network.bf16_agreement_db == record["bf16_agreement_db"] > 30
     for mine, kept in zip(run.model.parameters(), network.parameters(), strict=True):
@@ -62,4 +62,5 @@ def test_shipped_weights_record_how_they_were_trained(tmp_path):
     run = fit(later, folder=tmp_path, device="cpu", progress=False)
     path = ship(run, "later", "some photographs", tmp_path)
     record = json.loads(path.with_suffix(".json").read_text())
-    assert record["began_with"]["hash"] == stage.hash
+    assert [part["hash"] for part in record["stages"]] == [stage.hash, later.hash]
+    assert record["steps"] == 4
