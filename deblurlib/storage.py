@@ -42,10 +42,7 @@ def write_atomically(path: Path, content: str | bytes, *, overwrite: bool = True
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        if overwrite:
-            temporary.replace(path)
-        else:
-            _move_to_new(temporary, path)
+        publish(temporary, path, overwrite=overwrite)
     except OSError as error:
         if error.errno is None:
             raise
@@ -54,6 +51,24 @@ def write_atomically(path: Path, content: str | bytes, *, overwrite: bool = True
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     return path
+
+
+def publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
+    """Give a complete file its final name.
+
+    Args:
+        temporary: The file, on the same file system; it is gone afterwards.
+        path: The final name.
+        overwrite: Whether an existing file is replaced.
+
+    Raises:
+        FileExistsError: If the file exists and `overwrite` is False.
+    """
+    if overwrite:
+        temporary.replace(path)
+    else:
+        _move_to_new(temporary, path)
+        temporary.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path, recursive: bool = False) -> None:

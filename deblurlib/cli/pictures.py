@@ -38,7 +38,9 @@ Size = Annotated[
 def deblur(
     inputs: Annotated[
         list[str],
-        typer.Argument(help='Images, folders (searched recursively) or patterns such as "*.jpg".'),
+        typer.Argument(
+            help='Images, films, folders (of images, searched recursively) or patterns as "*.jpg".'
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A folder, or a file for a single image.")
@@ -56,7 +58,9 @@ def deblur(
         bool,
         typer.Option("--compare", help="Also write NAME_compare.jpg: before and after."),
     ] = False,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG/WebP quality.")] = 95,
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, help="Quality of JPEG, WebP and films.")
+    ] = 95,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -79,7 +83,8 @@ def deblur(
 
     Transparency, EXIF data, colour profile and resolution are kept; input files are never
     changed. Images that cannot be read are listed at the end; the others are deblurred. Existing
-    output is kept, so the same command continues after an interruption.
+    output is kept, so the same command continues after an interruption. Films (.mp4, .mov, .mkv,
+    .webm and others) keep their frame times, sound, rotation, colour range and matrix.
     """
     from ..inference import choose_device
     from ..inference.deblurring import resolve_network

@@ -95,14 +95,15 @@ class Exposure:
     total: NDArray[np.float32] | None = None
     frames: dict[int, Pixels] = field(default_factory=dict)
 
-    def add(self, pixels: Pixels) -> None:
+    def add(self, frame: Frame) -> None:
         """Add a frame.
 
         Args:
-            pixels: (H, W, 3) RGB, uint8 or uint16.
+            frame: The next frame of the film.
         """
         middle, last = self.slot.averaged // 2, self.slot.averaged - 1
         if self.kept:
+            pixels = frame.pixels
             values = _light(pixels, self.gamma)
             self.total = values if self.total is None else self.total + values
             if self.seen in (0, middle, middle + 1, last):
@@ -243,12 +244,12 @@ class _Maker:
         exposure = self._begin(next(slots))
         for frame in read_frames(film):
             _check_range(film, frame)
-            row["height"], row["width"] = frame.pixels.shape[:2]
+            row["height"], row["width"] = frame.layout.upright_size
             if before is not None and _is_gap(frame.time - before, interval):
                 row["gaps"] += 1  # the next number stays free: its neighbours are not neighbours
                 exposure = self._begin(next(slots))
             before = frame.time
-            exposure.add(frame.pixels)
+            exposure.add(frame)
             if exposure.seen == exposure.slot.averaged:
                 yield exposure
                 exposure = self._begin(next(slots))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -49,22 +50,33 @@ class Layout:
     subsampling: str
     matrix: tuple[int, ...]
 
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(height, width) in pixels as a player shows it."""
+        height, width = self.size
+        return (width, height) if _turn(self.matrix)[0] else (height, width)
 
-@dataclass(frozen=True)
+
+@dataclass
 class Frame:
     """One frame of a film.
 
     Attributes:
-        pixels: (H, W, 3) RGB, upright, uint8 or uint16.
         time: Its time in seconds.
         ticks: The same in units of the film's time base.
         layout: How it is stored.
+        decoded: The frame as PyAV decoded it.
     """
 
-    pixels: Pixels
     time: Fraction
     ticks: int
     layout: Layout
+    decoded: "VideoFrame"
+
+    @cached_property
+    def pixels(self) -> Pixels:
+        """(H, W, 3) RGB, upright, uint8 or uint16; converted when it is asked for."""
+        return turn_upright(yuv.decode(self.decoded), self.layout.matrix)
 
 
 def is_film(path: str | Path) -> bool:
@@ -145,7 +157,7 @@ def frame_times(path: Path) -> list[Fraction | None]:
     """
     with opened(path) as (container, stream):
         packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
-        base = stream.time_base
+        base = fraction(stream.time_base)
         times = [None if p.pts is None or base is None else p.pts * base for p in packets]
     return sorted(times, key=lambda time: -1 if time is None else time)
 
@@ -163,11 +175,10 @@ def read_frames(path: Path) -> Iterator[Frame]:
         ValueError: As for `opened`, and if the frames are interlaced or change their size.
     """
     with opened(path) as (container, stream):
-        base, step = stream.time_base, Fraction(1)
+        base, rate = fraction(stream.time_base), fraction(stream.average_rate)
         if base is None:
             raise Unsupported("does not state its frame times: convert it to another format.")
-        if stream.average_rate:
-            step = 1 / (stream.average_rate * base)
+        step = 1 / (rate * base) if rate else Fraction(1)
         layout, ticks = None, None
         for frame in container.decode(stream):
             if frame.interlaced_frame:
@@ -176,8 +187,21 @@ def read_frames(path: Path) -> Iterator[Frame]:
             if (frame.height, frame.width) != layout.size:
                 raise Unsupported("changes its size on the way: cut it there.")
             ticks = _next_ticks(frame.pts, ticks, step)
-            pixels = turn_upright(yuv.decode(frame), layout.matrix)
-            yield Frame(pixels, ticks * base, ticks, layout)
+            yield Frame(ticks * base, ticks, layout, frame)
+
+
+def fraction(value: Any) -> Fraction | None:
+    """Convert a ratio of PyAV, whose type differs between its versions.
+
+    Args:
+        value: A ratio, or None.
+
+    Returns:
+        The ratio; None if it is unknown, that is None, 0 or without a denominator.
+    """
+    if value is None or not value.denominator or not value.numerator:
+        return None
+    return Fraction(value.numerator, value.denominator)
 
 
 def turn_upright(pixels: Pixels, matrix: tuple[int, ...]) -> Pixels:

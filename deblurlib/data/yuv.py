@@ -145,9 +145,7 @@ def decode(frame: "VideoFrame") -> NDArray[np.uint8] | NDArray[np.uint16]:
     return rounded.astype(np.uint8) if bits <= 8 else rounded.astype(np.uint16)
 
 
-def encode(
-    pixels: NDArray[np.uint8] | NDArray[np.uint16], coding: Coding, subsampling: str
-) -> "VideoFrame":
+def encode(pixels: NDArray[np.uint8 | np.uint16], coding: Coding, subsampling: str) -> "VideoFrame":
     """Convert RGB to a frame, tagged with its range and matrix.
 
     Args:

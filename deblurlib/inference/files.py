@@ -23,10 +23,12 @@ from ..data.pictures import (
     read,
     to_8_bits,
 )
+from ..data.video import is_film, require_av
 from ..progress import progress_bar
 from ..storage import remove_leftovers, write_atomically
 from .deblurring import deblur, resolve_network
-from .planning import Plan, comparison, plan
+from .films import deblur_film
+from .planning import Plan, outputs, plan
 from .precision import choose_precision
 from .tiles import Tiles
 from .windows import parameter_of
@@ -37,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 class Row(TypedDict):
-    """The outcome for one image.
+    """The outcome for one image or film.
 
     Attributes:
         input: Path of the image.
@@ -45,7 +47,8 @@ class Row(TypedDict):
         state: "done", "exists" (the output was left alone) or "failed".
         width: Width in pixels, None unless it is done.
         height: Height in pixels, None unless it is done.
-        lost: Metadata that the output's format has no place for, such as "IPTC".
+        frames: Number of frames of a film that is done, else None.
+        lost: Metadata or streams that the output has no place for, such as "IPTC".
         error: One sentence if it failed, or if the output that exists is older than the image.
         seconds: Processing time.
     """
@@ -55,6 +58,7 @@ class Row(TypedDict):
     state: Literal["done", "exists", "failed"]
     width: int | None
     height: int | None
+    frames: int | None
     lost: list[str]
     error: str | None
     seconds: float
@@ -88,9 +92,10 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
 ) -> list[Row]:
     """Deblur files, folders (with all their subfolders) and patterns such as "*.jpg".
 
-    An image that cannot be read, deblurred or written does not stop the others. Each output is
-    written under a temporary name, then renamed; inputs are never changed. Several processes may
-    deblur into one folder.
+    Films that are named, or match a pattern, are deblurred frame by frame; those in folders are
+    left alone. An image that cannot be read, deblurred or written does not stop the others. Each
+    output is written under a temporary name, then renamed; inputs are never changed. Several
+    processes may deblur into one folder.
 
     Args:
         inputs: One or several files, folders or patterns, or the `planning.plan` made of them.
@@ -101,7 +106,7 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
         tile: Side of the tiles in pixels, as for `deblur`.
         overwrite: Replace outputs that exist; otherwise they are left alone.
         compare: Also write NAME_compare.jpg, the image before and after side by side.
-        quality: Quality of JPEG and lossy WebP, 1 to 100.
+        quality: Quality of JPEG, lossy WebP and films, 1 to 100.
         precision: What to compute in: "fp32", "bf16" or "auto", as for `deblur`.
         progress: Show a progress bar; None shows one on a terminal.
 
@@ -111,11 +116,14 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
     Raises:
         ValueError: If an argument is invalid, before any work.
         FileNotFoundError: If an input does not exist, before any work.
+        ImportError: If there is a film, and PyAV is not installed.
         OSError: If the disk is full or read-only; a later call continues.
     """
     jobs = (inputs if isinstance(inputs, Plan) else plan(inputs, output, compare)).jobs
     if not 1 <= quality <= 100:
         raise ValueError(f"quality is {quality}: give a number from 1 to 100.")
+    if any(is_film(source) for source, _ in jobs):
+        require_av()
     network = resolve_network(model, device)
     Tiles(network, (1, 1), tile)  # an invalid tile is an error of the call, not of each image
     chosen = choose_precision(precision, network, parameter_of(network).device)
@@ -133,20 +141,23 @@ def _deblur_file(source: Path, target: Path, batch: _Batch) -> Row:
         state="done",
         width=None,
         height=None,
+        frames=None,
         lost=[],
         error=None,
         seconds=0.0,
     )
     began = time.perf_counter()
-    outputs = [target, comparison(target)] if batch.compare else [target]
-    wanted = [path for path in outputs if batch.overwrite or not path.exists()]
+    planned = outputs(source, target, batch.compare)
+    wanted = [path for path in planned if batch.overwrite or not path.exists()]
     try:
-        if wanted:
+        if wanted and is_film(source):
+            _deblur_film(source, target, batch, row)
+        elif wanted:
             picture = _deblur_one(source, target, wanted, batch)
             row["height"], row["width"] = picture.pixels.shape[:2]
             row["lost"] = losses(picture.metadata, FORMATS[target.suffix.lower()])
         else:
-            row["state"], row["error"] = "exists", _outdated(source, outputs)
+            row["state"], row["error"] = "exists", _outdated(source, planned)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
             raise
@@ -156,10 +167,25 @@ def _deblur_file(source: Path, target: Path, batch: _Batch) -> Row:
     return row
 
 
-def _outdated(source: Path, outputs: list[Path]) -> str | None:
+def _deblur_film(source: Path, target: Path, batch: _Batch, row: Row) -> None:
+    film = deblur_film(
+        source,
+        target,
+        batch.network,
+        batch.tile,
+        precision=batch.precision,
+        quality=batch.quality,
+        overwrite=batch.overwrite,
+        progress=batch.progress,
+    )
+    (row["height"], row["width"]), row["frames"] = film.size, film.frames
+    row["lost"] = film.lost
+
+
+def _outdated(source: Path, planned: list[Path]) -> str | None:
     """One sentence if an image was changed after it was deblurred, None if it was not."""
     changed = source.stat().st_mtime_ns
-    older = [path for path in outputs if path.stat().st_mtime_ns < changed]
+    older = [path for path in planned if path.stat().st_mtime_ns < changed]
     return f"{older[0]} is older than {source}: replace it with --overwrite." if older else None
 
 
@@ -199,7 +225,8 @@ def _sentence(source: Path, error: Exception) -> str:
     if type(error) in (ValueError, MemoryError) or isinstance(error, OSError):
         return words if str(source) in words else f"{source}: {words or type(error).__name__}"
     reason = f"{type(error).__name__}: {words}" if words else type(error).__name__
-    return f"The image {source} cannot be deblurred ({reason}): convert it to another format."
+    kind = "film" if is_film(source) else "image"
+    return f"The {kind} {source} cannot be deblurred ({reason}): convert it to another format."
 
 
 def side_by_side(before: Pixels, after: Pixels) -> Picture:

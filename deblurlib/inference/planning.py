@@ -11,7 +11,9 @@ from typing import NamedTuple, NoReturn
 from PIL import Image
 
 from ..data.pictures import FORMATS, READ_ONLY, is_picture
+from ..data.video import is_film
 from ..results import check_writable
+from .films import WRITTEN
 
 LONGEST_NAME, LONGEST_PATH = 255, 4096  # bytes, where the system does not state its own
 LONGEST_TEMPORARY = 140  # bytes of the name under which `write_atomically` begins a file
@@ -105,7 +107,7 @@ def find_pictures(
     elif glob.has_magic(str(item)):
         matches = [match for match in _matches(path) if not _is_below(match, aside)]
         others += [m for m in matches if m.is_file() and _is_other(m)]
-        matches = [match for match in matches if _holds_pictures(match)]
+        matches = [match for match in matches if is_film(match) or _holds_pictures(match)]
         if not matches:
             raise FileNotFoundError(f"No image matches {item}: check the pattern.")
         for match in matches:
@@ -125,12 +127,13 @@ def _names_a_file(output: Path) -> bool:
         return False
     suffix = output.suffix.lower()
     known = suffix in READ_ONLY or suffix in Image.registered_extensions()
-    if suffix not in FORMATS and (known or mimetypes.guess_type(output.name)[0]):
+    written = [*FORMATS, *WRITTEN]
+    if suffix not in written and (known or mimetypes.guess_type(output.name)[0]):
         raise ValueError(
             f"{output} has the unsupported file extension {output.suffix!r}: use one of "
-            f"{', '.join(FORMATS)}, or give a folder."
+            f"{', '.join(written)}, or give a folder."
         )
-    return suffix in FORMATS
+    return suffix in written
 
 
 def _without_others(inputs: Sequence[str | Path]) -> tuple[list[str | Path], list[Path]]:
@@ -141,7 +144,7 @@ def _without_others(inputs: Sequence[str | Path]) -> tuple[list[str | Path], lis
 
 
 def _is_other(path: Path) -> bool:
-    return path.is_file() and not is_picture(path)
+    return path.is_file() and not is_picture(path) and not is_film(path)
 
 
 def _without_output(items: Sequence[str | Path], output: Path) -> list[str | Path]:
@@ -194,7 +197,9 @@ def _fail(error: OSError) -> NoReturn:
 
 
 def _writable(path: Path) -> Path:
-    """The name of an output: of a format that can be read only, it becomes PNG."""
+    """The name of an output: of a format that can be read only, it becomes PNG or Matroska."""
+    if is_film(path):
+        return path if path.suffix.lower() in WRITTEN else path.with_suffix(".mkv")
     return path.with_suffix(".png") if path.suffix.lower() in READ_ONLY else path
 
 
@@ -208,12 +213,13 @@ def _check_targets(jobs: list[tuple[Path, Path]], inputs: Iterable[Path], compar
         check_writable(folder)
     folded = _ignores_case(jobs[0][1].parent)
     for source, target in jobs:
-        if target.suffix.lower() not in FORMATS:
+        written = WRITTEN if is_film(source) else FORMATS
+        if target.suffix.lower() not in written:
             raise ValueError(
-                f"{target} has the unsupported file extension {target.suffix!r}: use one of "
-                f"{', '.join(FORMATS)}."
+                f"{target} has the unsupported file extension {target.suffix!r} for {source}: use "
+                f"one of {', '.join(written)}."
             )
-        for path in [target, comparison(target)] if compare else [target]:
+        for path in outputs(source, target, compare):
             _check_name(source, path)
             if path.resolve() in sources:
                 raise ValueError(
@@ -262,6 +268,20 @@ def _ignores_case(folder: Path) -> bool:
     nearest = next(path for path in (whole, *whole.parents) if path.exists())
     other = nearest.parent / nearest.name.swapcase()
     return other != nearest and other.exists() and other.samefile(nearest)
+
+
+def outputs(source: Path, target: Path, compare: bool) -> list[Path]:
+    """List the files that an input becomes.
+
+    Args:
+        source: An image or a film.
+        target: Its output.
+        compare: Whether images come with a comparison; films never do.
+
+    Returns:
+        The output, and the comparison image if there is one.
+    """
+    return [target, comparison(target)] if compare and not is_film(source) else [target]
 
 
 def comparison(target: Path) -> Path:
