@@ -228,8 +228,13 @@ def _write_segment(work: _Work, number: int, frames: list[Frame], tell: Any) -> 
     with opened(work.source) as (_, source), av.open(str(temporary), "w", format="nut") as file:
         stream = _encoder(file, frames[0].layout, source, work)
         for frame in frames:
-            options = {"tile": work.tile, "precision": work.precision}
-            sharp = deblur(frame.pixels, work.network, **options, progress=False)
+            sharp = deblur(
+                frame.pixels,
+                work.network,
+                tile=work.tile,
+                precision=work.precision,
+                progress=False,
+            )
             stored = turn_back(sharp, frame.layout.matrix)
             coded = yuv.encode(stored, _coding(frame.layout), _subsampling(frame.layout))
             for name in ("color_range", "colorspace"):
