@@ -123,7 +123,9 @@ def site(out: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
 def bench(
     parts: Annotated[
         list[str] | None,
-        typer.Argument(help="operators, networks, training, precision; default: the first two."),
+        typer.Argument(
+            help="operators, networks, training, precision, metrics; default: the first two."
+        ),
     ] = None,
     size: Annotated[
         str, typer.Option(help="Image size for whole networks, HEIGHTxWIDTH.")
@@ -154,13 +156,14 @@ def bench(
 
     Writes tables/operators.csv, tables/inference.csv, and for training steps on one thread
     tables/training_steps.csv and tables/training_parts.csv, for equal trainings in both precisions
-    from five seeds tables/precision.csv. At 720x1280 the networks take about a
-    quarter of an hour on two cores; keep the machine otherwise idle.
+    from five seeds tables/precision.csv. "metrics" writes what each installed package calls SSIM
+    and PSNR to tables/ssim_packages.csv. At 720x1280 the networks take about a quarter of an hour
+    on two cores; keep the machine otherwise idle.
     """
-    if unknown := set(parts or ()) - {"operators", "networks", "training", "precision"}:
+    if unknown := set(parts or ()) - {"operators", "networks", "training", "precision", "metrics"}:
         raise ValueError(
             f"There is no part {unknown.pop()!r}: choose operators, networks, training, "
-            "precision, or none for the first two."
+            "precision, metrics, or none for the first two."
         )
     if not re.fullmatch(r"\d+x\d+", size) or min(map(int, size.split("x"))) < 16:
         raise ValueError(
@@ -187,5 +190,10 @@ def bench(
             from ..bench import precision
 
             tables["precision"] = precision.run(folder, **given(seeds=2, steps=5) if quick else {})
+        if "metrics" in (parts or []):
+            from ..bench import metrics
+
+            tables["metrics"] = metrics.run(folder)
+            typer.echo(tables["metrics"].round(4).to_string(index=False, na_rep=""))
     if as_json:
         print_json({name: records(table) for name, table in tables.items()})
