@@ -31,7 +31,7 @@ PARAMETERS = {
     "seed": 0,
     "device": "auto",
 }
-MOST_BYTES, MOST_LINES, MOST_CELL_LINES, FEWEST_WORDS = 400_000, 400, 25, 3
+MOST_BYTES, MOST_LINES, MOST_CELL_LINES, FEWEST_WORDS = 900_000, 400, 25, 3
 MACHINE_PATH = re.compile(
     r"(?<![\w.:/])/(?:home|root|tmp|work|workspace|content|Users|usr|opt|var|mnt|srv|private)/|[A-Z]:\\\\|site-packages"
 )

@@ -320,7 +320,7 @@ def test_every_notebook_and_text_has_its_page_with_all_cells_and_figures(site):
     for path in BOOK:
         cells, page = read(path).cells, pages[f"{path.stem}.html"]
         images = sum(
-            "image/png" in output.get("data", {})
+            any(kind.startswith("image/") for kind in output.get("data", {}))
             for cell in cells
             for output in cell.get("outputs", [])
         )
@@ -336,7 +336,7 @@ def test_no_picture_of_the_site_is_broken(site):
     assert len(images) > 60
     for source in images:
         kind, data = source.split(",", 1)
-        assert kind == "data:image/png;base64"
+        assert kind in ("data:image/png;base64", "data:image/jpeg;base64")
         Image.open(io.BytesIO(base64.b64decode(data))).verify()
 
 

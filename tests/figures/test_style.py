@@ -1,0 +1,72 @@
+"""What a notebook stores of a figure."""
+
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython import display
+from PIL import Image
+from skimage import data
+
+from deblurlib.figures.style import SCALE, UNSEEN, as_png, described, encoded, show
+
+
+def drawing():
+    figure, axes = plt.subplots(figsize=(6, 3))
+    axes.plot(np.arange(20) ** 2)
+    axes.set_title("Squares\nof numbers")
+    axes.set_xlabel("number")
+    return figure
+
+
+def photograph():
+    figure, axes = plt.subplots(figsize=(6, 4))
+    axes.imshow(data.astronaut())
+    axes.set_title("An astronaut")
+    return figure
+
+
+def opened(content):
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+
+
+def test_a_drawing_keeps_its_colours_and_white_paper():
+    full = as_png(drawing(), SCALE)
+    content, kind = encoded(full)
+    assert kind == "png" and len(content) < len(full)
+    error = np.abs(opened(content) - opened(full)).max(-1)
+    assert np.percentile(error, 99.9) <= UNSEEN
+    assert (opened(content)[0, 0] == 255).all()
+
+
+def test_a_photograph_is_not_reduced_to_a_palette():
+    full = as_png(photograph(), SCALE)
+    content, kind = encoded(full)
+    error = opened(content) - opened(full)
+    assert kind == "jpeg" and len(content) < len(full) / 2
+    assert -10 * np.log10((error**2).mean() / 255**2) > 38
+    assert len(np.unique(opened(content).reshape(-1, 3), axis=0)) > 1000
+
+
+def test_a_smooth_map_keeps_its_gradient():
+    figure, axes = plt.subplots(figsize=(6, 2))
+    axes.imshow(np.linspace(0, 1, 500)[None].repeat(100, 0), aspect="auto")
+    full = opened(as_png(figure, SCALE))
+    content = opened(encoded(as_png(figure, SCALE))[0])
+    line = full.shape[0] // 2
+    assert np.abs(content[line] - full[line]).max() <= UNSEEN
+
+
+def test_a_notebook_shows_twice_the_pixels_and_says_what_they_are(monkeypatch):
+    shown = []
+    monkeypatch.setattr(display, "display", shown.append)
+    show(drawing())
+    (image,) = shown
+    assert image.alt == "Squares of numbers, number"
+    assert image.width == 6 * plt.rcParams["figure.dpi"]
+    assert opened(image.data).shape[1] == SCALE * image.width
+    assert not plt.get_fignums()
+
+
+def test_a_figure_without_text_is_described_as_that():
+    assert described(plt.figure()) == "figure without text"
