@@ -13,9 +13,11 @@ import torch
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
+from deblurlib.analysis.significance import paired_bootstrap
 from deblurlib.book import widgets
 from deblurlib.book.lesson import open_lesson, seed_everything
 from deblurlib.book.notebooks import PLAIN_METADATA
+from deblurlib.data import list_photographs
 from deblurlib.experiments.presets import PRESETS
 from deblurlib.training import Experiment
 
@@ -177,3 +179,41 @@ def test_papermill_passes_known_parameters_and_fails_on_a_misspelt_one(tmp_path)
     assert run_with(tmp_path, preset="quick") == "quick\n"
     with pytest.raises(papermill.PapermillExecutionError, match="parameter prest, which no lesson"):
         run_with(tmp_path, prest="quick")
+
+
+def test_estimates_over_scenes_resample_their_photographs(tmp_path):
+    lesson = open_lesson("09", results=tmp_path, device="cpu")
+    scenes = lesson.test_scenes()
+    names = [scenes.photograph(i) for i in range(len(scenes))]
+    differences = np.random.default_rng(0).normal(1, 0.1, (2, len(scenes)))
+
+    def check(given, kept):
+        found = lesson.estimate(given, scenes)
+        wanted = paired_bootstrap(np.atleast_2d(given)[:, kept], [names[i] for i in kept])
+        assert found.value == pytest.approx(wanted.value) and found.p == wanted.p
+        assert found.interval == pytest.approx(wanted.interval)
+        assert found.interval != pytest.approx(paired_bootstrap(given[..., kept]).interval)
+
+    check(differences, [*range(len(scenes))])
+    check(differences[0, :7], [*range(7)])
+    differences[1, 3] = np.nan  # nothing moves in this scene
+    check(differences, [i for i in range(len(scenes)) if i != 3])
+
+
+def test_test_scenes_show_photographs_that_no_preset_trains_on(tmp_path):
+    lesson = open_lesson("09", results=tmp_path, device="cpu")
+    scenes = lesson.test_scenes()
+    trained_on = {path for name in (None, "wide") for path in list_photographs("train", name)}
+    assert not trained_on & set(scenes.paths) and len(scenes.paths) == 12
+
+
+def test_a_shipped_network_is_compared_with_its_own_start(tmp_path):
+    lesson = open_lesson("09", results=tmp_path, device="cpu")
+    network, start = lesson.trained("aspdc"), lesson.untrained("aspdc")
+    again = lesson.untrained("aspdc").state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in start.state_dict().items())
+    tests = [lesson.test_scenes()[0]]
+    found = lesson.learned(network, start, tests)
+    assert set(found) == {"gain", "offsets", "attention"} and min(found.values()) > 0
+    nothing = lesson.learned(start, start, tests)
+    assert nothing["offsets"] == nothing["attention"] == 0 and nothing["gain"] < found["gain"]

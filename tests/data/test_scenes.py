@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from torch.utils.data import Subset
 
 from deblurlib.data import (
     SceneDataset,
+    groups_of,
     layers,
     list_photographs,
     load_photograph,
@@ -304,3 +306,19 @@ if __name__ == "__main__":
             {"version": scenes.RENDERER_VERSION} | {v: thumbnails(v) for v in scenes.RESPONSE}
         )
     )
+
+
+def test_a_scene_names_its_photograph_and_groups_are_photographs_or_sequences(monkeypatch):
+    dataset, loaded = SceneDataset("test", 6, 32, photos="wide"), []
+    monkeypatch.setattr(
+        scenes, "load_photograph", lambda path: loaded.append(path) or load_photograph(path)
+    )
+    for i in range(6):
+        loaded.clear()
+        dataset.scene(i)
+        assert Path(loaded[0]).stem == dataset.photograph(i)
+    names = [dataset.photograph(i) for i in range(6)]
+    assert groups_of(dataset) == names and len(set(names)) > 1
+    assert groups_of(Subset(dataset, [4, 1])) == [names[4], names[1]]
+    options = {"noise": 0.0, "severity": 0.5}  # change nothing about the choice
+    assert groups_of(SceneDataset("test", 6, 32, photos="wide", **options)) == names
