@@ -203,6 +203,7 @@ def test_margins_are_the_printed_ones():
         "R7": min(three - plain, six - three),
         "R8": min(attention - plain, three - attention),
         "R9": both - max(six, attention),
+        "R21": r["RADN(Final)"] - r[["Hyun et al. 2013", "Whyte et al. 2012", "MBMF"]].max(),
         "C2": a["Ours+"] - a["Ours"],
         "C3": c[12] - c[[8, 9, 10]].max(),
         "C4": c[[2, 3, 4]].min() - c[1],
