@@ -10,12 +10,11 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
-from torch.utils.data import Dataset
 
 from .. import experiments, figures
 from ..analysis.adequacy import moved
 from ..analysis.significance import Estimate, paired_bootstrap
-from ..data import PairedFolder, Sample, SceneDataset, crop, groups_of, list_splits
+from ..data import CentralWindows, PairedFolder, SceneDataset, groups_of, list_splits
 from ..evaluation import Samples, evaluate
 from ..experiments.presets import Preset, get_preset
 from ..figures.style import PictureLike
@@ -281,7 +280,7 @@ class Lesson:
         options.setdefault("photos", TEST_PHOTOS)
         return SceneDataset("test", preset.test_scenes, preset.scene_size, **options)
 
-    def test_set(self) -> "SceneDataset | CentralWindows":
+    def test_set(self) -> SceneDataset | CentralWindows:
         """Return the samples that networks are measured on.
 
         Returns:
@@ -294,9 +293,7 @@ class Lesson:
         pairs = PairedFolder(self.data, split, self.variant)
         return CentralWindows(pairs, self.preset.test_scenes, self.preset.scene_size)
 
-    def estimate(
-        self, differences: ArrayLike, samples: "SceneDataset | CentralWindows"
-    ) -> Estimate:
+    def estimate(self, differences: ArrayLike, samples: SceneDataset | CentralWindows) -> Estimate:
         """Estimate the mean of paired differences over samples of this lesson.
 
         Args:
@@ -378,28 +375,3 @@ class Lesson:
 
     def _path(self, folder: str, name: str) -> Path:
         return self.results / folder / f"{self.name}_{name}"
-
-
-class CentralWindows(Dataset[Sample]):
-    """Samples spread evenly over a data set, each cut to its central window."""
-
-    def __init__(self, dataset: PairedFolder, count: int, size: int) -> None:
-        """Choose the samples.
-
-        Args:
-            dataset: The data set.
-            count: How many samples; all of a smaller data set.
-            size: Side of the window in pixels; smaller images stay whole.
-        """
-        self.dataset, self.size = dataset, size
-        places = np.linspace(0, len(dataset) - 1, min(count, len(dataset)))
-        self.indices = [int(place) for place in places.round()]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> Sample:
-        sample = self.dataset[self.indices[index]]
-        whole = sample.blurry.shape[-2:]
-        height, width = (min(self.size, n) for n in whole)
-        return crop(sample, (whole[0] - height) // 2, (whole[1] - width) // 2, height, width)

@@ -12,9 +12,11 @@ from .photographs import list_photographs, load_photograph
 from .pictures import read_picture
 from .samples import Sample, collate, to_array, to_tensor
 from .scenes import Scene, SceneDataset, render_scene
+from .windows import CentralWindows
 
 __all__ = [
     "Camera",
+    "CentralWindows",
     "PairedFolder",
     "Sample",
     "Scene",
