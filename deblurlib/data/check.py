@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..progress import progress_bar
-from .layouts import LAYOUTS, VARIANTS, Group, name_dataset, scan, splits_of, without_pairs
+from .finders import VARIANTS
+from .layouts import LAYOUTS, name_dataset, scan, splits_of, without_pairs
+from .pairing import Group, find_pictures
 from .pictures import measure
 
 
@@ -27,7 +29,8 @@ class Official:
     sequences: int | None = None
 
 
-# Nah et al. 2017 (GoPro), Shen et al. 2019 (HIDE), Nah et al. 2019 (REDS)
+# Nah et al. 2017 (GoPro), Shen et al. 2019 (HIDE), Nah et al. 2019 (REDS), Rim et al. 2020
+# (RealBlur, each of J and R), Zhong et al. 2020 (BSD, each exposure)
 OFFICIAL = {
     "GoPro": {
         "train": Official(pairs=2103, sequences=22),
@@ -40,6 +43,15 @@ OFFICIAL = {
     "REDS": {
         "train": Official(pairs=24000, sequences=240),
         "val": Official(pairs=3000, sequences=30),
+    },
+    "RealBlur": {
+        "train": Official(pairs=3758, sequences=182),
+        "test": Official(pairs=980, sequences=50),
+    },
+    "BSD": {
+        "train": Official(pairs=6000, sequences=60),
+        "valid": Official(pairs=2000, sequences=20),
+        "test": Official(pairs=3000, sequences=20),
     },
 }
 MOST_LISTED = 5  # sizes or files in one line of a report
@@ -88,10 +100,11 @@ class DataReport:
     Attributes:
         root: The folder.
         layout: A key of `deblurlib.data.layouts.LAYOUTS`, "" if `error` is set.
-        dataset: "GoPro", "HIDE", "REDS", or None for any other data set.
+        dataset: "GoPro", "HIDE", "REDS", "RealBlur", "BSD", or None for any other data set.
         paired: Whether there is ground truth.
         splits: A report per split.
         absent_splits: Number of pairs of each split that is missing here.
+        outside: Images that do not belong to the layout and are not used.
         error: Why the folder is not a data set, in one sentence; None if it is one.
     """
 
@@ -101,6 +114,7 @@ class DataReport:
     paired: bool = True
     splits: list[SplitReport] = field(default_factory=list)
     absent_splits: dict[str, int] = field(default_factory=dict)
+    outside: list[str] = field(default_factory=list)
     error: str | None = None
 
     @property
@@ -134,6 +148,8 @@ class DataReport:
             lines += _describe(split, self)
         for name, pairs in self.absent_splits.items():
             lines.append(f"  {name}: absent; the complete {self.dataset} has {pairs} pairs here")
+        if self.outside:
+            lines.append(f"  not used, outside this layout: {_counted(self.outside)}")
         lines.append(
             "Every file can be read and has what it needs."
             if self.ok
@@ -167,6 +183,8 @@ def check_data(root: str | Path) -> DataReport:
         sizes = pool.map(_inspect, files)
         bar = progress_bar(sizes, desc="check", total=len(files), unit="file", delay=2)
         found = dict(zip(files, bar, strict=True))
+    others = sorted(set(find_pictures(Path(root))) - set(files))
+    report.outside = [str(path.relative_to(root)) for path in others]
     official = OFFICIAL.get(report.dataset or "", {})
     here = splits_of(groups)
     for name in here:
@@ -219,7 +237,7 @@ def _describe(split: SplitReport, report: DataReport) -> Iterator[str]:
         for variant, n in split.pairs.items()
     ]
     words = ", ".join(counts) or "no pairs"
-    if report.layout in ("sequences", "reds"):
+    if report.layout in ("sequences", "reds", "realblur", "bsd"):
         words += f" in {split.sequences} sequence{'s' * (split.sequences != 1)}"
     sizes = _listed([f"{size} ({n})" for size, n in split.sizes.items()])
     yield f"  {split.split or 'no split'}: {words}; sizes {sizes}"
@@ -235,7 +253,11 @@ def _describe(split: SplitReport, report: DataReport) -> Iterator[str]:
             yield f"    only `{''.join(split.pairs)}`: the complete GoPro also has `{variant}`"
     for fault, files in split.faults.items():
         if files:
-            yield f"    {fault}: {len(files)}: {_listed(files)}"
+            yield f"    {fault}: {_counted(files)}"
+
+
+def _counted(files: list[str]) -> str:
+    return f"{len(files)}: {_listed(files)}"
 
 
 def _listed(items: list[str]) -> str:

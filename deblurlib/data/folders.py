@@ -1,4 +1,4 @@
-"""Folders of real images as a data set: GoPro, HIDE, REDS, RWBI, `input`/`target`, any two."""
+"""Folders of real images as a data set: every layout of `layouts`, and any two folders."""
 
 import copy
 import functools
@@ -10,14 +10,13 @@ from torch.utils.data import Dataset
 
 from .headers import find_faults
 from .layouts import (
-    Group,
     choose_split,
     choose_variant,
-    pictures_below,
     scan,
     splits_of,
     without_pairs,
 )
+from .pairing import Group, aligned, pictures_below
 from .pictures import read_picture
 from .samples import Sample, to_tensor
 
@@ -32,8 +31,9 @@ class PairedFolder(Dataset[Sample]):
 
     Args:
         root: GoPro's original layout `train|test/SEQUENCE/{blur,blur_gamma,sharp}`, REDS, HIDE,
-            `[split/]input|target`, one sequence folder with `blur` and `sharp`, or images
-            without ground truth (RWBI; `sharp` is None).
+            RealBlur, BSD, DVD, two folders side by side such as `[split/]input|target`, one
+            sequence folder with `blur` and `sharp`, or images without ground truth (RWBI; `sharp`
+            is None).
         split: The split, "all" for every one; None if there is only one.
         variant: "blur" or "blur_gamma"; None unless both exist.
         neighbours: Also read `previous` and `following`, the sharp frames numbered one less and
@@ -129,12 +129,15 @@ class PairedFolder(Dataset[Sample]):
                     f"The folder {folder} does not exist: give the folders of the blurry and the "
                     "sharp images."
                 )
+        pair = aligned(
+            pictures_below(Path(blurry)), pictures_below(None if sharp is None else Path(sharp))
+        )
         group = Group(
             split="",
             sequence="",
             variant=None,
-            blurry=pictures_below(Path(blurry)),
-            sharp=None if sharp is None else pictures_below(Path(sharp)),
+            blurry=pair[0],
+            sharp=None if sharp is None else pair[1],
         )
         return cls._made(Path(blurry), "two folders", "", None, [group], neighbours=False)
 

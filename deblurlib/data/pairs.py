@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from ..progress import progress_bar
 from ..provenance import digest_of
 from ..storage import write_atomically
+from .finders import SPLITS, VARIANTS
 from .flow import dis_flow
-from .layouts import SPLITS, VARIANTS
 from .metadata import Pixels
 from .pictures import Picture, encode
 from .scenes import RESPONSE

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .layouts import find_pictures
+from .pairing import find_pictures
 from .pictures import read_picture, to_8_bits
 
 BUNDLED = Path(__file__).parent / "photos"

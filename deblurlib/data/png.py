@@ -63,6 +63,33 @@ def read_chunks(data: bytes) -> Chunks:
     return found
 
 
+def check_pixels(data: bytes) -> None:
+    """Check that the compressed pixels are complete, without decoding them.
+
+    Args:
+        data: The PNG file.
+
+    Raises:
+        ValueError: If the stream is damaged or shorter than the header demands.
+    """
+    width, height, bits, kind, *_, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind]
+    wanted = height * (1 + (width * channels * bits + 7) // 8)
+    stream, found, place = zlib.decompressobj(), 0, len(SIGNATURE)
+    try:
+        while place + 8 <= len(data) and not stream.eof:
+            length, name = struct.unpack_from(">I4s", data, place)
+            content = data[place + 8 : place + 8 + length] if name == b"IDAT" else b""
+            while content and found <= wanted:
+                found += len(stream.decompress(content, 1 << 20))
+                content = stream.unconsumed_tail
+            place += 12 + length
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    if not interlaced and found < wanted:
+        raise ValueError(f"{found} bytes of pixels instead of {wanted}")
+
+
 def _chunks(data: bytes) -> Iterator[Chunk]:
     place = len(SIGNATURE)
     while place + 8 <= len(data):

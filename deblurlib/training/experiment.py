@@ -10,7 +10,7 @@ from typing import Literal
 
 from ..data import PairedFolder
 from ..data.camera import CAMERA_VERSION, find_camera
-from ..data.layouts import find_pictures
+from ..data.pairing import find_pictures
 from ..data.photographs import is_collection
 from ..data.scenes import RENDERER_VERSION, RESPONSE
 from ..models.devices import multiplies_bf16
