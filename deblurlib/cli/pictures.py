@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch.utils.data import Subset
 
     from ..data import PairedFolder, Sample, SceneDataset
+    from ..inference.files import Row
 
 commands = typer.Typer()
 Model = Annotated[str, typer.Option(help="Network; see `deblurlib models`.")]
@@ -61,6 +62,10 @@ def deblur(
     quality: Annotated[
         int, typer.Option(min=1, max=100, help="Quality of JPEG, WebP and films.")
     ] = 95,
+    strength: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the change to apply; less does less harm."),
+    ] = 1.0,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -109,6 +114,7 @@ def deblur(
         overwrite=overwrite,
         compare=compare,
         quality=quality,
+        strength=strength,
         **given(tile=None if tile == "auto" else int(tile)),
     )
     failed = [row["error"] for row in rows if row["error"] is not None]
@@ -120,6 +126,7 @@ def deblur(
                 **_identity(model, weights, size),
                 "device": str(chosen),
                 "precision": exact,
+                "strength": strength,
                 "done": done,
                 "exists": kept,
                 "skipped": list(map(str, work.others)),
@@ -130,6 +137,8 @@ def deblur(
         existed = f"; {kept} existed already, --overwrite replaces them" if kept else ""
         others = f"; {_counted(work.others)} skipped" if work.others else ""
         typer.echo(f"{done} of {len(rows)} images deblurred into {output}{existed}{others}.")
+        if no_sharper := _no_sharper(rows):
+            typer.echo(f"{_counted(no_sharper, 'image')} did not get sharper: keep the original.")
         lost = sorted({name for row in rows for name in row["lost"]})
         if lost:
             typer.echo(f"The output formats have no place for: {', '.join(lost)}.")
@@ -285,10 +294,21 @@ def _identity(model: str, weights: str, size: str | None) -> dict[str, str]:
     return {"weights": path.name, "weights_sha256": sha256_of(path)}
 
 
-def _counted(others: list[Path]) -> str:
-    """How many files of other kinds there are, and the names of the first."""
-    names = ", ".join(path.name for path in others[:3]) + (", …" if others[3:] else "")
-    return f"{len(others)} other file{'s' * (len(others) != 1)} ({names})"
+def _counted(paths: list[Path], kind: str = "other file") -> str:
+    """How many files there are, and the names of the first."""
+    names = ", ".join(path.name for path in paths[:3]) + (", …" if paths[3:] else "")
+    return f"{len(paths)} {kind}{'s' * (len(paths) != 1)} ({names})"
+
+
+def _no_sharper(rows: "list[Row]") -> list[Path]:
+    """The images whose score did not rise."""
+    return [
+        Path(row["input"])
+        for row in rows
+        if row["sharpness"] is not None
+        and row["sharpness_before"] is not None
+        and row["sharpness"] <= row["sharpness_before"]
+    ]
 
 
 def _dataset(

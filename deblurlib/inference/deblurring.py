@@ -43,6 +43,7 @@ def deblur(
     *,
     margin: int | None = ...,
     precision: str = ...,
+    strength: float = ...,
     progress: bool | None = ...,
 ) -> list[Given]: ...
 
@@ -56,6 +57,7 @@ def deblur(
     *,
     margin: int | None = ...,
     precision: str = ...,
+    strength: float = ...,
     progress: bool | None = ...,
 ) -> np.ndarray: ...
 
@@ -69,6 +71,7 @@ def deblur(
     *,
     margin: int | None = ...,
     precision: str = ...,
+    strength: float = ...,
     progress: bool | None = ...,
 ) -> Given: ...
 
@@ -81,6 +84,7 @@ def deblur(
     *,
     margin: int | None = None,
     precision: str = "auto",
+    strength: float = 1.0,
     progress: bool | None = None,
 ) -> Any:
     """Deblur an image, or several, of any height and width, from one pixel up.
@@ -101,6 +105,8 @@ def deblur(
             states (`models.spec.NetworkSpec.margin`).
         precision: What to compute in: "fp32", "bf16" or "auto", as `precision.choose_precision`
             resolves it.
+        strength: Share of the network's change that is applied, 0 to 1: 0 gives the image back,
+            0.5 its mean with the restored one.
         progress: Whether to show a progress bar; None shows it in terminals and notebooks only.
 
     Returns:
@@ -120,14 +126,38 @@ def deblur(
     """
     if isinstance(image, list | tuple):
         each = progress_bar(image, desc="deblur", unit="image", delay=2, show=progress)
-        options: dict[str, Any] = {"margin": margin, "precision": precision}
+        options: dict[str, Any] = {"margin": margin, "precision": precision, "strength": strength}
         return [deblur(one, model, device, tile, progress=progress, **options) for one in each]
     pictures, as_given = as_pictures(image)
     for picture in pictures:
         _check(picture)
     network = resolve_network(model, device)
     chosen = choose_precision(precision, network, parameter_of(network).device)
-    return as_given([_deblur(one, network, tile, margin, chosen, progress) for one in pictures])
+    check_strength(strength)
+    done = [_deblur(one, network, tile, margin, chosen, progress) for one in pictures]
+    return as_given([_mixed(*pair, strength) for pair in zip(pictures, done, strict=True)])
+
+
+def check_strength(strength: float) -> None:
+    """Check the share of the change that is applied.
+
+    Args:
+        strength: The share.
+
+    Raises:
+        ValueError: If it is not in [0, 1].
+    """
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength is {strength}: give a number from 0 to 1.")
+
+
+def _mixed(image: np.ndarray, restored: np.ndarray, strength: float) -> np.ndarray:
+    """The image and the restored one, mixed; integers are rounded."""
+    if strength == 1:
+        return restored
+    mixed: np.ndarray = image + strength * (restored.astype(np.float32) - image)
+    rounded: np.ndarray = np.rint(mixed) if image.dtype.kind == "u" else mixed
+    return rounded.astype(image.dtype)
 
 
 def _deblur(

@@ -26,10 +26,11 @@ from ..data.pictures import (
 from ..data.video import is_film, require_av
 from ..progress import progress_bar
 from ..storage import remove_leftovers, write_atomically
-from .deblurring import deblur, resolve_network
+from .deblurring import check_strength, deblur, resolve_network
 from .films import deblur_film
 from .planning import Plan, outputs, plan
 from .precision import choose_precision
+from .sharpness import sharpness
 from .tiles import Tiles
 from .windows import parameter_of
 
@@ -48,6 +49,9 @@ class Row(TypedDict):
         width: Width in pixels, None unless it is done.
         height: Height in pixels, None unless it is done.
         frames: Number of frames of a film that is done, else None.
+        sharpness_before: Score of the image, see `sharpness.sharpness`; None unless an image was
+            deblurred now.
+        sharpness: Score of the output; not above `sharpness_before` if it did not get sharper.
         lost: Metadata or streams that the output has no place for, such as "IPTC".
         error: One sentence if it failed, or if the output that exists is older than the image.
         seconds: Processing time.
@@ -59,6 +63,8 @@ class Row(TypedDict):
     width: int | None
     height: int | None
     frames: int | None
+    sharpness_before: float | None
+    sharpness: float | None
     lost: list[str]
     error: str | None
     seconds: float
@@ -74,6 +80,7 @@ class _Batch:
     overwrite: bool
     compare: bool
     quality: int
+    strength: float
     progress: bool | None
 
 
@@ -88,6 +95,7 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
     compare: bool = False,
     quality: int = QUALITY,
     precision: str = "auto",
+    strength: float = 1.0,
     progress: bool | None = None,
 ) -> list[Row]:
     """Deblur files, folders (with all their subfolders) and patterns such as "*.jpg".
@@ -108,6 +116,7 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
         compare: Also write NAME_compare.jpg, the image before and after side by side.
         quality: Quality of JPEG, lossy WebP and films, 1 to 100.
         precision: What to compute in: "fp32", "bf16" or "auto", as for `deblur`.
+        strength: Share of the change that is applied to images, as for `deblur`.
         progress: Show a progress bar; None shows one on a terminal.
 
     Returns:
@@ -122,12 +131,13 @@ def deblur_files(  # noqa: PLR0913 - the public face of a command line
     jobs = (inputs if isinstance(inputs, Plan) else plan(inputs, output, compare)).jobs
     if not 1 <= quality <= 100:
         raise ValueError(f"quality is {quality}: give a number from 1 to 100.")
+    check_strength(strength)
     if any(is_film(source) for source, _ in jobs):
         require_av()
     network = resolve_network(model, device)
     Tiles(network, (1, 1), tile)  # an invalid tile is an error of the call, not of each image
     chosen = choose_precision(precision, network, parameter_of(network).device)
-    batch = _Batch(network, chosen, tile, overwrite, compare, quality, progress)
+    batch = _Batch(network, chosen, tile, overwrite, compare, quality, strength, progress)
     for folder in {target.parent for _, target in jobs}:
         remove_leftovers(folder)
     bar = progress_bar(jobs, desc="deblur", unit="image", show=progress)
@@ -142,6 +152,8 @@ def _deblur_file(source: Path, target: Path, batch: _Batch) -> Row:
         width=None,
         height=None,
         frames=None,
+        sharpness_before=None,
+        sharpness=None,
         lost=[],
         error=None,
         seconds=0.0,
@@ -153,8 +165,9 @@ def _deblur_file(source: Path, target: Path, batch: _Batch) -> Row:
         if wanted and is_film(source):
             _deblur_film(source, target, batch, row)
         elif wanted:
-            picture = _deblur_one(source, target, wanted, batch)
+            picture, sharp = _deblur_one(source, target, wanted, batch)
             row["height"], row["width"] = picture.pixels.shape[:2]
+            row["sharpness_before"], row["sharpness"] = map(sharpness, (picture.pixels, sharp))
             row["lost"] = losses(picture.metadata, FORMATS[target.suffix.lower()])
         else:
             row["state"], row["error"] = "exists", _outdated(source, planned)
@@ -189,8 +202,10 @@ def _outdated(source: Path, planned: list[Path]) -> str | None:
     return f"{older[0]} is older than {source}: replace it with --overwrite." if older else None
 
 
-def _deblur_one(source: Path, target: Path, wanted: list[Path], batch: _Batch) -> Picture:
-    """Write those of the outputs that are wanted; return the blurry image."""
+def _deblur_one(
+    source: Path, target: Path, wanted: list[Path], batch: _Batch
+) -> tuple[Picture, Pixels]:
+    """Write those of the outputs that are wanted; return the blurry image and the new pixels."""
     picture = read(source)
     check_fits(picture.pixels, target.suffix, picture.metadata)  # before the work, not after
     sharp = deblur(
@@ -198,6 +213,7 @@ def _deblur_one(source: Path, target: Path, wanted: list[Path], batch: _Batch) -
         batch.network,
         tile=batch.tile,
         precision=batch.precision,
+        strength=batch.strength,
         progress=batch.progress,
     )
     for path in wanted:
@@ -207,7 +223,7 @@ def _deblur_one(source: Path, target: Path, wanted: list[Path], batch: _Batch) -
         else:
             content = encode(side_by_side(picture.pixels, sharp), ".jpg", COMPARISON_QUALITY)
         _write(path, content, batch.overwrite)
-    return picture
+    return picture, sharp
 
 
 def _write(path: Path, content: bytes, overwrite: bool) -> None:

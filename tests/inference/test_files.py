@@ -23,6 +23,7 @@ from deblurlib.data.pictures import Picture, encode, read
 from deblurlib.inference import files, planning
 from deblurlib.inference.files import deblur_files, side_by_side
 from deblurlib.inference.planning import find_pictures, plan
+from deblurlib.inference.sharpness import sharpness
 
 RNG = np.random.default_rng(0)
 # (24, 32, 3), in flat squares
@@ -503,3 +504,38 @@ def test_names_that_differ_in_case_alone_collide_where_they_are_one_file(tmp_pat
     monkeypatch.setattr(planning, "_ignores_case", lambda folder: True)
     with pytest.raises(ValueError, match="would both be written to"):
         plan(inputs, tmp_path / "out")
+
+
+class Soften(nn.Module):
+    def forward(self, x):
+        return nn.functional.avg_pool2d(nn.functional.pad(x, [1] * 4, "reflect"), 3, 1)
+
+
+def test_an_image_that_did_not_get_sharper_is_named(tmp_path, monkeypatch):
+    save(tmp_path / "in" / "a.png"), save(tmp_path / "in" / "flat.png", PHOTO * 0)
+    soft, flat = deblur_files(tmp_path / "in", tmp_path / "out", Soften())
+    assert 0 < soft["sharpness"] < soft["sharpness_before"] < 1
+    assert flat["sharpness"] is None and flat["sharpness_before"] is None
+    (same,) = deblur_files(tmp_path / "in" / "a.png", tmp_path / "same", nn.Identity())
+    assert same["sharpness"] == same["sharpness_before"] == soft["sharpness_before"]
+    monkeypatch.setattr("deblurlib.models.load_model", lambda *_, **__: Soften())
+    shown = call(tmp_path / "in", "-o", tmp_path / "out2").stdout
+    assert "1 image (a.png) did not get sharper: keep the original." in shown
+
+
+def test_strength_mixes_the_image_and_the_restored_one(tmp_path):
+    source = save(tmp_path / "a.png")
+    for strength in (0, 0.25, 1):
+        deblur_files(source, tmp_path / str(strength), Invert(), strength=strength)
+        found = read(tmp_path / str(strength) / "a.png").pixels
+        expected = (1 - strength) * PHOTO.astype(float) + strength * (255.0 - PHOTO)
+        assert np.abs(found - expected).max() <= 0.5
+    with pytest.raises(ValueError, match="strength is 2: give a number from 0 to 1"):
+        deblur_files(source, tmp_path / "out", Invert(), strength=2)
+
+
+def test_large_images_are_measured_in_windows():
+    large = np.tile(PHOTO, (90, 70, 1))  # 4.8 megapixels
+    assert abs(sharpness(large) - sharpness(large[:1000, :1000])) < 0.02
+    assert sharpness(large[:600, :600].astype(np.uint16) * 257) == sharpness(large[:600, :600])
+    assert sharpness(PHOTO[:2]) is None

@@ -1,0 +1,49 @@
+"""How sharp an image is, without a reference."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.measure import blur_effect
+
+from ..data.pictures import to_8_bits
+
+LARGEST = 4_000_000  # pixels of an image that is measured whole
+TILE, GRID = 512, 4  # side of the windows of larger ones in pixels, and windows per side
+
+
+def sharpness(pixels: NDArray[Any]) -> float | None:
+    """Score the sharpness of an image.
+
+    One minus the blur metric of Crété et al. (SPIE 2007, `skimage.measure.blur_effect`), which
+    compares neighbouring pixels before and after another blur: 1 is as sharp as possible, 0 not
+    sharp at all. Noise counts as sharp, and so do ringing and false detail.
+
+    Args:
+        pixels: (H, W) or (H, W, C), uint8 or uint16; alpha is left out.
+
+    Returns:
+        The score in [0, 1], the mean over a grid of windows in images of more than 4 megapixels;
+        None for an image without any detail or too small to be measured.
+    """
+    grey = to_8_bits(pixels)
+    if grey.ndim == 3:
+        colours = grey[..., : 3 if grey.shape[2] > 2 else 1].astype(np.float32)
+        grey = colours.mean(2)
+    values = [_score(window) for window in _windows(np.asarray(grey, np.float32))]
+    known = [value for value in values if value is not None]
+    return round(float(np.mean(known)), 4) if known else None
+
+
+def _windows(grey: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    if grey.size <= LARGEST:
+        return [grey]
+    starts = [np.linspace(0, max(n - TILE, 0), GRID).astype(int) for n in grey.shape]
+    return [grey[y : y + TILE, x : x + TILE] for y in starts[0] for x in starts[1]]
+
+
+def _score(grey: NDArray[np.float32]) -> float | None:
+    if min(grey.shape) < 3 or not np.ptp(grey):
+        return None
+    blur = float(blur_effect(grey / 255))  # type: ignore[no-untyped-call]  # untyped there
+    return 1 - blur if np.isfinite(blur) else None
