@@ -12,12 +12,10 @@ from typing import Any, TypedDict
 from ..provenance import environment, hash_files
 from ..storage import write_atomically
 from .dependencies import PACKAGE, files_of
-from .names import lessons_in, number
+from .names import READS, lessons_in, number
 from .notebooks import cores, source_hash
 
 INPUTS = ("preset", "data", "variant", "seed", "device")  # parameters that affect numbers
-# The notebooks whose records a notebook reads, by number; all others are independent.
-READS = {"12": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11")}
 
 
 class Entry(TypedDict, total=False):

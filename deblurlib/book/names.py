@@ -19,6 +19,8 @@ BOOK = (
     "11_benchmarks",
     "12_claims",
 )
+# The lessons whose records a lesson reads, by number; all others are independent.
+READS = {"12": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11")}
 LESSON = re.compile(r"\d\d_\w+", re.ASCII)  # not 03_name-Copy1 or "03_name Anna"
 
 

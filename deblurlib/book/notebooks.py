@@ -17,7 +17,7 @@ from ..results import ROOT
 from ..storage import write_atomically
 from .extra import notebook_packages, require
 from .kernel import end_with
-from .names import LESSON, left_alone, lessons_in
+from .names import LESSON, READS, left_alone, lessons_in, number
 
 with notebook_packages():
     import nbformat
@@ -187,8 +187,8 @@ def refresh_notebooks(
 ) -> int:
     """Execute the committed notebooks in place, with their own parameters.
 
-    Their metadata is stripped of everything that depends on the machine. A notebook that fails
-    keeps its old content.
+    Those that read the records of others come after them. Their metadata is stripped of everything
+    that depends on the machine. A notebook that fails keeps its old content.
 
     Args:
         notebooks: Which ones, as `find_notebooks` takes them; None for all.
@@ -210,15 +210,19 @@ def refresh_notebooks(
     console, failed = Console(stderr=True, highlight=False), 0
     if strays := left_alone({path.parent for path in paths}):
         console.print(strays, soft_wrap=True, markup=False)
+    waves = [
+        [path for path in paths if (number(path) in READS) == reads] for reads in (False, True)
+    ]
     spawn = get_context("spawn")  # a fork of a process with threads may hang
     with ProcessPoolExecutor(jobs, spawn, _begin, (settings, os.getpid())) as pool:
-        for path, future in [(path, pool.submit(_refresh, path)) for path in paths]:
-            try:
-                console.print(f"[green]✓ {path.name}[/green]  {future.result():.0f} s")
-            except Exception as error:  # any error of a cell, and a kernel that dies
-                failed += 1
-                reason = escape(str(error).strip().splitlines()[-1])
-                console.print(f"[red]✗ {path.name}[/red]  {reason}", soft_wrap=True)
+        for wave in waves:
+            for path, future in [(path, pool.submit(_refresh, path)) for path in wave]:
+                try:
+                    console.print(f"[green]✓ {path.name}[/green]  {future.result():.0f} s")
+                except Exception as error:  # any error of a cell, and a kernel that dies
+                    failed += 1
+                    reason = escape(str(error).strip().splitlines()[-1])
+                    console.print(f"[red]✗ {path.name}[/red]  {reason}", soft_wrap=True)
     return failed
 
 

@@ -23,8 +23,8 @@ from ..experiments.presets import Preset, get_preset
 from ..results import book_folder, data_folder, results_folder, whole_seed
 from ..storage import locked
 from .extra import require
-from .manifest import READS, Entry, Manifest
-from .names import left_alone
+from .manifest import Entry, Manifest
+from .names import READS, left_alone
 from .notebooks import cores, default_jobs, find_notebooks, read_notebook
 from .report import write_report
 from .task import Task, remove_unfinished

@@ -431,6 +431,15 @@ def test_refresh_executes_in_place_and_keeps_only_tags(tmp_path, write_notebook,
     assert broken.read_bytes() == before
 
 
+def test_refresh_reads_records_after_they_were_written(tmp_path, write_notebook):
+    record = tmp_path / "record"
+    write_notebook(
+        "01_lesson", f"import time\ntime.sleep(2)\nopen({str(record)!r}, 'w').write('new')"
+    )
+    write_notebook("12_claims", f"print(open({str(record)!r}).read())")
+    assert notebooks.refresh_notebooks(tmp_path / "notebooks", jobs=2) == 0
+
+
 SLIDER = """
 from ipywidgets import IntSlider
 from IPython.display import display
