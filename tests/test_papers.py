@@ -5,6 +5,7 @@ each other.
 import pkgutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -176,6 +177,14 @@ def test_every_changed_rule_says_what_it_was_and_why():
     )
     earlier = papers.earlier_verdicts()
     assert list(earlier.id) == list(CLAIMS.id) and set(earlier.verdict) <= set(verdicts.VERDICTS)
+
+
+def test_the_claims_of_the_blind_check_were_drawn_by_its_generator():
+    drawn = np.random.default_rng(2026).choice(CLAIMS.id, 15, replace=False)
+    checked = papers.blind_check()
+    assert sorted(checked.id) == sorted(drawn)
+    assert {*checked.judged, *checked.ledger} <= set(verdicts.VERDICTS)
+    assert (checked.remark[~checked.agree] != "").all()
 
 
 def test_margins_are_the_printed_ones():

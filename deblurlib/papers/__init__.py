@@ -158,6 +158,19 @@ def earlier_verdicts() -> pd.DataFrame:
     return pd.read_csv(FOLDER / "earlier_verdicts.csv")
 
 
+def blind_check() -> pd.DataFrame:
+    """List claims that were judged from paper and table alone, before looking at the ledger.
+
+    The claims are 15 of all, drawn by `numpy.random.default_rng(2026)`.
+
+    Returns:
+        Columns id, dated, judged, ledger (the verdict at that time), agree, remark, and follow up.
+    """
+    rows = pd.read_csv(FOLDER / "blind_check.csv", dtype=str, keep_default_na=False)
+    rows.insert(4, "agree", rows.judged == rows.ledger)
+    return rows
+
+
 def symbols() -> pd.DataFrame:
     """Map the items of the papers to the code.
 
