@@ -223,20 +223,23 @@ def reach(
     )
 
 
-def before_after(before: PictureLike, after: PictureLike, share: float = 0.5) -> Explorer:
+def before_after(
+    before: PictureLike, after: PictureLike, share: float = 0.5, width: float = 5.0
+) -> Explorer:
     """Show two images of one scene in one frame, with a movable line between them.
 
     Args:
         before: The image on the left.
         after: The image on the right, of the same size.
         share: Position of the line as a share of the width.
+        width: Width of the figure in inches.
 
     Returns:
         The explorer.
     """
 
     def draw(share: float) -> Figure:
-        return figures.before_and_after(before, after, share)
+        return figures.before_and_after(before, after, share, width)
 
     return Explorer(draw, share=_slider(FloatSlider, share, 0, 1, "before the line", step=0.01))
 
