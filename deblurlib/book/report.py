@@ -1,14 +1,11 @@
 """The report: results/index.html, one page with every table and figure, for any browser."""
 
 import base64
-import csv
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from .. import papers
-from ..analysis.verdicts import VERDICTS
+from ..analysis.verdicts import VERDICTS, verdict
 from ..results import origin_of
 from ..storage import write_atomically
 from .data_page import data_page
@@ -25,12 +22,12 @@ from .ledger import ledger, readable
 from .manifest import read_manifest
 from .names import lessons_in, number
 from .notebooks import is_readable, plain_text, read_notebook, title_of
+from .report_tables import as_shown, key
+from .rule_words import meanings, rule_in_words
 
 with notebook_packages():
     import jinja2
 
-NUMBER = re.compile(r"-?(\d+(\.\d+)?(e[+-]?\d+)?|inf)", re.IGNORECASE)
-LONG = 40  # characters from which a cell may break its line
 NO_MANIFEST: dict[str, Any] = {"notebooks": {}, "inputs": {}}
 
 
@@ -53,10 +50,11 @@ def write_report(folder: str | Path, notebooks: Iterable[Path]) -> Path:
     """
     folder = Path(folder)
     manifest = _read_manifest(folder)
-    tables = {path: _table(path) for path in sorted(folder.glob("tables/*.csv"))}
+    tables = {path: as_shown(path) for path in sorted(folder.glob("tables/*.csv"))}
     figures = sorted(folder.glob("figures/*.png"))
     beside = {path for path in tables if path.stem.partition("_")[2] in papers.list_tables()}
     shown = _shown(notebooks, manifest)
+    hero = next(filter(None, map(_slider, sorted(folder.glob("pictures/*_before.png")))), None)
     lessons = [
         _lesson(folder, path, manifest["notebooks"].get(path.stem, {}))
         | _material(path, tables, figures, beside)
@@ -76,6 +74,7 @@ def write_report(folder: str | Path, notebooks: Iterable[Path]) -> Path:
         ),
         commit=manifest.get("git_commit", "unknown"),
         shows=_shows(tables),
+        hero=hero,
         claims=_claims(folder, executed),
         beside=[tables[path] for path in tables if path in beside],
         lessons=lessons,
@@ -84,25 +83,6 @@ def write_report(folder: str | Path, notebooks: Iterable[Path]) -> Path:
     )
     write_atomically(folder / "README.md", data_page(path.stem for path in tables))
     return write_atomically(folder / "index.html", page + "\n")
-
-
-def describe_origin(sidecar: Mapping[str, Any]) -> str:
-    """Describe the origin of a table in one line.
-
-    Args:
-        sidecar: Content of the JSON file beside the table.
-
-    Returns:
-        Measured or reported, preset, seed, steps, device, data and commit, if they are known.
-    """
-    parts = [str(sidecar.get("source", "measured"))]
-    parts += [
-        f"{name} {sidecar[name]}"
-        for name in ("preset", "seed", "steps")
-        if sidecar.get(name) not in (None, "")
-    ]
-    parts += [str(sidecar[name]) for name in ("device", "data") if sidecar.get(name)]
-    return " · ".join([*parts, f"commit {sidecar.get('git_commit', 'unknown')}"])
 
 
 def _shows(tables: Iterable[Path]) -> str:
@@ -165,16 +145,19 @@ def _claims(folder: Path, executed: Mapping[str, str]) -> dict[str, Any]:
             "origin": [f"preset {claim.preset}", f"seed {claim.seed}", claim.data]
             if measured
             else [],
-            "printed_key": _key(claim.printed),
+            "printed_key": key(claim.printed),
             "ours_key": "" if pd.isna(claim.value) else f"{claim.value:g}",
             "verdict_key": VERDICTS.index(claim.verdict),
+            "rule": rule_in_words(claim),
             "kind": _slug(claim.verdict),
         }
+    means = meanings(verdict)
     counts = [
-        {"verdict": verdict, "kind": _slug(verdict), "count": (found.verdict == verdict).sum()}
-        for verdict in VERDICTS
+        {"verdict": name, "kind": _slug(name), "count": n, "meaning": means[name]}
+        for name in VERDICTS
+        if (n := (found.verdict == name).sum())
     ]
-    return {"rows": rows, "counts": [each for each in counts if each["count"]], "error": ""}
+    return {"rows": rows, "counts": counts, "error": ""}
 
 
 def _lesson(folder: Path, notebook: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,53 +178,6 @@ def _lesson(folder: Path, notebook: Path, entry: Mapping[str, Any]) -> dict[str,
         "cell": entry.get("cell"),
         "copies": [(path, word) for path, word in copies.items() if (folder / path).exists()],
         "sliders": [slider for before in pairs if (slider := _slider(before))],
-    }
-
-
-def _table(path: Path) -> dict[str, Any]:
-    """A table as the page shows it: columns, each of one kind, and rows of cells."""
-    table: dict[str, Any] = {
-        "path": f"tables/{path.name}",
-        "title": _caption(path),
-        "columns": [],
-        "rows": [],
-        "error": "",
-    }
-    try:
-        origin = describe_origin(json.loads(origin_of(path).read_text()))
-    except (OSError, ValueError, AttributeError):
-        origin = "origin unknown: the JSON file beside this table is missing or damaged"
-    try:
-        with path.open(newline="") as file:
-            lines = list(csv.reader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        return table | {"origin": origin, "error": f"This table cannot be read: {error}"}
-    columns = [_column(title, texts) for title, *texts in zip_longest(*lines, fillvalue="")]
-    rows = list(zip(*(column["cells"] for column in columns), strict=True))
-    return table | {"origin": origin, "columns": columns, "rows": rows}
-
-
-def _column(title: str, texts: list[str]) -> dict[str, Any]:
-    """A column with keys to sort by.
-
-    It consists of numbers with equally many decimals, or of text if any of its cells is not a
-    number.
-    """
-    numeric = any(texts) and all(NUMBER.fullmatch(text) for text in texts if text)
-    kind = "number" if numeric else "text"
-    plain = numeric and not any(re.search("[a-z]", text, re.IGNORECASE) for text in texts)
-    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
-    return {
-        "title": title,
-        "kind": f"{kind} printed" if title.startswith("printed") else kind,
-        "cells": [
-            {
-                "text": f"{float(text):.{decimals}f}" if plain and text else text or "–",
-                "key": _key(text) if numeric else text,
-                "long": len(text) > LONG,
-            }
-            for text in texts
-        ],
     }
 
 
@@ -288,12 +224,6 @@ def _sections(notebook: Path) -> dict[str, str]:
 
 def _embed(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
-
-
-def _key(text: str) -> str:
-    """The key by which a browser sorts a number; "" if the text is not a number."""
-    value = float(text) if NUMBER.fullmatch(text) else math.nan
-    return "" if math.isnan(value) else repr(value).replace("inf", "Infinity")
 
 
 def _slug(words: str) -> str:

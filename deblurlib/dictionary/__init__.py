@@ -28,6 +28,19 @@ KINDS = {
     "text": re.compile(r"[\s\S]*"),
     "truth": re.compile("True|False"),
 }
+ENDINGS = {  # of names, by unit
+    "dB": ("_db",),
+    "ms": ("_ms",),
+    "s": ("_s",),
+    "px": ("_px",),
+    "feature px": ("_px",),
+    "%": ("_percent",),
+    "°": ("_deg",),
+    "10^6 bytes": ("_mb",),
+    "2^20 bytes": ("_mib",),
+    "10^9 bytes": ("_gb",),
+    "10^9/s": ("_gflop_per_s",),
+}
 PREFIXES = {"printed": "as the paper prints it", "blurry": "of the blurry input"}
 # how a heading announces one of the prefixes
 _ANNOUNCED = {"printed ": "printed_", "reported ": "printed_", "blurry ": "blurry_"}
@@ -81,6 +94,27 @@ def title_of(table: str) -> str:
     """
     words = re.sub(r"^\d\d_", "", table).replace("_", " ")
     return _titles().get(table, words[:1].upper() + words[1:])
+
+
+def words_of(name: str) -> str:
+    """Turn the name of a column into a heading.
+
+    >>> words_of("printed_rgb_psnr_db"), words_of("median_ms")
+    ('printed rgb-psnr, dB', 'median, ms')
+
+    Args:
+        name: A name in files.
+
+    Returns:
+        Words, with the unit behind a comma.
+    """
+    column = _column(name)
+    unit = column[1] if column is not None else ""
+    ending = next((e for e in ENDINGS.get(unit, ()) if name.endswith(e)), "")
+    words = name.removesuffix(ending).replace("_", " ").replace("rgb psnr", "rgb-psnr")
+    words = re.sub(r"ssim (\w+)", r"ssim-\1", words).replace(" rho", " ρ")
+    words = re.sub(r"\b(psnr|gmac|ssim|mse|epe)\b(?<!-psnr)(?!-)", lambda m: m[0].upper(), words)
+    return f"{words}, {unit}" if ending else words
 
 
 def columns() -> "pd.DataFrame":

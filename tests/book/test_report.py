@@ -15,9 +15,11 @@ import torch
 from bs4 import BeautifulSoup
 
 from deblurlib import papers, results
-from deblurlib.analysis.significance import VERDICTS
+from deblurlib.analysis.verdicts import GATES, VERDICTS, verdict
 from deblurlib.book.lesson import Lesson
-from deblurlib.book.report import _column, title_of, write_report
+from deblurlib.book.report import title_of, write_report
+from deblurlib.book.report_tables import column as as_column
+from deblurlib.book.rule_words import meanings, rule_in_words
 from deblurlib.experiments.presets import get_preset
 
 
@@ -63,8 +65,9 @@ def full(tmp_path, write_notebook, lesson):
     results.save_figure(figure, tmp_path / "figures" / "07_gain.png")
     plt.close(figure)
     first.compare(torch.zeros(3, 8, 9), torch.ones(3, 8, 9), "restored")
-    second.claim("S1", 0.7, (0.5, 0.9), 0.001, seeds=3)
-    second.claim("S2", -0.02, (-0.1, 0.1), 0.7, seeds=3, note="a < b")
+    trained = {"seeds": 3, "learned": dict.fromkeys(GATES, 1.0)}
+    second.claim("S1", 0.7, (0.5, 0.9), 0.001, **trained)
+    second.claim("S2", -0.02, (-0.3, 0.3), 0.7, **trained, note="a < b")
     (tmp_path / "notebooks" / "08_second.html").write_text("executed")
     return notebooks
 
@@ -94,6 +97,8 @@ def test_every_table_figure_and_comparison_is_there_once(full, tmp_path):
     )
     assert page.select_one("#beside").find("div", attrs={"data-table": "tables/08_svdn_table2.csv"})
     assert page.select_one("#others").find("div", attrs={"data-table": "tables/inference.csv"})
+    hero = page.header.select_one(".slider")
+    assert hero("img")[0]["src"] == page.select_one("[id='07_first'] .slider")("img")[0]["src"]
     slider = page.select_one("[id='07_first'] .slider")
     assert len(slider("img")) == 2 and slider.find("input", type="range")["aria-label"]
 
@@ -156,7 +161,7 @@ def test_a_claim_shows_numbers_interval_origin_and_the_notebook_that_measured_it
     ] == "0"
     assert measured.a["href"] == "notebooks/08_second.html"
     assert measured.small.text == "preset smoke · seed 0 · bundled scenes"
-    assert page.select_one("#claim-S2 small").text == "a < b; 3 seeds"
+    assert page.select_one("#claim-S2 small").text.startswith("a < b; 3 seeds")
     unmeasured = page.select_one("#claim-V1")("td")
     assert unmeasured[4].text == "–" and unmeasured[4]["data-key"] == "" and not unmeasured[6].a
 
@@ -174,6 +179,7 @@ def test_numbers_are_right_aligned_and_sort_as_numbers(full, tmp_path):
     assert "td.number, th.number { text-align: right; }" in page.style.text
     beside = page.find("div", attrs={"data-table": "tables/08_svdn_table2.csv"}).table
     assert beside("td")[2]["class"] == ["number", "printed"]
+    assert [head.text for head in beside("th")] == ["row", "rgb-psnr", "printed PSNR, dB"]
 
 
 def test_text_is_escaped(full, tmp_path):
@@ -279,7 +285,7 @@ def test_a_figure_says_in_which_section_it_is_drawn(full, tmp_path):
     notebook.cells += [heading, nbformat.v4.new_code_cell('f()\nlesson.figure(plot("a"), "gain")')]
     nbformat.write(notebook, full[0])
     captions = [caption.text for caption in read(tmp_path, full)("figcaption")]
-    assert captions == ["restored · drag to compare before and after", "gain in “The gain”"]
+    assert captions[1:] == ["restored · drag to compare before and after", "gain in “The gain”"]
 
 
 def test_a_phone_and_a_dark_room_are_provided_for(full, tmp_path):
@@ -296,7 +302,7 @@ def test_a_phone_and_a_dark_room_are_provided_for(full, tmp_path):
 
 def test_a_column_has_equally_many_decimals_and_one_kind():
     def column(*texts):
-        found = _column("x", list(texts))
+        found = as_column("x", list(texts))
         return (
             found["kind"],
             [cell["text"] for cell in found["cells"]],
@@ -315,3 +321,78 @@ def test_title_and_claim_lose_their_markup(write_notebook):
     notebook.cells[0].source = "# A **title**\n\n> _An inverse_ of `K_1` is *wide*.\n\nMore."
     nbformat.write(notebook, path)
     assert title_of(path) == ("A title", "An inverse of K_1 is wide.")
+
+
+def test_printed_values_stand_right_behind_ours_before_everything_else(tmp_path, lesson):
+    table = pd.DataFrame(
+        {
+            "row": ["base", "fd"],
+            "parameters": [180607, 284979],
+            "seeds": [3, 3],
+            "rgb-psnr": [25.43049, 25.41118],
+            "minus base": [np.nan, -0.0192837],
+            "low": [np.nan, -0.1364],
+            "high": [np.nan, 0.0601],
+            "p": [np.nan, 1.0],
+            "printed column": [1, 3],
+            "printed psnr_db": [28.34, 29.57],
+            "printed ssim-matlab-rgb3d": [0.9124, 0.9338],
+            "printed difference": [0, 1.23],
+        }
+    )
+    lesson("08").table(table, "svdn_table2")
+    page = read(tmp_path, [])
+    shown = page.select_one("#beside")
+    assert (
+        shown.h3.text == "SVDN, Table 2: backbone, deconvolution and guidance, ours beside theirs"
+    )
+    heads = [head.text for head in shown("th")]
+    assert heads[:5] == ["row", "rgb-psnr", "printed PSNR, dB", "minus base", "printed difference"]
+    assert len(heads) == 10 and "low" not in heads
+    cells = texts(shown.tbody("tr"))
+    assert cells[1][:5] == ["fd", "25.41", "29.57", "-0.019 [-0.136, 0.060]", "1.23"]
+    assert cells[0][3] == "–"
+    sorted_by = shown.tbody("tr")[1]("td")[3]["data-key"]
+    assert float(sorted_by) == pytest.approx(-0.019)
+
+
+def test_a_long_table_shows_its_head_and_says_so(full, tmp_path):
+    rows = pd.DataFrame({"image": [f"image {i}" for i in range(2000)], "rgb-psnr": 25.0})
+    results.save_table(rows, tmp_path / "tables" / "07_trained.csv")
+    table = read(tmp_path, full).find("div", attrs={"data-table": "tables/07_trained.csv"})
+    assert len(table.tbody("tr")) == 8
+    assert table.select_one(".origin").text.endswith("The first 8 of 2,000 rows; the file has all.")
+
+
+def test_the_rule_behind_each_verdict_can_be_read(full, tmp_path):
+    page = read(tmp_path, full)
+    claims = papers.claims().set_index("id")
+    for row in page.select("#claims tbody tr"):
+        text = row.details.get_text(" ", strip=True)
+        assert text.startswith("rule ") and claims.dated[row.td.text] in text
+    text = page.select_one("#claim-S1 details").text
+    assert "of the printed 0.67 dB" in text and f"{GATES['gain'].least:g} dB" in text
+    assert "±0.134 dB" in text and "above 0" in text
+    definitions = page.select(".meanings dt")
+    assert {term.text for term in definitions} == {
+        button.span.text for button in page.select("#claims .filter button")
+    }
+    means = meanings(verdict)
+    assert set(means) == set(VERDICTS) and all(len(text) >= 20 for text in means.values())
+    assert means["not measured"] == "nothing was recorded"
+
+
+@pytest.mark.parametrize(
+    "rule", ["exact", "difference", "correlation", "equivalence", "needs GoPro"]
+)
+def test_every_rule_has_words(rule):
+    claims = papers.claims()
+    claim = claims[claims.rule == rule].iloc[0]
+    words = rule_in_words(claim)
+    assert words.endswith(f"Rule of {claim.dated}.") and "nan" not in words
+
+
+def test_the_contents_stay_in_view(full, tmp_path):
+    page = read(tmp_path, full)
+    (rule,) = re.findall(r"^nav \{([^}]*)\}", page.style.text, re.MULTILINE)
+    assert "position: sticky" in rule and not page.header.nav
