@@ -4,10 +4,11 @@ import contextlib
 import io
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -46,8 +47,8 @@ def run(results: Path, sizes: tuple[int, ...] = SIZES) -> pd.DataFrame:
     found = []
     for metric, calls in (("SSIM", _ssim_calls()), ("PSNR", _psnr_calls())):
         for package, call, measure in calls:
-            line = {"package": package, "version": _version(package), "call": call}
-            line |= {"metric": metric}
+            line: dict[str, object] = {"package": package, "version": _version(package)}
+            line |= {"call": call, "metric": metric}
             line |= {f"value at {size}": measure(pair) for size, pair in pairs.items()}
             if metric == "PSNR":
                 line["PSNR of equal images"] = measure((next(iter(pairs.values()))[1],) * 2)
@@ -63,43 +64,31 @@ def run(results: Path, sizes: tuple[int, ...] = SIZES) -> pd.DataFrame:
 def _ssim_calls() -> Iterator[Call]:
     for name, metric in METRICS.items():
         if name.startswith("ssim"):
-            yield Call("deblurlib", name, lambda pair, metric=metric: metric(*pair))
+            yield Call("deblurlib", name, partial(_with, metric))
     yield Call(
         "scikit-image",
         "structural_similarity(channel_axis=-1), 8 bits",
         lambda pair: skimage.metrics.structural_similarity(*_bytes(pair), channel_axis=-1),
     )
+    quality: Any = cv2.quality
     yield Call(
         "opencv-contrib-python",
         "quality.QualitySSIM_compute, mean of RGB",
-        lambda pair: float(np.mean(cv2.quality.QualitySSIM_compute(*_bytes(pair))[0][:3])),
+        lambda pair: float(np.mean(quality.QualitySSIM_compute(*_bytes(pair))[0][:3])),
     )
-    if module := _module("sewar.full_ref"):
-        yield Call("sewar", "ssim, 8 bits", lambda pair, m=module: m.ssim(*_bytes(pair))[0])
-    if module := _module("piq"):
-        yield Call("piq", "ssim", lambda pair, m=module: m.ssim(*_batches(pair)).item())
-        yield Call(
-            "piq",
-            "ssim(downsample=False)",
-            lambda pair, m=module: m.ssim(*_batches(pair), downsample=False).item(),
-        )
-    if module := _module("torchmetrics.functional.image"):
-        yield Call(
-            "torchmetrics",
-            "structural_similarity_index_measure(data_range=1.0)",
-            lambda pair, m=module: m.structural_similarity_index_measure(
-                *_batches(pair), data_range=1.0
-            ).item(),
-        )
-    if module := _module("pyiqa"):
+    if sewar := _module("sewar.full_ref"):
+        yield Call("sewar", "ssim, 8 bits", lambda pair: sewar.ssim(*_bytes(pair))[0])
+    if piq := _module("piq"):
+        for call, options in (("ssim", {}), ("ssim(downsample=False)", {"downsample": False})):
+            yield Call("piq", call, partial(_on_tensors, partial(piq.ssim, **options)))
+    if torchmetrics := _module("torchmetrics.functional.image"):
+        ssim = partial(torchmetrics.structural_similarity_index_measure, data_range=1.0)
+        call = "structural_similarity_index_measure(data_range=1.0)"
+        yield Call("torchmetrics", call, partial(_on_tensors, ssim))
+    if pyiqa := _module("pyiqa"):
         for name in ("ssim", "ssimc"):
-            yield Call(
-                "pyiqa",
-                f"create_metric({name!r})",
-                lambda pair, m=module, n=name: m.create_metric(n, device="cpu")(
-                    *_batches(pair)
-                ).item(),
-            )
+            metric = pyiqa.create_metric(name, device="cpu")
+            yield Call("pyiqa", f"create_metric({name!r})", partial(_on_tensors, metric))
 
 
 def _psnr_calls() -> Iterator[Call]:
@@ -110,24 +99,26 @@ def _psnr_calls() -> Iterator[Call]:
         _skimage_psnr,
     )
     yield Call("opencv-contrib-python", "PSNR, 8 bits", lambda pair: cv2.PSNR(*_bytes(pair)))
-    if module := _module("sewar.full_ref"):
-        yield Call("sewar", "psnr, 8 bits", lambda pair, m=module: float(m.psnr(*_bytes(pair))))
-    if module := _module("piq"):
-        yield Call("piq", "psnr", lambda pair, m=module: m.psnr(*_batches(pair)).item())
-    if module := _module("torchmetrics.functional.image"):
-        yield Call(
-            "torchmetrics",
-            "peak_signal_noise_ratio(data_range=1.0)",
-            lambda pair, m=module: m.peak_signal_noise_ratio(
-                *_batches(pair), data_range=1.0
-            ).item(),
-        )
-    if module := _module("pyiqa"):
-        yield Call(
-            "pyiqa",
-            "create_metric('psnr')",
-            lambda pair, m=module: m.create_metric("psnr", device="cpu")(*_batches(pair)).item(),
-        )
+    if sewar := _module("sewar.full_ref"):
+        yield Call("sewar", "psnr, 8 bits", lambda pair: float(sewar.psnr(*_bytes(pair))))
+    if piq := _module("piq"):
+        yield Call("piq", "psnr", partial(_on_tensors, piq.psnr))
+    if torchmetrics := _module("torchmetrics.functional.image"):
+        psnr = partial(torchmetrics.peak_signal_noise_ratio, data_range=1.0)
+        call = "peak_signal_noise_ratio(data_range=1.0)"
+        yield Call("torchmetrics", call, partial(_on_tensors, psnr))
+    if pyiqa := _module("pyiqa"):
+        metric = pyiqa.create_metric("psnr", device="cpu")
+        yield Call("pyiqa", "create_metric('psnr')", partial(_on_tensors, metric))
+
+
+def _with(metric: Callable[..., float], pair: Pair) -> float:
+    return metric(*pair)
+
+
+def _on_tensors(metric: Callable[..., torch.Tensor], pair: Pair) -> float:
+    """A metric of batches (1, 3, H, W)."""
+    return metric(*(to_tensor(picture)[None] for picture in pair)).item()
 
 
 def _skimage_psnr(pair: Pair) -> float:
@@ -141,15 +132,12 @@ def _pair(side: int) -> Pair:
     return blurry.astype(np.float32), sharp.astype(np.float32)
 
 
-def _bytes(pair: Pair) -> list[np.ndarray]:
-    return [np.rint(255 * picture).astype(np.uint8) for picture in pair]
+def _bytes(pair: Pair) -> tuple[Any, Any]:
+    first, second = (np.rint(255 * picture).astype(np.uint8) for picture in pair)
+    return first, second
 
 
-def _batches(pair: Pair) -> list[torch.Tensor]:
-    return [to_tensor(picture)[None] for picture in pair]
-
-
-def _module(name: str):  # type: ignore[no-untyped-def]  # of a package without types
+def _module(name: str) -> Any:
     """A module of an optional package; None if it is not installed or cannot be imported."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
