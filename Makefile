@@ -46,7 +46,7 @@ test-slow: $(INSTALLED)  ## run the tests that take minutes
 	$(MAKE) mutants
 
 chaos: $(INSTALLED)  ## kill commands, fill the disk, damage files, start rivals; then compare the results
-	$(BIN)/python tests/chaos.py $(call option,results,$(RESULTS))
+	$(BIN)/python -m tests.chaos $(call option,results,$(RESULTS))
 
 mutants: export OMP_NUM_THREADS := 1
 mutants: $(INSTALLED)  ## change the core line by line and list the changes that no test notices

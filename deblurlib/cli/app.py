@@ -12,12 +12,13 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from . import book, conversion, pictures, trainings
-from .shared import ExitCode
+from .shared import ExitCode, ended_as_by_ctrl_c
 
 HELP = "Dynamic-scene motion deblurring: four papers, one library."
 EXIT_CODES = (
     "Exit codes: 0 = success; 1 = some items failed, the rest completed; 2 = invalid usage; "
-    "130 = interrupted and 143 = terminated, finished work is kept. "
+    "128 + the number of the signal that ended it: 130 = interrupted, 143 = terminated; "
+    "finished work is kept. "
     "An error is one sentence on stderr; set DEBLURLIB_DEBUG=1 for its traceback."
 )
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -90,7 +91,8 @@ class Commands(TyperGroup):
             typer.Exit: If the command failed and the user has been told why.
         """
         try:
-            return super().invoke(ctx)
+            with ended_as_by_ctrl_c():
+                return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:  # a training says how to resume it
             sentence = str(interrupt) or "Interrupted: finished work is kept."
             outcome = sentence, getattr(interrupt, "exit_code", ExitCode.INTERRUPTED)

@@ -13,7 +13,6 @@ from .shared import (
     Device,
     ExitCode,
     Results,
-    end_as_by_ctrl_c,
     folder_for_results,
     given,
     print_json,
@@ -56,7 +55,6 @@ def reproduce(
     """Run the notebooks through papermill and regenerate every table and figure."""
     from ..book import reproduce as runner
 
-    end_as_by_ctrl_c()
     summary = runner.run(
         preset,
         seed=seed,
@@ -74,7 +72,6 @@ def refresh(notebooks: Notebooks = None, jobs: Jobs = None) -> None:
     """Execute the committed notebooks in place and strip machine-made metadata."""
     from ..book.notebooks import refresh_notebooks
 
-    end_as_by_ctrl_c()
     if refresh_notebooks(**given(notebooks=notebooks, jobs=jobs)):
         raise typer.Exit(ExitCode.FAILURE)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .shared import AsJson, ExitCode, end_as_by_ctrl_c, given, print_json
+from .shared import AsJson, ExitCode, given, print_json
 
 commands = typer.Typer()
 
@@ -46,7 +46,6 @@ def make_pairs(
     if not re.fullmatch(r"\d+(\.\.\d+)?", frames):
         raise ValueError(f"--frames is {frames!r}: give a number or a range, such as 7..13.")
     first, _, last = frames.partition("..")
-    end_as_by_ctrl_c()
     rows = pairs.make_pairs(
         videos,
         output,

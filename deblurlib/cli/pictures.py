@@ -6,16 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .shared import (
-    AsJson,
-    Device,
-    ExitCode,
-    Overwrite,
-    end_as_by_ctrl_c,
-    given,
-    print_json,
-    records,
-)
+from .shared import AsJson, Device, ExitCode, Overwrite, given, print_json, records
 
 if TYPE_CHECKING:
     from torch import nn
@@ -101,7 +92,6 @@ def deblur(
         raise ValueError(
             f"--tile is {tile!r}: give a number of pixels, 0 for the whole image, or auto."
         )
-    end_as_by_ctrl_c()
     work = plan(inputs, output, compare)
     chosen = choose_device(device)
     network = resolve_network(_network(model, weights, size, device))
@@ -199,7 +189,6 @@ def evaluate(
     """
     from .measuring import Measurement, gains_over_blurry
 
-    end_as_by_ctrl_c()
     images = _dataset(preset, **given(data=data, split=split, variant=variant))
     dataset = images if frames is None else _subset(images, frames)
     network = None if blurry_only else _network(model, weights, size, device)

@@ -5,7 +5,9 @@ import math
 import os
 import signal
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
 from types import FrameType
@@ -60,24 +62,49 @@ def given(**options: object) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def end_as_by_ctrl_c() -> None:
+class Ended(KeyboardInterrupt):
+    """A command was ended by SIGTERM or SIGHUP; it is handled like Ctrl-C.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + number
+
+
+@contextmanager
+def ended_as_by_ctrl_c() -> Iterator[None]:
     """Let termination, and a terminal that closes, end a command as Ctrl-C does.
 
     What `nohup` ignores stays ignored.
+
+    Yields:
+        Nothing.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _hang_up)
+    previous = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) not in (None, signal.SIG_IGN):
+                previous[number] = signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
-def _hang_up(number: int, frame: FrameType | None) -> None:
-    """Interrupt; the closed terminal takes no more output."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            if stream.isatty():
-                os.dup2(nowhere, stream.fileno())
-    raise KeyboardInterrupt
+def _end(number: int, frame: FrameType | None) -> None:
+    """Interrupt; a closed terminal takes no more output."""
+    if number != signal.SIGTERM:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                if stream.isatty():
+                    os.dup2(nowhere, stream.fileno())
+    raise Ended(number)
 
 
 def folder_for_results(results: str | None) -> Path:

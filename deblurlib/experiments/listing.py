@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from ..training.locks import holder
-from ..training.runs import read_log, read_record, state_of
+from ..training.logs import read_log
+from ..training.runs import read_record, state_of
 from .presets import PRESETS
 from .tables import TABLES, rows
 

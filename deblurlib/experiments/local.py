@@ -25,7 +25,7 @@ from ..results import ROOT
 from ..training import SHIPPED_RUNS, Experiment, fit
 from ..training.interrupts import Signals
 from ..training.locks import holder
-from ..training.runs import is_finished
+from ..training.runs import completed_run, is_finished
 
 NICENESS = 10
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -86,7 +86,7 @@ def run_all(work: Work, jobs: int, progress: bool | None) -> dict[str, dict[str,
     Raises:
         KeyboardInterrupt: If a signal ended the sweep; the checkpoints are written.
     """
-    outcomes = {e.hash: {"state": "reused", "seconds": 0.0} for e in work.order if work.is_done(e)}
+    outcomes = {e.hash: _reused(work, e) for e in work.order if work.is_done(e)}
     hidden = None if progress is None else not progress
     with (
         tempfile.TemporaryFile("w+") as told,
@@ -103,11 +103,25 @@ def run_all(work: Work, jobs: int, progress: bool | None) -> dict[str, dict[str,
         for line in told:
             outcomes.update(json.loads(line))
     for experiment in work.order:
-        if experiment.hash not in outcomes:
-            done = work.is_done(experiment)  # by a process that was killed, or another sweep
-            state = "reused" if done else "left" if work.is_due() else "failed: its process ended"
+        if experiment.hash in outcomes:
+            continue
+        if work.is_done(experiment):  # by a process that was killed, or another sweep
+            outcomes[experiment.hash] = _reused(work, experiment)
+        else:
+            state = "left" if work.is_due() else "failed: its process ended"
             outcomes[experiment.hash] = {"state": state, "seconds": float("nan")}
     return outcomes
+
+
+def _reused(work: Work, experiment: Experiment) -> dict[str, Any]:
+    """The outcome of a finished training, whose files are checked."""
+    home = work.folder / experiment.hash
+    try:
+        if is_finished(home):
+            completed_run(experiment, home)
+    except ValueError as error:
+        return {"state": f"failed: {error}", "seconds": float("nan")}
+    return {"state": "reused", "seconds": 0.0}
 
 
 def _supervise(work: Work, jobs: int, told: IO[str], signals: Signals, bar: tqdm) -> None:

@@ -16,25 +16,24 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from ..results import results_folder
+from .checkpoints import read_checkpoint, write_checkpoint
 from .experiment import Experiment
 from .initial import initial_model
 from .interrupts import Signals
 from .locks import run_lock
+from .logs import append_to_log, cut_log, log_digest
 from .objective import LossTerms
 from .optimiser import adam, averaged, learning_rate, set_learning_rate
 from .processes import batches_of, fabric_for
 from .runs import (
     SHIPPED_RUNS,
     Run,
-    append_to_log,
     check_folder,
     clear,
-    cut_log,
+    completed_run,
     finish,
     finished_run,
     is_finished,
-    read_checkpoint,
-    write_checkpoint,
     write_record,
 )
 from .validation import validation_psnr
@@ -98,9 +97,10 @@ def fit(  # noqa: PLR0913 - the options of a training, not of its result
     runs = results_folder() / "runs" if folder is None else Path(folder)
     home = runs / experiment.hash
     check_folder(home)
-    for place in (home, SHIPPED_RUNS / experiment.hash) if resume else ():
-        if is_finished(place):
-            return finished_run(experiment, place)
+    if resume and is_finished(home):
+        return completed_run(experiment, home)
+    if resume and is_finished(shipped := SHIPPED_RUNS / experiment.hash):
+        return finished_run(experiment, shipped)
 
     network = initial_model(experiment)
     start, reblurring = (
@@ -124,7 +124,7 @@ def fit(  # noqa: PLR0913 - the options of a training, not of its result
         if not resume:
             clear(home)
         elif is_finished(home):  # by the process that held the lock
-            return finished_run(experiment, home)
+            return completed_run(experiment, home)
         trainer = Trainer(experiment, home, fabric, network, reblurring, workers)
         trainer.run(
             checkpoint_every=checkpoint_every,
@@ -342,6 +342,7 @@ class Trainer:
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
             "hash": self.experiment.hash,
+            "log": log_digest(self.folder),
         }
         if self.fabric.is_global_zero:
             write_checkpoint(self.folder, state)
@@ -357,7 +358,7 @@ class Trainer:
             self.done, self.seconds_before = state["step"], state["seconds"]
             self.cpu_seconds_before = state.get("cpu_seconds", 0.0)
         if self.fabric.is_global_zero:
-            cut_log(self.folder, self.done)
+            cut_log(self.folder, self.done, None if state is None else state.get("log"))
 
     def finish(self) -> None:
         """Write the finished run and wait until all processes can read it."""

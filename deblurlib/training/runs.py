@@ -4,38 +4,35 @@ experiment.json                         the record: experiment, hash, time, vers
 log.jsonl                               one line every few steps
 checkpoint.pt, checkpoint-previous.pt   while unfinished
 model.json, model.safetensors           the final weights
-finished.json                           written last
+finished.json                           written last, with checksums of the others
 """
 
 import hashlib
-import io
 import json
-import pickle
 import shutil
 import warnings
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import nn
 
 from ..models import create_model, save_model
 from ..models.weights import WEIGHTS, load_weights, recorded_recipe
 from ..provenance import environment
 from ..storage import write_atomically
+from .checkpoints import CHECKPOINT, PREVIOUS, read_state, remove_checkpoints
 from .experiment import Experiment
+from .logs import COLUMNS, LOG, read_log
 
 # Finished runs that come with the library, laid out like those of results/runs.
 SHIPPED_RUNS = WEIGHTS / "runs"
-RECORD, LOG, MARKER = "experiment.json", "log.jsonl", "finished.json"
-CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint-previous.pt"
+RECORD, MARKER = "experiment.json", "finished.json"
 RECIPE, FINAL_WEIGHTS = "model.json", "model.safetensors"
 FILES = (RECORD, LOG, MARKER, CHECKPOINT, PREVIOUS, RECIPE, FINAL_WEIGHTS)
-COLUMNS = ("step", "lr", "loss", "pixel")  # of every log
 
 
 @dataclass(frozen=True)
@@ -128,7 +125,7 @@ def state_of(folder: Path) -> tuple[str, dict[str, Any]]:
         key: record[key] for key in ("seconds", "cpu_seconds") if key in record
     }
     if not is_finished(folder):
-        states = [_read_state(path) for path in (folder / CHECKPOINT, folder / PREVIOUS)]
+        states = [read_state(path) for path in (folder / CHECKPOINT, folder / PREVIOUS)]
         state = next((state for state in states if state is not None), None)
         if state is None:
             exists = any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS))
@@ -138,146 +135,11 @@ def state_of(folder: Path) -> tuple[str, dict[str, Any]]:
         }
         return "interrupted", {"steps": state["step"], **known}
     weights = folder / FINAL_WEIGHTS
-    intact = weights.is_file() and (
-        marker is None or marker["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
-    )
+    intact = weights.is_file() and (marker is None or marker["sha256"] == _sha256(weights))
     return ("finished" if intact else "damaged"), {
         "steps": record["experiment"].get("steps"),
         **facts,
     }
-
-
-def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Write the checkpoint of an unfinished run and keep the previous one.
-
-    Args:
-        folder: The folder of the run.
-        state: Tensors and numbers by name; "step" is the number of finished steps and "hash" the
-            experiment's.
-    """
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    current = folder / CHECKPOINT
-    if current.is_file():
-        current.replace(folder / PREVIOUS)
-    write_atomically(current, buffer.getvalue())
-
-
-def read_checkpoint(folder: Path, experiment: Experiment) -> dict[str, Any] | None:
-    """Read the newest intact checkpoint of an interrupted run.
-
-    A damaged one is removed, with a warning, if the previous one is intact.
-
-    Args:
-        folder: The folder of the run.
-        experiment: The training.
-
-    Returns:
-        The state that `write_checkpoint` was given, or None if there is no checkpoint.
-
-    Raises:
-        ValueError: If no checkpoint is intact, or it is that of another training.
-    """
-    damaged = []
-    for path in (folder / CHECKPOINT, folder / PREVIOUS):
-        if not path.is_file():
-            continue
-        state = _read_state(path)
-        if state is None:
-            damaged.append(path)
-            continue
-        if state.get("hash", experiment.hash) != experiment.hash:
-            raise ValueError(
-                f"{path} is the checkpoint of another training, {state['hash']}: "
-                f"delete the folder {folder} to train {experiment.hash} from its start."
-            )
-        if damaged:
-            damaged[0].unlink()
-            warnings.warn(
-                f"{damaged[0]} is damaged: the training resumes at step {state['step']} "
-                f"from {path.name}.",
-                stacklevel=2,
-            )
-        return state
-    if damaged:
-        raise ValueError(
-            f"{damaged[0]} is damaged and no other checkpoint is intact: "
-            f"delete the folder {folder} to train from the start."
-        )
-    return None
-
-
-def _read_state(path: Path) -> dict[str, Any] | None:
-    """The contents of a checkpoint; None if it is damaged."""
-    if not path.is_file():
-        return None
-    try:
-        with ZipFile(path) as archive:
-            if archive.testzip() is not None:  # torch itself does not compare checksums
-                return None
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (BadZipFile, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError):
-        return None
-    kinds = {"model": dict, "optimizer": dict, "step": int, "seconds": float}
-    if not isinstance(state, dict):
-        return None
-    return state if all(isinstance(state.get(k), kind) for k, kind in kinds.items()) else None
-
-
-def append_to_log(folder: Path, row: dict[str, float]) -> None:
-    """Add one line to the log of a run.
-
-    Args:
-        folder: The folder of the run; it is created if needed.
-        row: The values by column.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOG).open("a") as log:
-        log.write(json.dumps(row) + "\n")
-
-
-def read_log(folder: Path) -> list[dict[str, float]]:
-    """Read the whole lines of the log of a run.
-
-    Args:
-        folder: The folder of the run.
-
-    Returns:
-        One row per step, in order; of several with one step, the last.
-    """
-    path, rows = folder / LOG, {}
-    lines = path.read_bytes().split(b"\n") if path.is_file() else [b""]
-    for line in lines:
-        row = _log_row(line)
-        if row is not None:
-            rows[row["step"]] = row
-    # the last line may be that of a process that was killed while it wrote
-    if any(line and _log_row(line) is None for line in lines[:-1]):
-        warnings.warn(f"{path} is damaged: its readable lines are kept.", stacklevel=2)
-    return [rows[step] for step in sorted(rows)]
-
-
-def _log_row(line: bytes) -> dict[str, float] | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(row, dict) or type(row.get("step")) is not int:
-        return None
-    numbers = all(type(value) in (int, float) for value in row.values())
-    return row if numbers else None
-
-
-def cut_log(folder: Path, step: int) -> None:
-    """Remove the lines of the log after a step, and those that are not whole.
-
-    Args:
-        folder: The folder of the run.
-        step: The last step to keep.
-    """
-    if (folder / LOG).is_file():
-        kept = [json.dumps(row) + "\n" for row in read_log(folder) if row["step"] <= step]
-        write_atomically(folder / LOG, "".join(kept))
 
 
 def write_record(folder: Path, experiment: Experiment, **measured: object) -> dict[str, Any]:
@@ -337,17 +199,43 @@ def finish(folder: Path, experiment: Experiment, model: nn.Module, **measured: f
         **measured: Further entries of the record: seconds, cpu_seconds, device.
     """
     record = write_record(folder, experiment, **measured)
-    weights = save_model(model, folder / FINAL_WEIGHTS, record)
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    marker = {"hash": experiment.hash, "steps": experiment.steps, "sha256": digest}
-    write_atomically(folder / MARKER, json.dumps(marker, indent=1) + "\n")
-    for name in (CHECKPOINT, PREVIOUS):
-        (folder / name).unlink(missing_ok=True)
+    save_model(model, folder / FINAL_WEIGHTS, record)
+    write_marker(folder, experiment)
+    remove_checkpoints(folder)
+
+
+def write_marker(folder: Path, experiment: Experiment) -> None:
+    """Write the marker of a finished training: the checksums of its other files, and its own.
+
+    Args:
+        folder: The folder of the run, in which all other files are complete.
+        experiment: The description of the training.
+    """
+    marker = {
+        "hash": experiment.hash,
+        "steps": experiment.steps,
+        "sha256": _sha256(folder / FINAL_WEIGHTS),
+        "files": {name: _sha256(folder / name) for name in (RECORD, LOG, RECIPE)},
+    }
+    text = json.dumps(marker | {"check": _check(marker)}, indent=1) + "\n"
+    write_atomically(folder / MARKER, text)
 
 
 def _marker(folder: Path) -> dict[str, Any] | None:
+    """The contents of the marker; None if it is missing or damaged."""
     marker = _read_json(folder / MARKER)
-    return marker if marker is not None and "sha256" in marker else None
+    if marker is None or marker.keys() == {"hash", "steps", "sha256"}:
+        return marker  # the three stand in markers of the first kind
+    return marker if marker.pop("check", None) == _check(marker) else None
+
+
+def _check(marker: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(marker, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str | None:
+    """The checksum of a file; None if it is missing."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def finished_run(experiment: Experiment, folder: Path) -> Run:
@@ -372,7 +260,38 @@ def finished_run(experiment: Experiment, folder: Path) -> Run:
     log = pd.DataFrame(read_log(folder) or {name: [] for name in COLUMNS})
     if "pixel" in log:
         log["psnr"] = -10 * np.log10(2 * log["pixel"])  # pixel is half the mean squared error
-    return Run(experiment, _final_network(experiment, folder), log, folder, record["seconds"], True)
+    network = _final_network(experiment, folder)
+    for name, digest in (_marker(folder) or {}).get("files", {}).items():
+        if _sha256(folder / name) != digest:
+            warnings.warn(
+                f"{folder / name} is missing or has changed since it was written: "
+                f"restore it, or delete the folder {folder} to train again.",
+                stacklevel=2,
+            )
+    return Run(experiment, network, log, folder, record["seconds"], True)
+
+
+def completed_run(experiment: Experiment, folder: Path) -> Run:
+    """Load a finished training, and complete what its process has not done or lived to do.
+
+    A marker that is missing or damaged is written, and checkpoints are removed.
+
+    Args:
+        experiment: The description of the training.
+        folder: The folder of the run.
+
+    Returns:
+        The run, marked as cached.
+
+    Raises:
+        ValueError: If a file is damaged, or belongs to another training.
+    """
+    run = finished_run(experiment, folder)
+    with suppress(OSError):  # a folder that others own is read all the same
+        if _marker(folder) is None:
+            write_marker(folder, experiment)
+        remove_checkpoints(folder)
+    return run
 
 
 def _final_network(experiment: Experiment, folder: Path) -> nn.Module:
@@ -382,7 +301,7 @@ def _final_network(experiment: Experiment, folder: Path) -> nn.Module:
         raise ValueError(
             f"{weights} is missing: restore it, or delete the folder {folder} to train again."
         )
-    if marker and marker["sha256"] != hashlib.sha256(weights.read_bytes()).hexdigest():
+    if marker and marker["sha256"] != _sha256(weights):
         raise ValueError(
             f"{weights} has changed since it was written: "
             f"restore it, or delete the folder {folder} to train again."

@@ -25,6 +25,7 @@ TINY = Preset(
     seeds=1,
     size="small",
 )
+WEIGHTS = "model.safetensors"
 CHOICE = {"jobs": 1, "progress": False, "device": "cpu"}
 
 
@@ -48,6 +49,16 @@ def test_a_killed_process_starts_again_and_a_second_sweep_trains_nothing(tmp_pat
     assert all(is_finished(tmp_path / name) for name in table.hash)
     again = sweep(["svdn_table2"], TINY, folder=tmp_path, **CHOICE)
     assert set(again.state) == {"reused"}
+    marker, weights = (tmp_path / again.hash[0] / name for name in ("finished.json", WEIGHTS))
+    before, content = marker.read_bytes(), bytearray(weights.read_bytes())
+    marker.unlink()
+    sweep(["svdn_table2"], TINY, folder=tmp_path, **CHOICE)
+    assert marker.read_bytes() == before
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    damaged = sweep(["svdn_table2"], TINY, folder=tmp_path, **CHOICE).set_index("hash").state
+    assert damaged.pop(again.hash[0]).startswith(f"failed: {weights} has changed since it was wri")
+    assert set(damaged) == {"reused"}
 
 
 def test_without_time_nothing_starts(tmp_path):

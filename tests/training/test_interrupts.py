@@ -114,6 +114,28 @@ def test_the_command_ends_with_one_sentence_and_the_code_of_its_signal(
     assert list(tmp_path.glob("runs/*/checkpoint.pt"))
 
 
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_before_the_first_step_ends_the_command_as_ctrl_c_does(
+    number, monkeypatch, tmp_path
+):
+    def interrupted(experiment):
+        os.kill(os.getpid(), number)
+        time.sleep(1)
+        raise AssertionError("the signal is not obeyed")
+
+    monkeypatch.setattr(loop, "initial_model", interrupted)
+    handlers = [signal.signal(number, signal.default_int_handler) for number in SIGNALS]
+    before = [signal.getsignal(number) for number in SIGNALS]
+    try:
+        result = CliRunner().invoke(app, ["train", "svdn", "--results", str(tmp_path)])
+        assert [signal.getsignal(number) for number in SIGNALS] == before
+    finally:
+        for each, handler in zip(SIGNALS, handlers, strict=True):
+            signal.signal(each, handler)
+    assert result.exit_code == 128 + number
+    assert result.stderr == "Interrupted: finished work is kept.\n"
+
+
 def test_workers_leave_signals_to_the_training(monkeypatch, tmp_path):
     """A signal to the whole process group, as from a terminal or `timeout`."""
     real, number = loop.learning_rate, signal.SIGTERM

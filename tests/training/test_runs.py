@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from deblurlib.models import create_model, load_model, save_model
-from deblurlib.training import Experiment, fit, loop, runs
+from deblurlib.training import Experiment, checkpoints, fit, loop, runs
 
 TINY = Experiment(
     variant="fd_og", size="small", scenes=1, scene_size=48, steps=4, batch=1, patch=32
 )
 CHOICE = {"progress": False, "device": "cpu"}
-WHOLE_LOG = ['{"step": 2, "lr": 0.1, "pixel": 0.2}', '{"step": 4, "lr": 0.1, "pixel": 0.1}']
+WHOLE_LOG = ['{"step": 2, "lr": 0.1, "pixel": 0.2}', '{"step": 4, "lr": 0.1, "pixel": 0.3}']
 
 
 class Stopped(Exception):
@@ -40,6 +40,7 @@ def made(tmp_path_factory):
         with pytest.raises(Stopped):
             fit(TINY, folder=folder / "interrupted", checkpoint_every=1, **CHOICE)
     (folder / "finished" / TINY.hash / "log.jsonl").write_text("\n".join(WHOLE_LOG) + "\n")
+    runs.write_marker(folder / "finished" / TINY.hash, TINY)
     return folder, finished
 
 
@@ -74,13 +75,14 @@ DAMAGE = {
 }
 RECORD_DAMAGE = r"experiment\.json, the record of a training, is missing or damaged: restore it"
 NOT_FILE = "is a folder, not a file of a training: remove it and train again"
+CHANGED = "is missing or has changed since it was written: restore it, or delete the folder"
 # file -> the sentence; None recovers, a sentence for one kind of damage goes before
 FINISHED = {
     "experiment.json": {None: RECORD_DAMAGE, "folder": NOT_FILE},
     "model.safetensors": {None: "has changed since it was written: restore it, or delete",
                           "missing": "is missing: restore it, or delete", "folder": NOT_FILE},
-    "model.json": {None: "the record of a network, is damaged: remove it", "missing": None,
-                   "folder": NOT_FILE},
+    "model.json": {None: "the record of a network, is damaged: remove it",
+                   "missing": CHANGED, "folder": NOT_FILE},
     "finished.json": {None: None, "folder": NOT_FILE},
 }  # fmt: skip
 
@@ -92,7 +94,11 @@ def test_damage_to_a_finished_run(made, tmp_path, name, damage):
     shutil.copytree(folder / "finished" / TINY.hash, tmp_path / TINY.hash)
     DAMAGE[damage](tmp_path / TINY.hash / name)
     sentence = FINISHED[name].get(damage, FINISHED[name][None])
-    if sentence is None:
+    if sentence == CHANGED:
+        with pytest.warns(UserWarning, match=rf"{name} {CHANGED}"):
+            again = fit(TINY, folder=tmp_path, **CHOICE)
+        assert again.cached and torch.equal(weights(again.model), weights(finished.model))
+    elif sentence is None:
         again = fit(TINY, folder=tmp_path, **CHOICE)
         assert again.cached and torch.equal(weights(again.model), weights(finished.model))
     else:
@@ -116,12 +122,70 @@ def test_damage_to_a_finished_run(made, tmp_path, name, damage):
 def test_what_is_whole_of_a_log_is_kept(made, tmp_path, text, steps, warned):
     shutil.copytree(made[0] / "finished" / TINY.hash, tmp_path / TINY.hash)
     (tmp_path / TINY.hash / "log.jsonl").write_text(text)
+    runs.write_marker(tmp_path / TINY.hash, TINY)
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         assert list(fit(TINY, folder=tmp_path, **CHOICE).log.step) == steps
     assert [str(each.message).split(" is ")[1] for each in found] == warned * [
         "damaged: its readable lines are kept."
     ]
+
+
+def flip_digit(path):
+    """Damage that leaves a file readable: one bit of its last digit."""
+    content = path.read_bytes()
+    place = max(content.rindex(bytes([digit])) for digit in b"0123456789" if digit in content)
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+
+
+@pytest.mark.parametrize("name", ["experiment.json", "log.jsonl", "model.json"])
+def test_one_bit_of_a_finished_run_does_not_go_unnoticed(made, tmp_path, name):
+    home = tmp_path / TINY.hash
+    shutil.copytree(made[0] / "finished" / TINY.hash, home)
+    flip_digit(home / name)
+    with pytest.warns(UserWarning, match=rf"{name} {CHANGED}"):
+        assert fit(TINY, folder=tmp_path, **CHOICE).cached
+
+
+@pytest.mark.parametrize("line, told", [(2, True), (3, False)])  # step 4 is taken again
+def test_a_changed_line_in_the_log_of_an_interrupted_run(tmp_path, monkeypatch, line, told):
+    def stopped(trainer):
+        raise Stopped
+
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(loop.Trainer, "finish", stopped)
+        fit(TINY, folder=tmp_path, checkpoint_every=3, **CHOICE)
+    log = tmp_path / TINY.hash / "log.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    assert len(lines) == 4
+    changed = lines[line].replace('"pixel": 0.', '"pixel": 1.')
+    log.write_text("".join([*lines[:line], changed, *lines[line + 1 :]]))
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        fit(TINY, folder=tmp_path, **CHOICE)
+    sentence = "has changed since the checkpoint of step 3 was written: its readable lines are kept"
+    assert [sentence in str(each.message) for each in found] == [True] * told
+    assert (log.read_text().splitlines(keepends=True) == lines) != told
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "flipped", "digit"])
+def test_the_marker_is_completed_by_the_next_call(made, tmp_path, damage):
+    marker = tmp_path / TINY.hash / "finished.json"
+    shutil.copytree(made[0] / "finished" / TINY.hash, marker.parent)
+    before = marker.read_bytes()
+    {**DAMAGE, "flipped": flip, "digit": flip_digit}[damage](marker)
+    assert fit(TINY, folder=tmp_path, **CHOICE).cached
+    assert marker.read_bytes() == before
+
+
+def test_checkpoints_that_a_killed_process_left_are_removed(made, tmp_path):
+    home = tmp_path / TINY.hash
+    shutil.copytree(made[0] / "finished" / TINY.hash, home)
+    for name in ("checkpoint.pt", "checkpoint-previous.pt"):
+        shutil.copy(made[0] / "interrupted" / TINY.hash / name, home)
+    assert fit(TINY, folder=tmp_path, **CHOICE).cached
+    assert not list(home.glob("checkpoint*"))
 
 
 @pytest.mark.parametrize("damage", [*sorted(DAMAGE.keys() - {"folder"}), "flipped", "other"])
@@ -146,15 +210,15 @@ def test_a_checkpoint_is_not_lost_while_the_damaged_one_is_replaced(made, tmp_pa
     home = tmp_path / TINY.hash
     flip(home / "checkpoint.pt")
     with pytest.warns(UserWarning, match="resumes at step 2"):
-        state = runs.read_checkpoint(home, TINY)
+        state = checkpoints.read_checkpoint(home, TINY)
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs, "write_atomically", full)
+    monkeypatch.setattr(checkpoints, "write_atomically", full)
     with pytest.raises(OSError, match="No space"):
-        runs.write_checkpoint(home, {**state, "step": 3})
-    assert runs.read_checkpoint(home, TINY)["step"] == 2
+        checkpoints.write_checkpoint(home, {**state, "step": 3})
+    assert checkpoints.read_checkpoint(home, TINY)["step"] == 2
 
 
 def test_two_damaged_checkpoints_and_a_folder_are_one_sentence(made, tmp_path):
@@ -199,6 +263,7 @@ def test_runs_from_before_there_were_markers_are_finished(made, tmp_path):
     save_file(load_file(home / "model.safetensors"), home / "model.safetensors")  # no recipe in it
     assert runs.is_finished(home)
     assert torch.equal(weights(fit(TINY, folder=tmp_path, **CHOICE).model), weights(finished.model))
+    (home / "finished.json").unlink()  # that call has written it
     shutil.copy(folder / "interrupted" / TINY.hash / "checkpoint.pt", home)
     assert not runs.is_finished(home)
 

@@ -9,7 +9,7 @@ import torch
 
 from deblurlib.data import SceneDataset, collate
 from deblurlib.evaluation import predict, psnr
-from deblurlib.training import Experiment, LossTerms, TrainingCrops, fit, initial_model, runs
+from deblurlib.training import Experiment, LossTerms, TrainingCrops, fit, initial_model, logs
 from deblurlib.training.loop import Trainer
 from deblurlib.training.processes import fabric_for
 
@@ -189,9 +189,9 @@ def test_seconds_of_earlier_sittings_count(tmp_path):
 
 def test_the_log_is_cut_back_to_the_step_of_the_checkpoint(tmp_path):
     for step in (20, 40, 60):
-        runs.append_to_log(tmp_path, {"step": step, "loss": 0.5})
+        logs.append_to_log(tmp_path, {"step": step, "loss": 0.5})
     with (tmp_path / "log.jsonl").open("a") as log:
         log.write('{"step": 2')  # a kill in the middle of a line
-    runs.cut_log(tmp_path, 40)
+    logs.cut_log(tmp_path, 40)
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [20, 40]
