@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import av
 import nbformat
 import numpy as np
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -36,6 +37,9 @@ write_atomically(Path(results) / "ledger" / "02_V1.json", json.dumps({"value": 1
 PARAMETERS = 'preset = "smoke"\ndata = ""\nvariant = ""\nresults = ""\nseed = 0\ndevice = "auto"'
 
 
+KINDS = ("empty", "truncated", "garbage", "one bit", "a folder")
+
+
 @dataclass(frozen=True)
 class Command:
     """A command that is disturbed.
@@ -44,18 +48,36 @@ class Command:
         name: Its name.
         arguments: Its arguments, in which {out} is a new folder and {data} that of the inputs.
         damaged: The inputs that are damaged; None if results are damaged instead.
+        kinds: The kinds of damage that must be noticed.
         share: Its share of the signals; less for commands that take longer.
     """
 
     name: str
     arguments: str
     damaged: str | None = None
+    kinds: tuple[str, ...] = KINDS
     share: float = 1.0
 
 
 COMMANDS = [
-    Command("deblur", "deblur {data}/in -o {out}/sharp --compare --tile 32", damaged="in"),
-    Command("evaluate", "evaluate {data}/pairs --overwrite -o {out}/table.csv", damaged="pairs"),
+    Command(
+        "deblur",
+        "deblur {data}/in -o {out}/sharp --compare --tile 32",
+        damaged="in",
+        kinds=KINDS[:-1],
+    ),
+    Command(
+        "evaluate",
+        "evaluate {data}/pairs --overwrite -o {out}/table.csv",
+        damaged="pairs",
+        kinds=KINDS[:-1],
+    ),
+    Command(
+        "make-pairs",
+        "make-pairs {data}/films --frames 3 --flow -o {out}/pairs",
+        damaged="films",
+        kinds=("empty", "garbage"),  # films have no checksums
+    ),
     Command("train", "train svdn --preset tiny --checkpoint-every 3 --results {out}"),
     Command("sweep", "sweep svdn_table2 --preset tiny --jobs 1 --results {out}", share=0.5),
     Command(
@@ -74,7 +96,7 @@ def make_work_small() -> None:
 
 
 def write_inputs(data: Path) -> None:
-    """Write images, pairs and notebooks.
+    """Write images, pairs, films and notebooks.
 
     Args:
         data: A new folder.
@@ -85,6 +107,14 @@ def write_inputs(data: Path) -> None:
         for name in "abcdef"[: 5 if folder == "in" else 3]:
             pixels = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(data / folder / f"{name}.png")
+    (data / "films").mkdir()
+    for name in "ab":
+        with av.open(str(data / "films" / f"{name}.mkv"), "w") as film:
+            stream = film.add_stream("ffv1", rate=240, width=32, height=24)
+            for _ in range(7):
+                pixels = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+                film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+            film.mux(stream.encode(None))
     (data / "notebooks").mkdir()
     for name, code in LESSONS.items():
         parameters = new_code_cell(PARAMETERS)

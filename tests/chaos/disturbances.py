@@ -15,7 +15,6 @@ from .comparison import Snapshot, difference, snapshot
 from .processes import import_what_it_imports, start, survivors, wait
 
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
-KINDS = ("empty", "truncated", "garbage", "one bit", "a folder")
 ASIDE = (".lock", ".log", ".html")  # written only, or written anew by every run
 
 
@@ -174,13 +173,9 @@ class Arena:
             shutil.copytree(self.root / "data", data)
             if self.command.damaged is None:
                 shutil.copytree(master, out)
-            place, kinds = (
-                (out, KINDS)
-                if self.command.damaged is None
-                else (data / self.command.damaged, KINDS[:-1])
-            )
+            place = out if self.command.damaged is None else data / self.command.damaged
             files = [p for p in sorted(place.rglob("*")) if _can_be_damaged(p)]
-            path, kind = self.rng.choice(files), self.rng.choice(kinds)
+            path, kind = self.rng.choice(files), self.rng.choice(self.command.kinds)
             _damage(path, kind, self.rng)
             code = wait(self.call(out, data=data))
             text = self.text(out)
