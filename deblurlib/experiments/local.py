@@ -146,8 +146,10 @@ def _supervise(work: Work, jobs: int, told: IO[str], signals: Signals, bar: tqdm
 
 def _start(work: Work, told: IO[str]) -> subprocess.Popen[bytes]:
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    # the parent is named: it may have died by the time that the imports are done
+    code = f"from deblurlib.experiments.local import take; take({os.getpid()})"
     process = subprocess.Popen(
-        [sys.executable, "-c", "from deblurlib.experiments.local import take; take()"],
+        [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=told,
@@ -158,10 +160,13 @@ def _start(work: Work, told: IO[str]) -> subprocess.Popen[bytes]:
     return process
 
 
-def take() -> None:
+def take(parent: int) -> None:
     """Carry out trainings that are free until none is left: the main function of a process.
 
     It reads a pickled `Work` from stdin and writes each outcome as a line of JSON to stdout.
+
+    Args:
+        parent: Number of the process that started this one, which it does not outlive.
     """
     import torch
 
@@ -169,7 +174,7 @@ def take() -> None:
     with contextlib.suppress(AttributeError, OSError):  # Windows has no niceness
         os.nice(NICENESS)
     torch.set_num_threads(1)
-    threading.Thread(target=_watch, args=(work, os.getppid()), daemon=True).start()
+    threading.Thread(target=_watch, args=(work, parent), daemon=True).start()
     failed: set[str] = set()
     try:
         while not work.is_due():

@@ -100,7 +100,7 @@ def wait(process: int, seconds: float = 240) -> int:
     return -99
 
 
-def survivors(seconds: float = 10) -> list[psutil.Process]:
+def survivors(seconds: float = 60) -> list[psutil.Process]:
     """Processes that a command started and that outlive it by some seconds; they are killed."""
     until = time.monotonic() + seconds
     while True:

@@ -1,8 +1,12 @@
 """A sweep on this machine, without Dask: killed processes, a time limit, two at once."""
 
+import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -59,6 +63,20 @@ def test_a_killed_process_starts_again_and_a_second_sweep_trains_nothing(tmp_pat
     damaged = sweep(["svdn_table2"], TINY, folder=tmp_path, **CHOICE).set_index("hash").state
     assert damaged.pop(again.hash[0]).startswith(f"failed: {weights} has changed since it was wri")
     assert set(damaged) == {"reused"}
+
+
+def test_a_process_ends_if_its_parent_has_died_before_its_first_line(tmp_path):
+    order = _in_order(rows("svdn_table2", replace(TINY, train_steps=10**6)).values())
+    work = local.Work(order=order, folder=tmp_path, device="cpu")
+    child = subprocess.Popen(
+        [sys.executable, "-c", "from deblurlib.experiments.local import take; take(2**30)"],
+        stdin=subprocess.PIPE,
+    )
+    try:
+        child.communicate(pickle.dumps(work), timeout=60)
+    finally:
+        child.kill()
+    assert child.returncode in (-signal.SIGTERM, 128 + signal.SIGTERM)
 
 
 def test_without_time_nothing_starts(tmp_path):
