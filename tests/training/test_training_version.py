@@ -27,7 +27,7 @@ CASES = {
     "svdn": BASE,
     "svdn position": replace(BASE, variant="fd_og", position=1e-2),
     "svdn psnr": replace(BASE, psnr=1e-2),
-    "svdn perceptual": replace(BASE, perceptual=1e-2),
+    "svdn perceptual": replace(BASE, perceptual=1.0),
     "svdn consistency": replace(BASE, reblur=REBLUR, consistency=0.5),
     "svdn options": replace(
         BASE, bias_lr=2.0, clip=0.02, ema=0.9, warmup=3, weight_decay=1e-3, decay_from=0.3
