@@ -47,6 +47,17 @@ def test_items_are_well_formed():
     assert set(ITEMS.needs_gopro) == {"no", "partly", "yes"}
 
 
+def test_how_fully_an_item_is_covered_is_judged_with_a_reason():
+    assert set(ITEMS.coverage) == {"full", "stand-in", "printed only"}
+    assert (ITEMS.reason.str.len() > 15).all()
+    needing = ITEMS[ITEMS.needs_gopro != "no"]
+    assert (needing.coverage != "full").all()  # no GoPro, no full coverage of what needs it
+    less = ITEMS[ITEMS.coverage != "full"]
+    assert less.reason.str.contains(r",|;|not |beside|in place of|rendered").all()
+    formulas = ITEMS[ITEMS.kind.isin(["equation", "algorithm"])]
+    assert (formulas.coverage == "full").all()
+
+
 def test_every_printed_table_is_there_and_no_other():
     wanted = {
         f"{row.paper}_{row['item']}.csv" for _, row in ITEMS[ITEMS.kind == "table"].iterrows()

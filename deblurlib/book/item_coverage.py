@@ -12,6 +12,7 @@ from .names import lessons_in
 
 STATES = ("shown", "failed", "not run")  # from the best to the worst
 NO_CELL = "no cell"
+COVERAGES = ("full", "stand-in", "printed only")  # in items.csv, with a reason, as a person judged
 GAPS = (NO_CELL, "not run", "failed")
 
 
@@ -24,9 +25,10 @@ def coverage(notebooks: str | Path) -> pd.DataFrame:
         notebooks: The folder of the book.
 
     Returns:
-        Columns paper, item and title; notebooks, the numbers of those that have such a cell, such
-        as "01 02"; and state: "shown" if one of the cells was executed without an error, otherwise
-        "failed" if one was executed, "not run" if there is one, and "no cell".
+        Columns paper, item and title; coverage, one of `COVERAGES`, and its reason; notebooks, the
+        numbers of those that have such a cell, such as "01 02"; and state: "shown" if one of the
+        cells was executed without an error, otherwise "failed" if one was executed, "not run" if
+        there is one, and "no cell".
 
     Raises:
         FileNotFoundError: If the folder has no notebooks.
@@ -41,7 +43,7 @@ def coverage(notebooks: str | Path) -> pd.DataFrame:
     for path in paths:
         for tag, number, state in _tagged_cells(path):
             found.setdefault(tag, []).append((number, state))
-    rows = items()[["paper", "item", "title"]]
+    rows = items()[["paper", "item", "title", "coverage", "reason"]]
     cells = [found.get(f"item:{row.paper}:{row['item']}", []) for _, row in rows.iterrows()]
     return rows.assign(
         notebooks=[" ".join(dict.fromkeys(number for number, _ in tagged)) for tagged in cells],
@@ -56,15 +58,17 @@ def summary(rows: pd.DataFrame) -> str:
         rows: Result of `coverage`.
 
     Returns:
-        One line per item, then how many items are shown, then the gaps by kind.
+        One line per item, then how many items are shown, how fully, and the gaps by kind.
     """
     names = rows.paper + " " + rows["item"]
-    lines = [f"{'item':13} {'notebooks':10} {'state':8} title"]
+    lines = [f"{'item':13} {'notebooks':10} {'state':8} {'coverage':12} title"]
     lines += [
-        f"{name:13} {row.notebooks:10} {row.state:8} {row.title}"
+        f"{name:13} {row.notebooks:10} {row.state:8} {row.coverage:12} {row.title}"
         for name, row in zip(names, rows.itertuples(), strict=True)
     ]
+    fully = [f"{(rows.coverage == coverage).sum()} {coverage}" for coverage in COVERAGES]
     lines += ["", f"{(rows.state == 'shown').sum()} of {len(rows)} items are shown"]
+    lines += [f"as judged by a person: {', '.join(fully)}"]
     lines += [
         f"{state}: {', '.join(names[rows.state == state])}"
         for state in GAPS

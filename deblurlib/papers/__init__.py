@@ -113,7 +113,9 @@ def items() -> pd.DataFrame:
     """List every numbered equation, figure, table and algorithm of the four papers.
 
     Returns:
-        One row per item.
+        One row per item, with coverage: "full" if the book makes the same from its own
+        computations, "stand-in" if from other data, shorter trainings or in part, "printed only" if
+        it repeats what is printed; and the reason, as a person judged.
     """
     return pd.read_csv(FOLDER / "items.csv", dtype=str)
 

@@ -8,11 +8,13 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from typer.testing import CliRunner
 
 from deblurlib import papers
-from deblurlib.book.item_coverage import coverage, summary
+from deblurlib.book.item_coverage import COVERAGES, coverage, summary
 from deblurlib.cli.app import app
 
 ITEMS = papers.items()
 TAGS = list("item:" + ITEMS.paper + ":" + ITEMS["item"])
+COUNTS = ITEMS.coverage.value_counts()
+JUDGED = "as judged by a person: " + ", ".join(f"{COUNTS[name]} {name}" for name in COVERAGES)
 ERROR = new_output("error", ename="E", evalue="bad", traceback=[])
 
 
@@ -50,7 +52,7 @@ def test_a_full_book_has_no_gap(tmp_path):
     )
     result = call(tmp_path)
     assert result.exit_code == 0 and result.stdout.endswith(
-        f"\n{len(TAGS)} of {len(TAGS)} items are shown\n"
+        f"\n{len(TAGS)} of {len(TAGS)} items are shown\n{JUDGED}\n"
     )
 
 
@@ -82,7 +84,9 @@ def test_every_kind_of_gap_is_told_apart(tmp_path):
         tag.removeprefix("item:").replace(":", " ") for tag in (not_run, failed, in_prose, absent)
     ]
     gaps = f"no cell: {names[2]}, {names[3]}\nnot run: {names[0]}\nfailed: {names[1]}\n"
-    assert result.stdout.endswith(f"\n{len(TAGS) - 4} of {len(TAGS)} items are shown\n{gaps}")
+    assert result.stdout.endswith(
+        f"\n{len(TAGS) - 4} of {len(TAGS)} items are shown\n{JUDGED}\n{gaps}"
+    )
 
 
 def test_one_good_cell_anywhere_is_enough(tmp_path):
@@ -104,6 +108,8 @@ def test_json_holds_the_same_rows(tmp_path):
         "paper": "svrnn",
         "item": "eq1",
         "title": ITEMS.title[0],
+        "coverage": ITEMS.coverage[0],
+        "reason": ITEMS.reason[0],
         "notebooks": "01",
         "state": "shown",
     }
@@ -114,7 +120,7 @@ def test_a_cell_without_tags_or_outputs_is_no_trouble(tmp_path):
     assert {state for _, state in state(tmp_path).values()} == {"no cell"}
     head, first, *_ = summary(coverage(tmp_path)).splitlines()
     assert (
-        head.split() == ["item", "notebooks", "state", "title"]
+        head.split() == ["item", "notebooks", "state", "coverage", "title"]
         and first.startswith("svrnn eq1 ")
         and "no cell" in first
     )
