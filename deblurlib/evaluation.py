@@ -10,12 +10,15 @@ their metrics by the keys of `METRICS`:
     "ssim-matlab-rgb3d"   MATLAB's `ssim` of an RGB array: 11x11x11 Gaussian window, edges repeated
     "ssim-range2"         as "ssim-skimage" with twice the data range, which raises it
 
+    "lpips-alex"          a learned distance, 0 for equal images; needs the extra `perceptual`
+
 `deblurlib.papers.metrics()` says whose published values each is comparable with.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -26,6 +29,7 @@ from skimage.metrics import structural_similarity
 from torch import nn
 
 from .data.samples import Sample
+from .models.hub import require
 from .pixels import as_unit, numbers
 from .progress import progress_bar
 from .theory import signal_psnr
@@ -33,6 +37,7 @@ from .theory import signal_psnr
 Picture = np.ndarray | torch.Tensor  # (H, W, C) array or (C, H, W) tensor
 
 WANG_2004: dict[str, Any] = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+ALEXNET = "alexnet-owt-7be5be79.pth"  # the file that torchvision and lpips use
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601: of red, green and blue
 DEFAULT_METRICS = ("rgb-psnr", "ssim-skimage")
 
@@ -142,6 +147,43 @@ METRICS: dict[str, Callable[[Picture, Picture], float]] = {
 }
 
 
+def lpips_alex(output: Picture, sharp: Picture) -> float:
+    """Compute LPIPS, a distance between features of AlexNet (Zhang et al., CVPR 2018).
+
+    Args:
+        output: The image to measure, in [0, 1]; values outside are clipped.
+        sharp: The reference, of the same shape, clipped as well.
+
+    Returns:
+        The distance; 0 for equal images, larger is worse.
+
+    Raises:
+        ImportError: If the package lpips is not installed.
+        FileNotFoundError: If AlexNet's weights are not in torch's cache: nothing is downloaded.
+    """
+    pair = (torch.from_numpy(picture) for picture in _pair(output, sharp))
+    first, second = (2 * picture.permute(2, 0, 1)[None] - 1 for picture in pair)  # (1, 3, H, W)
+    with torch.inference_mode():
+        return float(_lpips_network()(first, second))
+
+
+@cache
+def _lpips_network() -> nn.Module:
+    lpips = require("lpips", "perceptual", "The metric lpips-alex")
+    weights = Path(torch.hub.get_dir()) / "checkpoints" / ALEXNET
+    if not weights.is_file():
+        raise FileNotFoundError(
+            f"lpips-alex needs AlexNet's ImageNet weights, and {ALEXNET} is not in torch's cache: "
+            "fetch them once with torchvision.models.alexnet(weights='IMAGENET1K_V1')."
+        )
+    network: nn.Module = lpips.LPIPS(net="alex", verbose=False).eval()
+    return network
+
+
+# Metrics that need a package or weights which deblurlib does not bring.
+OPTIONAL_METRICS: dict[str, Callable[[Picture, Picture], float]] = {"lpips-alex": lpips_alex}
+
+
 def predict(
     model: nn.Module, *pictures: torch.Tensor, device: torch.device | str | None = None
 ) -> torch.Tensor:
@@ -244,9 +286,10 @@ def evaluate_each(
         ValueError: If a metric is unknown, or a sample has no sharp image.
     """
     names = _metric_names(metrics)
-    unknown = sorted(set(names) - set(METRICS))
+    known = METRICS | OPTIONAL_METRICS
+    unknown = sorted(set(names) - set(known))
     if unknown:
-        raise ValueError(f"There is no metric {unknown[0]!r}: choose from {', '.join(METRICS)}.")
+        raise ValueError(f"There is no metric {unknown[0]!r}: choose from {', '.join(known)}.")
     bar = progress_bar(
         _each(dataset),
         desc="evaluate",
@@ -285,12 +328,12 @@ def score(
     Raises:
         ValueError: If the sample has no sharp image.
     """
-    names, sharp = _metric_names(metrics), _sharp(sample)
+    names, sharp, known = _metric_names(metrics), _sharp(sample), METRICS | OPTIONAL_METRICS
     row: dict[str, object] = {"image": sample.name}
     if output is not None:
         against = sharp if target is None else target
-        row |= {name: METRICS[name](output, against) for name in names}
-    return row | {f"blurry {name}": METRICS[name](sample.blurry, sharp) for name in names}
+        row |= {name: known[name](output, against) for name in names}
+    return row | {f"blurry {name}": known[name](sample.blurry, sharp) for name in names}
 
 
 def _metric_names(metrics: str | Iterable[str]) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from deblurlib import papers, theory
+from deblurlib import evaluation, papers, theory
 from deblurlib.data import PairedFolder, Sample, SceneDataset, to_tensor
 from deblurlib.evaluation import METRICS, evaluate, predict, psnr, score, ssim
 from deblurlib.models import create_model
@@ -74,9 +75,9 @@ def test_twice_the_range_is_the_call_without_a_range_of_older_versions(scene):
 
 def test_every_preset_says_what_it_is_comparable_with():
     rows = papers.metrics()
-    assert list(rows.preset) == list(METRICS) and not (rows.drop(columns="unit") == "").any(
-        axis=None
-    )
+    assert list(rows.preset) == [*METRICS, *evaluation.OPTIONAL_METRICS] and not (
+        rows.drop(columns="unit") == ""
+    ).any(axis=None)
     used = {papers.ssim_preset(table) for table in papers.list_tables()} - {None}
     assert used == {"ssim-matlab-rgb3d", "ssim-range2"}
 
@@ -325,3 +326,50 @@ def test_signals_of_other_shapes_or_scales_are_refused():
         theory.signal_psnr(np.zeros((4, 4)), np.zeros(4))
     with pytest.raises(ValueError, match="scale them to floats"):
         theory.signal_psnr(np.full(4, 200, np.uint8), np.zeros(4, np.uint8))
+
+
+class Distance(torch.nn.Module):
+    """In place of the network of lpips: remembers what it is given."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.options = options
+
+    def forward(self, first, second):
+        self.seen = first, second
+        return (first - second).square().mean().reshape(1, 1, 1, 1)
+
+
+def test_lpips_gets_batches_in_minus_one_to_one(monkeypatch, scene, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / evaluation.ALEXNET).touch()
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    fake = type(sys)("lpips")
+    fake.LPIPS = Distance
+    monkeypatch.setitem(sys.modules, "lpips", fake)
+    evaluation._lpips_network.cache_clear()
+    try:
+        value = evaluation.lpips_alex(scene.blurry, scene.sharp)
+        network = evaluation._lpips_network()
+        assert network.options["net"] == "alex" and not network.training
+        first, second = network.seen
+        assert first.shape == (1, 3, 64, 64)
+        assert torch.equal(first[0], 2 * to_tensor(scene.blurry) - 1)
+        expected = 4 * np.mean((scene.blurry - scene.sharp) ** 2)
+        assert value == pytest.approx(expected, rel=1e-4) and second.min() >= -1
+        sample = Sample(to_tensor(scene.blurry), to_tensor(scene.sharp), name="a")
+        table = evaluate(None, [sample], "lpips-alex", progress=False)
+        assert table["blurry lpips-alex"][0] == pytest.approx(value)
+    finally:
+        evaluation._lpips_network.cache_clear()
+
+
+def test_lpips_names_what_is_missing_and_downloads_nothing(monkeypatch, scene, tmp_path):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    with pytest.raises(ImportError, match=r"deblurlib\[perceptual\]"):
+        evaluation.lpips_alex(scene.blurry, scene.sharp)
+    monkeypatch.setitem(sys.modules, "lpips", type(sys)("lpips"))
+    with pytest.raises(FileNotFoundError, match=r"alexnet-owt-7be5be79\.pth is not in torch"):
+        evaluation.lpips_alex(scene.blurry, scene.sharp)
+    assert not list(tmp_path.iterdir())

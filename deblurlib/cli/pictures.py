@@ -169,7 +169,7 @@ def evaluate(
         str,
         typer.Option(
             help="Comma-separated: rgb-psnr, ssim-skimage, ssim-wang2004, ssim-grey, "
-            "ssim-matlab-rgb3d, ssim-range2."
+            "ssim-matlab-rgb3d, ssim-range2, lpips-alex."
         ),
     ] = "rgb-psnr,ssim-skimage",
     output: Annotated[
