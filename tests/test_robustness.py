@@ -252,7 +252,7 @@ def random_array(rng):
 
 
 def is_picture(array):
-    shape_fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 2, 3, 4))
+    shape_fits = array.ndim == 2 or (array.ndim in (3, 4) and array.shape[-1] in (1, 2, 3, 4))
     dtype_fits = array.dtype in (np.uint8, np.uint16) or (
         array.dtype.kind == "f"
         and np.isfinite(array).all()

@@ -5,6 +5,7 @@ A stage is one training, so each can be interrupted, resumed and measured. Early
 and compressed crops learns for thousands of steps to do nothing.
 """
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..data.photographs import is_collection
 from ..inference.precision import agreement
 from ..models import save_model
 from ..models.weights import WEIGHTS, find_weights
-from ..training import Experiment, Run
+from ..training import Experiment, Run, initial_model
 
 # Choices of ours that all stages share; the papers fix none of them for this data.
 COMMON: Mapping[str, Any] = {
@@ -99,7 +101,9 @@ def stages(
 _STAGE = ("hash", "steps", "batch", "patch", "camera", "photographs", "hours")
 
 
-def ship(run: Run, name: str, photographs: str, folder: str | Path = WEIGHTS) -> Path:
+def ship(
+    run: Run, name: str, photographs: str, folder: str | Path = WEIGHTS, share: float = 1.0
+) -> Path:
     """Write the network of a run as weights that ship with the library.
 
     Args:
@@ -107,11 +111,16 @@ def ship(run: Run, name: str, photographs: str, folder: str | Path = WEIGHTS) ->
         name: The weights, such as "svdn_full".
         photographs: What the network was trained on, in words; the record names no folder.
         folder: Folder of the weights.
+        share: Position of the weights on the line from those that the last stage started from, 0,
+            to those it ended with, 1. In between, a network keeps part of what a stage on other
+            data makes it forget (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR
+            2022).
 
     Returns:
         The safetensors file, in float16, beside which a JSON records how the network was trained
         and, for one that deblurs single images, how closely bfloat16 agrees with float32.
     """
+    network = _between(run, share)
     saved = json.loads((run.folder / "experiment.json").read_text())
     described = saved.pop("experiment")
     if not is_collection(run.experiment.photos):
@@ -126,14 +135,30 @@ def ship(run: Run, name: str, photographs: str, folder: str | Path = WEIGHTS) ->
         "patch": run.experiment.patch,
         "hours": round(run.seconds / 3600 + sum(part.get("hours", 0) for part in parts[:-1]), 2),
         "stages": parts,
+        "share_of_last_stage": share,
         "experiment": described,
     }
     if "validation" in run.log:
         curve = run.log.set_index("step")["validation"].dropna().round(3)
         record["validation_psnr_db"] = {str(step): value for step, value in curve.items()}
-    if getattr(run.model, "pictures", 1) == 1:
-        record["bf16_agreement_db"] = round(agreement(run.model), 2)
-    return save_model(run.model, Path(folder) / f"{name}.safetensors", record, torch.float16)
+    if getattr(network, "pictures", 1) == 1:
+        record["bf16_agreement_db"] = round(agreement(network), 2)
+    return save_model(network, Path(folder) / f"{name}.safetensors", record, torch.float16)
+
+
+def _between(run: Run, share: float) -> nn.Module:
+    """The network between the start and the end of a stage that began with weights."""
+    if share == 1:
+        return run.model
+    first, last = initial_model(run.experiment).state_dict(), run.model.state_dict()
+    network = copy.deepcopy(run.model)
+    network.load_state_dict(
+        {
+            key: first[key].lerp(last[key], share) if last[key].is_floating_point() else last[key]
+            for key in last
+        }
+    )
+    return network
 
 
 def _stages(experiment: Experiment, photographs: str) -> list[dict[str, Any]]:

@@ -60,7 +60,11 @@ def test_shipped_weights_record_how_they_were_trained(tmp_path):
 
     (later,) = stages("aspdc_small", start_weights=str(path), **tiny)
     run = fit(later, folder=tmp_path, device="cpu", progress=False)
-    path = ship(run, "later", "some photographs", tmp_path)
+    first = load_model("aspdc", path, size="small")
+    path = ship(run, "later", "some photographs", tmp_path, share=0.25)
+    between = load_model("aspdc", path, size="small")
+    for a, b, c in zip(*(n.parameters() for n in (first, run.model, between)), strict=True):
+        assert torch.allclose(0.75 * a + 0.25 * b, c, atol=1e-3)
     record = json.loads(path.with_suffix(".json").read_text())
     assert [part["hash"] for part in record["stages"]] == [stage.hash, later.hash]
     assert record["steps"] == 4
