@@ -53,7 +53,7 @@ def as_pictures(image: object) -> tuple[list[Array], Callable[[list[Array]], Any
         )
     array = np.asarray(image)
     if array.ndim == 4 and array.shape[3] in CHANNELS and len(array):
-        return list(array), np.stack
+        return list(array), lambda done: np.stack(done).astype(array.dtype, copy=False)
     return [array], lambda done: done[0]
 
 
