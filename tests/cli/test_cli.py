@@ -390,6 +390,7 @@ def test_ablation_shows_ours_beside_theirs(monkeypatch, tmp_path):
                 "row": row,
                 "seed": 0,
                 "image": i,
+                "photograph": f"p{i}",
                 "rgb-psnr": value,
                 "blurry rgb-psnr": 24.0,
                 "parameters": 9,
@@ -403,6 +404,7 @@ def test_ablation_shows_ours_beside_theirs(monkeypatch, tmp_path):
     result = call(
         "ablation", "svdn_table2", "--preset", "smoke", "--json", "--output", tmp_path / "mine.csv"
     )
+    assert result.exit_code == 0, (result.stderr, result.exception)
     base, fd = json.loads(result.stdout, parse_constant=pytest.fail)
     assert (
         base["minus base"] is None
