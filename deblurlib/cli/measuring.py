@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ..data import Sample
     from ..evaluation import Samples
 
+PARTS, FEWEST_TO_SPLIT = 5, 10  # of the images by blur
+
 
 class Measurement:
     """One call of `evaluate`.
@@ -127,6 +129,34 @@ def gains_over_blurry(table: pd.DataFrame) -> dict[str, dict[str, float]]:
                 low, high = estimate.interval
                 found[str(name)] = {"value": estimate.value, "low": low, "high": high}
     return found
+
+
+def gains_by_blur(table: pd.DataFrame, metric: str = "rgb-psnr") -> list[dict[str, float]]:
+    """Split the gain by how blurry the images are, since networks harm those that are nearly sharp.
+
+    Args:
+        table: The result of `evaluate`.
+        metric: The metric that images are sorted by and gains are measured with.
+
+    Returns:
+        For each fifth of the images, from the blurriest to the sharpest: images, blurry_from and
+        blurry_to (the metric of the blurry images), gain, and harmed, the number of images that got
+        worse. Empty for fewer than ten images, without the metric, or without a network.
+    """
+    blurry = f"blurry {metric}"
+    if not {metric, blurry} <= set(table):
+        return []
+    values = table[[metric, blurry]].to_numpy(float)
+    values = values[np.isfinite(values).all(1)]
+    if len(values) < FEWEST_TO_SPLIT:
+        return []
+    values = values[values[:, 1].argsort(kind="stable")]
+    rows = []
+    for part in np.array_split(values, PARTS):
+        gain = part[:, 0] - part[:, 1]
+        row = {"images": len(part), "blurry_from": part[0, 1], "blurry_to": part[-1, 1]}
+        rows.append({**row, "gain": gain.mean(), "harmed": int((gain < 0).sum())})
+    return rows
 
 
 def _titles(row: dict[str, object]) -> str:

@@ -187,7 +187,7 @@ def evaluate(
     Rows are printed and written as they are measured: until the last one, OUTPUT.partial.csv holds
     those of an unfinished or interrupted call.
     """
-    from .measuring import Measurement, gains_over_blurry
+    from .measuring import Measurement, gains_by_blur, gains_over_blurry
 
     images = _dataset(preset, **given(data=data, split=split, variant=variant))
     dataset = images if frames is None else _subset(images, frames)
@@ -209,6 +209,7 @@ def evaluate(
             report = {
                 "mean": records(mean.to_frame().T)[0],
                 "gain": gains,
+                "gain_by_blur": gains_by_blur(table),
                 "images": records(table),
             }
             print_json({"model": None if blurry_only else model, **used, **report})
@@ -217,6 +218,11 @@ def evaluate(
             for name, gain in gains.items():
                 interval = f"[{gain['low']:+.3f}, {gain['high']:+.3f}]"
                 typer.echo(f"gain in {name}  {gain['value']:+.3f}  95 % interval {interval}")
+            for part in gains_by_blur(table):
+                typer.echo(
+                    f"blurry {part['blurry_from']:.1f} to {part['blurry_to']:.1f} dB: gain "
+                    f"{part['gain']:+.2f} dB, {part['harmed']} of {part['images']} images worse"
+                )
 
 
 @commands.command(epilog="Example: deblurlib check-data /data/GOPRO_Large --json")

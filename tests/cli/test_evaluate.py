@@ -17,6 +17,7 @@ import deblurlib
 from deblurlib import evaluation
 from deblurlib.analysis.significance import paired_bootstrap
 from deblurlib.cli.app import app
+from deblurlib.cli.measuring import gains_by_blur
 
 ROOT = Path(deblurlib.__file__).parents[1]
 
@@ -187,3 +188,15 @@ def test_the_gain_over_the_blurry_images_is_printed_with_its_interval(data):
     assert lines[-1].startswith("gain in ssim-skimage  ")
     one = CliRunner().invoke(app, ["evaluate", str(data), "--frames", "0:1"]).stdout
     assert "gain" not in one and "gain" not in call(data).stdout
+
+
+def test_the_gain_is_split_by_blur_so_that_harm_to_sharp_images_shows():
+    blurry = np.arange(20.0, 40.0)
+    table = pd.DataFrame({"image": range(20), "rgb-psnr": blurry, "blurry rgb-psnr": blurry})
+    table["rgb-psnr"] += np.where(blurry < 36, 1.0, -2.0)
+    parts = gains_by_blur(table.sample(frac=1, random_state=0))
+    assert [part["images"] for part in parts] == [4] * 5
+    assert (parts[0]["blurry_from"], parts[-1]["blurry_to"]) == (20, 39)
+    assert [part["gain"] for part in parts] == [1, 1, 1, 1, -2]
+    assert [part["harmed"] for part in parts] == [0, 0, 0, 0, 4]
+    assert gains_by_blur(table[:9]) == [] == gains_by_blur(table.drop(columns="rgb-psnr"))
