@@ -5,8 +5,8 @@
 Each command first runs undisturbed. Then it is disturbed and run once more, after which everything
 must equal the undisturbed run, with no process and no temporary file left. Commands run as forks of
 this process, which has imported what they import, so that most take a fraction of a second. The
-table of outcomes is written to results/tables/chaos.csv, in which commands that do not run now keep
-their rows; the exit code is 1 if an outcome is a failure.
+table of outcomes is written to results/tables/chaos.csv, in which commands and faults that are not
+tried now keep their rows; the exit code is 1 if an outcome is a failure.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import torch
 from deblurlib.results import results_folder, save_table
 
 from .commands import COMMANDS, make_work_small
-from .disturbances import SIGNALS, Arena, Tally
+from .disturbances import FAULTS, SIGNALS, Arena, Tally
 from .processes import mark_environment
 
 
@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--signals", type=int, default=120, help="over all commands")
     parser.add_argument("--operations", type=int, help="deaths per command; default: all")
+    parser.add_argument("--places", type=int, default=4, help="of a full disk, per command")
     parser.add_argument("--damages", type=int, default=10, help="per command")
     parser.add_argument("--rivals", type=int, default=20, help="pairs per command")
     parser.add_argument("--results", help="results folder for the table")
@@ -56,10 +57,12 @@ def main() -> int:
         for disturb, n in (
             (arena.send_signals, each),
             (arena.die_at_operations, options.operations),
-            (arena.fill_disk, 4),
+            (arena.fill_disk, options.places),
             (arena.damage_files, options.damages),
             (arena.set_two_at_once, options.rivals),
         ):
+            if n == 0:
+                continue
             disturb(n)
             write_table(arena.tallies, results_folder(options.results), options.seed)
         failed = sum(len(tally.failures) for tally in arena.tallies)
@@ -76,21 +79,23 @@ def main() -> int:
 def write_table(tallies: list[Tally], results: Path, seed: int) -> None:
     """Write the outcomes of a command to tables/chaos.csv, in place of its earlier ones."""
     path = results / "tables" / "chaos.csv"
-    rows = [
-        {
-            "command": tally.command,
-            "fault": tally.fault,
-            "cases": tally.cases,
-            "failures": len(tally.failures),
-        }
-        for tally in tallies
-    ]
-    if path.is_file():
-        earlier = pd.read_csv(path)
-        rows += earlier[earlier.command != tallies[0].command].to_dict("records")
-    order = {command.name: place for place, command in enumerate(COMMANDS)}
-    rows.sort(key=lambda row: order.get(row["command"], len(order)))
-    save_table(pd.DataFrame(rows), path, seed=seed)
+    found = pd.DataFrame(
+        [
+            {
+                "command": tally.command,
+                "fault": tally.fault,
+                "cases": tally.cases,
+                "failures": len(tally.failures),
+            }
+            for tally in tallies
+        ]
+    )
+    earlier = [pd.read_csv(path)] if path.is_file() else []
+    table = pd.concat([*earlier, found]).drop_duplicates(["command", "fault"], keep="last")
+    names = [*(command.name for command in COMMANDS), *FAULTS]
+    places = {name: place for place, name in enumerate(names)}
+    table = table.sort_values(["command", "fault"], key=lambda column: column.map(places))
+    save_table(table, path, seed=seed)
 
 
 if __name__ == "__main__":

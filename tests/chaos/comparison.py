@@ -28,7 +28,8 @@ def snapshot(folder: Path) -> Snapshot:
 
 
 def _content(path: Path, folder: Path) -> Any:
-    data = path.read_bytes()
+    # also the place of the folder that this one is a copy of
+    data = re.sub(re.escape(str(folder.parent)).encode() + rb"/out\d+", b"", path.read_bytes())
     if path.suffix == ".html":
         return ""  # says when a notebook was run
     if path.suffix == ".safetensors":
@@ -38,11 +39,11 @@ def _content(path: Path, folder: Path) -> Any:
         cells = nbformat.reads(data.decode(), as_version=4).cells
         data = json.dumps([[cell.source, cell.get("outputs", [])] for cell in cells]).encode()
     elif path.suffix == ".json":
-        content = _fixed(json.loads(data.replace(str(folder).encode(), b"")))
+        content = _fixed(json.loads(data))
         if path.name == "finished.json":
             return _marker(content, path.parent)
         return _manifest(content, folder) if path.name == "manifest.json" else content
-    return hashlib.sha256(data.replace(str(folder).encode(), b"")).hexdigest()
+    return hashlib.sha256(data).hexdigest()
 
 
 def _fixed(value: Any) -> Any:

@@ -15,6 +15,7 @@ from .comparison import Snapshot, difference, snapshot
 from .processes import import_what_it_imports, start, survivors, wait
 
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
+FAULTS = (*SIGNALS, "death at a file operation", "full disk", "damaged file", "two at once")
 ASIDE = (".lock", ".log", ".html")  # written only, or written anew by every run
 
 
