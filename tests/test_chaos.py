@@ -1,4 +1,4 @@
-"""The comparison of `make chaos` sees what a disturbance could leave, and the README tells its table."""
+"""The comparison of `make chaos` sees what a fault could leave, and the README tells its table."""
 
 import hashlib
 import json
