@@ -17,6 +17,7 @@ to conv11 start from VGG-16 on request only: `pretrained.start_from_vgg16`. Load
 weights with `load_model("svrnn", "blobs.npz", "released")`; see `released.translate_svrnn`.
 """
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -283,6 +284,26 @@ class Edited(nn.Module):
         """(B, 3, H, W) RGB in [0, 1] -> the same."""
         output: Tensor = self.network(blurry, edit_p=self.edit)
         return output
+
+
+def with_averages(network: SVRNN) -> SVRNN:
+    """Replace the convolutions behind the RNNs by plain averages of the four directions.
+
+    Args:
+        network: A network with four fusing convolutions, conv17 to conv20; it is not changed.
+
+    Returns:
+        A copy.
+    """
+    averaging = copy.deepcopy(network)
+    for layer in averaging.body.fuse:
+        nn.init.zeros_(layer.bias)
+        nn.init.zeros_(layer.weight)
+        channels = layer.out_channels
+        layer.weight.data[:, :, 1, 1] = (
+            torch.eye(channels, device=layer.weight.device).repeat(1, 4) / 4
+        )
+    return averaging
 
 
 class WeightNetwork(nn.Module):

@@ -29,6 +29,7 @@ from .reach import (
     band_energy,
     principal_angle,
     receptive_field,
+    share_of_field,
     support_count,
     support_radius,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "principal_angle",
     "receptive_field",
     "scan",
+    "share_of_field",
     "signal_psnr",
     "split_fir",
     "split_inverse",

@@ -105,3 +105,20 @@ def receptive_field(
     (gradient,) = torch.autograd.grad(centre, image)
     field: np.ndarray = gradient[0].abs().sum(0).numpy()
     return field
+
+
+def share_of_field(field: np.ndarray, held: float = 0.99) -> float:
+    """Find the smallest share of the pixels that holds most of a receptive field.
+
+    >>> share_of_field(np.array([[8.0, 0.0], [1.0, 1.0]]), 0.9)
+    0.5
+
+    Args:
+        field: (H, W), such as that of `receptive_field`.
+        held: Share of the sum of the field.
+
+    Returns:
+        A share of the pixels.
+    """
+    sums = np.sort(field, axis=None)[::-1].cumsum()
+    return float((np.searchsorted(sums, held * sums[-1]) + 1) / sums.size)
