@@ -12,6 +12,8 @@ PHOTOS ?=             # folder of sharp photographs to train on; empty = the bun
 NOTEBOOKS ?=          # e.g. "01 04"; empty = all
 JOBS ?=               # notebooks run at the same time; empty = chosen from the number of cores
 FORCE ?=              # 1 = also run notebooks that are up to date
+PORT ?=               # of JupyterLab; empty = 8888, or the next free one
+CPU ?=                # 1 = install PyTorch without its GPU libraries, on Linux
 
 override PYTHON := $(strip $(PYTHON))
 BIN := .venv/bin
@@ -24,7 +26,7 @@ option = $(if $(strip $(2)),--$(1) "$(strip $(2))")
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep -E '^[a-z]+:.*##' Makefile
-	@echo; echo 'Options: PRESET=smoke|quick|gpu|paper DATA=/path VARIANT=blur|blur_gamma RESULTS=/path PHOTOS=/path NOTEBOOKS="01 04" JOBS=2 FORCE=1'
+	@echo; echo 'Options: PRESET=smoke|quick|gpu|paper DATA=/path VARIANT=blur|blur_gamma RESULTS=/path PHOTOS=/path NOTEBOOKS="01 04" JOBS=2 FORCE=1 PORT=8899'
 
 install: $(INSTALLED)  ## create .venv with the pinned packages (done by the others when needed)
 
@@ -57,8 +59,10 @@ mutants: $(INSTALLED)  ## change the core line by line and list the changes that
 sanitize: $(INSTALLED)  ## run the C kernels under the sanitizers for addresses and undefined behaviour
 	$(BIN)/python -m pytest tests/ops/test_sanitizers.py -m slow
 
-lab: $(INSTALLED)  ## open the book in JupyterLab
-	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
+# a container's only user is often root, who has no browser there either
+lab: $(INSTALLED)  ## open the book in JupyterLab (PORT=8899, BROWSER=none on a machine without one)
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks $(call option,port,$(PORT)) \
+	  $(if $(filter none,$(BROWSER)),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
 site: $(INSTALLED)  ## write the book as web pages into build/site
 	@rm -rf build/site
@@ -106,7 +110,10 @@ $(INSTALLED): requirements.txt pyproject.toml | $(UV)
 	  echo "uv is not available: installing with pip, which takes a few minutes."; \
 	  $(PYTHON) -m venv .venv; \
 	fi
-	@$(PIP); $$pip uninstall --quiet $(OPENCV) $(OPENCV)-headless 2>/dev/null; $$pip install --quiet -r requirements.txt -e .
+	@echo "Installing the packages of requirements.txt into .venv: $(if $(strip $(CPU)),about 2 GB on the disk,on Linux about 6 GB on the disk; CPU=1 leaves the GPU libraries out)."
+	@mkdir -p build; grep -Ev '$(if $(strip $(CPU)),^(cuda|nvidia|triton),^$$)' requirements.txt > build/requirements.txt
+	@$(PIP); $$pip uninstall --quiet $(OPENCV) $(OPENCV)-headless 2>/dev/null; \
+	  $$pip install --quiet $(if $(strip $(CPU)),--torch-backend cpu) -r build/requirements.txt -e .
 	@$(MAKE) --no-print-directory opencv
 	@touch $@
 

@@ -62,7 +62,7 @@ def test_every_requirement_is_pinned(requirement):
 def test_requirements_are_the_dependencies_with_the_extras_that_tests_need():
     extras = PROJECT["optional-dependencies"]
     declared = [*PROJECT["dependencies"]]
-    for name in ("notebooks", "sweep", "video", "dev"):
+    for name in ("notebooks", "sweep", "video", "export", "dev"):
         declared += extras[name]
     assert sorted(map(package, declared)) == sorted(map(package, lines("requirements.in")))
 
@@ -355,3 +355,29 @@ def test_make_lint_checks_code_and_types():
     assert dry_run("lint") == (
         ".venv/bin/ruff check . .venv/bin/ruff format --check . .venv/bin/mypy"
     )
+
+
+def with_installation(*arguments):
+    """What make would do before there is an environment."""
+    command = ["make", "--dry-run", "--always-make", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_lab_passes_the_port_and_works_without_a_browser_and_as_root():
+    shown = with_installation("lab", "PORT=8899", "BROWSER=none")
+    assert '--port "8899"' in shown and "--no-browser" in shown
+    assert ("--allow-root" in shown) == (os.getuid() == 0)
+    plain = with_installation("lab")
+    assert "--port" not in plain and "--no-browser" not in plain
+
+
+def test_an_installation_says_what_it_does_and_can_leave_the_gpu_libraries_out():
+    plain = with_installation("install")
+    assert re.search(r"echo .Installing the packages .* on the disk", plain)
+    shown = with_installation("install", "CPU=1")
+    (pattern,) = re.findall(r"grep -Ev '(.*)' requirements.txt", shown)
+    left = [name for name in PINS if not re.search(pattern, name)]
+    assert "--torch-backend cpu" in shown and {"torch", "torchvision", "numpy"} <= set(left)
+    assert not [name for name in left if name.startswith(("nvidia", "cuda", "triton"))]
+    (everything,) = re.findall(r"grep -Ev '(.*)' requirements.txt", plain)
+    assert not any(re.search(everything, name) for name in PINS)

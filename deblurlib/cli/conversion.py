@@ -70,3 +70,48 @@ def make_pairs(
             )
     failed = any(row["state"] == "failed" for row in rows)
     raise typer.Exit(ExitCode.FAILURE if failed else ExitCode.SUCCESS)
+
+
+@commands.command(epilog="Example: deblurlib export svdn svdn.onnx --size 720x1280")
+def export(
+    model: Annotated[str, typer.Argument(help="Network; see `deblurlib models`.")],
+    output: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    size: Annotated[
+        str, typer.Option(help="Height and width of the images that the file accepts.")
+    ] = "256x256",
+    weights: Annotated[
+        str, typer.Option(help="A .safetensors or .pth file, or 'default' for the shipped weights.")
+    ] = "default",
+    native: Annotated[
+        bool,
+        typer.Option(
+            "--native",
+            help="Use DeformConv (ONNX Runtime); default: GridSample (OpenCV, OpenVINO, and all).",
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a network as an ONNX file, for runtimes without PyTorch.
+
+    Its input "blurry" and its output "sharp" are (1, 3, height, width) RGB in [0, 1].
+    """
+    from ..inference import resolve_network
+    from ..inference.onnx_export import to_onnx
+    from ..models import load_model
+
+    if output.suffix.lower() != ".onnx":
+        raise ValueError(f"{output} does not end in .onnx: give the name of an ONNX file.")
+    if output.exists() and not overwrite:
+        raise ValueError(f"{output} exists: choose another name, or replace it with --overwrite.")
+    if not re.fullmatch(r"\d+x\d+", size):
+        raise ValueError(f"--size is {size!r}: give HEIGHTxWIDTH, such as 720x1280.")
+    network = resolve_network(model, "cpu") if weights == "default" else load_model(model, weights)
+    height, width = map(int, size.split("x"))
+    to_onnx(network, output, (height, width), native=native)
+    if as_json:
+        print_json({"output": str(output), "model": model, "size": [height, width]})
+    else:
+        typer.echo(f"{output}: {model}, {output.stat().st_size / 1e6:.1f} MB")

@@ -1,30 +1,40 @@
 """ONNX files of the networks, for runtimes without PyTorch."""
 
+import contextlib
 import io
 import warnings
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import nn
 
 from ..models import list_models, spec_of
 from ..models.hub import require
 from ..ops import substitute
 from ..storage import write_atomically
+from .memory import is_out_of_memory
 from .windows import SMALLEST
 
 OPSET = 16  # the first with GridSample
+NATIVE_OPSET = 19  # the first with DeformConv
+LONGEST_REASON = 200  # characters of the exporter's own error that are shown
 
 
-def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 256)) -> Path:
+def to_onnx(
+    model: nn.Module,
+    path: str | Path,
+    size: tuple[int, int] = (256, 256),
+    *,
+    native: bool = False,
+) -> Path:
     """Write a network as an ONNX file.
 
     The file has one input "blurry" and one output "sharp", both (1, 3, height, width) RGB in
-    [0, 1]. Deformable convolutions become GridSample and MatMul (opset 16), which ONNX Runtime,
-    OpenCV and others support, whereas many lack DeformConv (opset 19). The output equals that of
-    PyTorch to 1e-4.
+    [0, 1]. The output equals that of PyTorch to 1e-4.
 
     Args:
         model: A network whose `spec_of(model).exportable` is true; not SVRNN, whose recurrence has
@@ -32,12 +42,15 @@ def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 25
         path: The file to write.
         size: (height, width) in pixels of the images that the file accepts, each at least
             `SMALLEST`; cut larger images into tiles of this size, and pad smaller ones.
+        native: Write deformable convolutions as DeformConv (opset 19), which ONNX Runtime computes
+            on the CPU since early 2026. Otherwise they become GridSample and MatMul (opset 16),
+            which OpenCV, OpenVINO and older versions of ONNX Runtime need.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If the network cannot be exported, or the size is wrong.
+        ValueError: If the network or this variant of it cannot be exported, or the size is wrong.
         ImportError: If the package onnx is not installed.
     """
     if not spec_of(model).exportable:
@@ -51,14 +64,29 @@ def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 25
             f"size is {size!r}: give (height, width) of the images, each at least {SMALLEST} "
             "pixels."
         )
-    require("onnx", "export", "An ONNX file")
+    onnx = require("onnx", "export", "An ONNX file")
+    graph = onnx.load_model_from_string(_exported(model, size, native))
+    # parameters as inputs are not merged where they are equal, which OpenCV 5.0 cannot read
+    for entry in [entry for entry in graph.graph.input if entry.name != "blurry"]:
+        graph.graph.input.remove(entry)
+    return write_atomically(Path(path), graph.SerializeToString())
+
+
+def _exported(model: nn.Module, size: tuple[int, int], native: bool) -> bytes:
+    """The file as torch writes it, with all parameters as inputs."""
     file = io.BytesIO()
     example = torch.zeros(1, 3, *map(int, size), device=next(model.parameters()).device)
     training = model.training
+    operators = {
+        "deform_conv2d": _DeformConv.apply if native else deform_conv_by_grid_sample,
+        "spatial_rnn": _refuse,
+        "dynamic_filter": _refuse,
+    }
     try:
         with (
-            substitute(deform_conv2d=deform_conv_by_grid_sample),
+            substitute(**operators),
             warnings.catch_warnings(action="ignore"),
+            contextlib.redirect_stdout(io.StringIO()),  # the exporter prints its whole graph
             torch.no_grad(),
         ):
             torch.onnx.export(
@@ -67,12 +95,109 @@ def to_onnx(model: nn.Module, path: str | Path, size: tuple[int, int] = (256, 25
                 file,  # type: ignore[arg-type]  # this exporter also writes to buffers
                 input_names=["blurry"],
                 output_names=["sharp"],
-                opset_version=OPSET,
+                opset_version=NATIVE_OPSET if native else OPSET,
+                keep_initializers_as_inputs=True,
                 dynamo=False,
             )
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:LONGEST_REASON]
+        raise ValueError(
+            f"This variant of {type(model).__name__} cannot be written as ONNX ({reason}): choose "
+            "another one."
+        ) from None
     finally:
         model.train(training)
-    return write_atomically(Path(path), file.getvalue())
+    return file.getvalue()
+
+
+def _refuse(*_: object) -> torch.Tensor:
+    raise ValueError(
+        "This variant cannot be written as ONNX, which has no spatially variant recurrence or "
+        "filter: choose another one."
+    )
+
+
+class _DeformConv(torch.autograd.Function):
+    """A deformable convolution that is written as one node."""
+
+    @staticmethod
+    def forward(  # noqa: PLR0913 - the form of the operator
+        ctx: Any,
+        input: torch.Tensor,
+        offset: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        mask: torch.Tensor | None,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        dilation: tuple[int, int],
+    ) -> torch.Tensor:
+        """Compute `ops.deform_conv2d` with torchvision.
+
+        Args:
+            ctx: Not used.
+            input: (B, C, H, W).
+            offset: (B, 2*G*K*K, h, w) in input pixels.
+            weight: (O, C, K, K).
+            bias: (O,), or None.
+            mask: (B, G*K*K, h, w), or None.
+            stride: (vertical, horizontal) in pixels.
+            padding: (vertical, horizontal) in pixels.
+            dilation: (vertical, horizontal) in pixels.
+
+        Returns:
+            (B, O, h, w).
+        """
+        found: torch.Tensor = torchvision.ops.deform_conv2d(
+            input, offset, weight, bias, stride, padding, dilation, mask
+        )
+        return found
+
+    @staticmethod
+    def symbolic(  # noqa: PLR0913 - the form of the operator
+        g: Any,
+        input: Any,
+        offset: Any,
+        weight: Any,
+        bias: Any,
+        mask: Any,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        dilation: tuple[int, int],
+    ) -> Any:
+        """Write it as DeformConv.
+
+        Args:
+            g: The graph.
+            input: The graph's values, as for `forward`.
+            offset: As for `forward`.
+            weight: As for `forward`.
+            bias: As for `forward`.
+            mask: As for `forward`.
+            stride: As for `forward`.
+            padding: As for `forward`.
+            dilation: As for `forward`.
+
+        Returns:
+            The value of the node.
+        """
+        outs, channels, height, width = weight.type().sizes()
+        nothing = g.op("Constant", value_t=torch.zeros(outs))
+        inputs = [input, weight, offset, nothing if bias is None else bias]
+        groups = offset.type().sizes()[1] // (2 * height * width)
+        return g.op(
+            "DeformConv",
+            *inputs,
+            *([] if mask is None else [mask]),
+            strides_i=list(stride),
+            pads_i=[*padding, *padding],
+            dilations_i=list(dilation),
+            kernel_shape_i=[height, width],
+            group_i=input.type().sizes()[1] // channels,
+            offset_group_i=groups,
+        )
 
 
 def deform_conv_by_grid_sample(
