@@ -26,7 +26,7 @@ COLOURS = {
 }
 SCALE = 2  # stored pixels per displayed pixel, for screens with dense pixels
 UNSEEN = 8  # levels: errors of a palette that nobody sees
-QUALITY = 82  # of JPEGs at that scale
+QUALITY = 72  # of JPEGs at that scale
 SEQUENTIAL = "cividis"  # for magnitudes
 DIVERGING = "RdBu_r"  # for signed values around zero
 
@@ -95,7 +95,8 @@ def described(figure: Figure) -> str:
     title = figure.get_suptitle()
     parts = [title] if title else []
     for axes in figure.axes:
-        names = (axes.get_title("left") or axes.get_title(), axes.get_ylabel(), axes.get_xlabel())
+        titles = (axes.get_title(side) for side in ("left", "center", "right"))
+        names = (*titles, axes.get_ylabel(), axes.get_xlabel())
         parts.append(", ".join(name for name in names if name))
     words = "; ".join(dict.fromkeys(part for part in parts if part))
     return " ".join(words.split()) or "figure without text"
