@@ -296,7 +296,8 @@ def with_averages(network: SVRNN) -> SVRNN:
         A copy.
     """
     averaging = copy.deepcopy(network)
-    for layer in averaging.body.fuse:
+    layers: Any = averaging.body.fuse
+    for layer in layers:
         nn.init.zeros_(layer.bias)
         nn.init.zeros_(layer.weight)
         channels = layer.out_channels
