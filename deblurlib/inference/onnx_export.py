@@ -78,7 +78,7 @@ def _exported(model: nn.Module, size: tuple[int, int], native: bool) -> bytes:
     example = torch.zeros(1, 3, *map(int, size), device=next(model.parameters()).device)
     training = model.training
     operators = {
-        "deform_conv2d": _DeformConv.apply if native else deform_conv_by_grid_sample,
+        "deform_conv2d": _deform_conv if native else deform_conv_by_grid_sample,
         "spatial_rnn": _refuse,
         "dynamic_filter": _refuse,
     }
@@ -133,6 +133,7 @@ class _DeformConv(torch.autograd.Function):
         stride: tuple[int, int],
         padding: tuple[int, int],
         dilation: tuple[int, int],
+        groups: tuple[int, int],
     ) -> torch.Tensor:
         """Compute `ops.deform_conv2d` with torchvision.
 
@@ -146,6 +147,7 @@ class _DeformConv(torch.autograd.Function):
             stride: (vertical, horizontal) in pixels.
             padding: (vertical, horizontal) in pixels.
             dilation: (vertical, horizontal) in pixels.
+            groups: Of the input's channels, and of the offsets.
 
         Returns:
             (B, O, h, w).
@@ -166,6 +168,7 @@ class _DeformConv(torch.autograd.Function):
         stride: tuple[int, int],
         padding: tuple[int, int],
         dilation: tuple[int, int],
+        groups: tuple[int, int],
     ) -> Any:
         """Write it as DeformConv.
 
@@ -179,14 +182,14 @@ class _DeformConv(torch.autograd.Function):
             stride: As for `forward`.
             padding: As for `forward`.
             dilation: As for `forward`.
+            groups: As for `forward`.
 
         Returns:
             The value of the node.
         """
-        outs, channels, height, width = weight.type().sizes()
+        outs, _, height, width = weight.type().sizes()
         nothing = g.op("Constant", value_t=torch.zeros(outs))
         inputs = [input, weight, offset, nothing if bias is None else bias]
-        groups = offset.type().sizes()[1] // (2 * height * width)
         return g.op(
             "DeformConv",
             *inputs,
@@ -195,9 +198,28 @@ class _DeformConv(torch.autograd.Function):
             pads_i=[*padding, *padding],
             dilations_i=list(dilation),
             kernel_shape_i=[height, width],
-            group_i=input.type().sizes()[1] // channels,
-            offset_group_i=groups,
+            group_i=groups[0],
+            offset_group_i=groups[1],
         )
+
+
+def _deform_conv(
+    input: torch.Tensor,
+    offset: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    mask: torch.Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> torch.Tensor:
+    """`ops.deform_conv2d` as one node; the exporter may not know sizes, but each call does."""
+    taps = 2 * weight.shape[2] * weight.shape[3]
+    groups = int(input.shape[1]) // int(weight.shape[1]), int(offset.shape[1]) // int(taps)
+    found: torch.Tensor = _DeformConv.apply(
+        input, offset, weight, bias, mask, stride, padding, dilation, groups
+    )
+    return found
 
 
 def deform_conv_by_grid_sample(
