@@ -110,7 +110,7 @@ $(INSTALLED): requirements.txt pyproject.toml | $(UV)
 	  echo "uv is not available: installing with pip, which takes a few minutes."; \
 	  $(PYTHON) -m venv .venv; \
 	fi
-	@echo "Installing the packages of requirements.txt into .venv: $(if $(strip $(CPU)),about 2 GB on the disk,on Linux about 6 GB on the disk; CPU=1 leaves the GPU libraries out)."
+	@echo "Installing the packages of requirements.txt into .venv: $(if $(strip $(CPU)),without GPU libraries,on Linux about 6 GB on the disk; CPU=1 leaves the GPU libraries out)."
 	@mkdir -p build; grep -Ev '$(if $(strip $(CPU)),^(cuda|nvidia|triton),^$$)' requirements.txt > build/requirements.txt
 	@$(PIP); $$pip uninstall --quiet $(OPENCV) $(OPENCV)-headless 2>/dev/null; \
 	  $$pip install --quiet $(if $(strip $(CPU)),--torch-backend cpu) -r build/requirements.txt -e .
