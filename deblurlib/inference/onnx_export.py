@@ -3,6 +3,7 @@
 import contextlib
 import io
 import warnings
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def _exported(model: nn.Module, size: tuple[int, int], native: bool) -> bytes:
     file = io.BytesIO()
     example = torch.zeros(1, 3, *map(int, size), device=next(model.parameters()).device)
     training = model.training
-    operators = {
+    operators: dict[str, Callable[..., torch.Tensor]] = {
         "deform_conv2d": _deform_conv if native else deform_conv_by_grid_sample,
         "spatial_rnn": _refuse,
         "dynamic_filter": _refuse,
