@@ -18,6 +18,7 @@ ASSETS = {
     "book/page.html.j2": "book.pages",
     "book/report.html": "book.report",
     "data/photos": "data.photographs",
+    "dictionary": "dictionary",
     "ops/backends/csrc": "ops.backends.compiler",
     "papers": "papers",
     "weights": "models.weights",

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import nn
 
 from ..models import list_models, spec_of
@@ -153,6 +152,8 @@ class _DeformConv(torch.autograd.Function):
         Returns:
             (B, O, h, w).
         """
+        import torchvision  # slow to import, and only exporting needs it
+
         found: torch.Tensor = torchvision.ops.deform_conv2d(
             input, offset, weight, bias, stride, padding, dilation, mask
         )

@@ -236,7 +236,7 @@ def _check_targets(jobs: list[tuple[Path, Path]], inputs: Iterable[Path], compar
 
 def _check_name(source: Path, path: Path) -> None:
     """Refuse an output that is a folder, or whose name, or temporary name, is too long."""
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, it takes paths of any length
         raise ValueError(f"{path}, the output for {source}, is a folder: choose another output.")
     length = len(os.fsencode(path.name))
     longest = _limit(path.parent, "PC_NAME_MAX", LONGEST_NAME)
@@ -255,7 +255,7 @@ def _check_name(source: Path, path: Path) -> None:
 
 
 def _limit(folder: Path, name: str, otherwise: int) -> int:
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))  # noqa: PTH110
     try:
         return os.pathconf(nearest, name)
     except (AttributeError, OSError, ValueError):  # Windows, and file systems that do not tell
