@@ -1,5 +1,6 @@
-"""Small notebooks, made on the spot, for all tests."""
+"""What all tests share: small notebooks, made on the spot, and matplotlib's own settings."""
 
+import matplotlib as mpl
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -7,6 +8,13 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from deblurlib.book.notebooks import PLAIN_METADATA
 
 PARAMETERS = 'preset = "smoke"\ndata = ""\nvariant = ""\nresults = ""\nseed = 0\ndevice = "auto"'
+
+
+@pytest.fixture(autouse=True)
+def own_style():
+    """The style of the book, which some tests set, does not reach the next test."""
+    with mpl.rc_context():
+        yield
 
 
 @pytest.fixture

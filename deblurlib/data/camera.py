@@ -34,7 +34,8 @@ windows of 192 x 192 pixels (REDS: 180 x 180):
 | rendered from test photographs, "real" | 18.0, 27.5, 37.2 | -41.1 | -43.0 |
 
 "real" is softer than the clean rendering, as lenses and encoders are, and reaches higher PSNR on
-purpose: a network must also leave alone what is hardly blurred.
+purpose: a network must also leave alone what is hardly blurred. "daylight" has more light, longer
+blur and less compression, as averages of many frames have.
 """
 
 from collections.abc import Sequence
@@ -114,7 +115,20 @@ CAMERAS = {
         reduced=0.25,
         jpeg=0.4,
         video=0.3,
-    )
+    ),
+    "daylight": Camera(
+        still=0.08,
+        severity=(0.6, 3.0),
+        shutter=(0.6, 1.0),
+        averaged=0.6,
+        linear=0.3,
+        highlights=(1.0, 2.0),
+        electrons=(5000.0, 10_000_000.0),
+        softness=(0.0, 0.8),
+        reduced=0.25,
+        jpeg=0.2,
+        video=0.15,
+    ),
 }
 
 
