@@ -38,7 +38,7 @@ reproduce: $(INSTALLED)  ## run the notebooks through papermill, regenerate resu
 test: export OMP_NUM_THREADS := 1
 test: $(INSTALLED)  ## run pytest, then every notebook through nbval; results/ is not changed
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile
-	DEBLURLIB_RESULTS="$(CURDIR)/build/nbval" $(BIN)/python -m pytest notebooks -n 2 --dist loadscope \
+	DEBLURLIB_PRESET=smoke DEBLURLIB_RESULTS="$(CURDIR)/build/nbval" $(BIN)/python -m pytest notebooks -n 2 --dist loadscope \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout 300 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 test-slow: export OMP_NUM_THREADS := 1

@@ -68,7 +68,8 @@ def open_lesson(
 
     Args:
         name: Number of the lesson, such as "01".
-        preset: Amount of work; see `experiments.PRESETS`.
+        preset: Amount of work; see `experiments.PRESETS`. The environment variable
+            DEBLURLIB_PRESET replaces it, and a printed line says so, unless papermill passed one.
         data: Root of a real data set; None for the bundled scenes.
         variant: "blur" or "blur_gamma" where the data set has both.
         results: Folder for all outputs; None for `results.book_folder(…)`.
@@ -83,8 +84,9 @@ def open_lesson(
         ValueError: If the preset is unknown, the seed out of range, the device not available, or
             papermill passed a parameter that no lesson has.
     """
-    parameters.refuse_unknown(parameters.executed_cells())
-    folder, chosen = data_folder(data), get_preset(preset)
+    cells = parameters.executed_cells()
+    parameters.refuse_unknown(cells)
+    folder, chosen = data_folder(data), get_preset(parameters.preset_of_environment(preset, cells))
     seed_everything(whole_seed(seed))
     figures.use_style()
     pd.set_option("display.max_colwidth", 200)  # claims are sentences

@@ -172,13 +172,26 @@ def run_with(tmp_path, **passed):
     nbformat.write(notebook, source)
     parameters = {"results": str(tmp_path / "results"), **passed}
     papermill.execute_notebook(source, copy, parameters, kernel_name="python3", progress_bar=False)
-    return nbformat.read(copy, as_version=4).cells[-1].outputs[0].text
+    outputs = nbformat.read(copy, as_version=4).cells[-1].outputs
+    return "".join(output.text for output in outputs)
 
 
 def test_papermill_passes_known_parameters_and_fails_on_a_misspelt_one(tmp_path):
     assert run_with(tmp_path, preset="quick") == "quick\n"
     with pytest.raises(papermill.PapermillExecutionError, match="parameter prest, which no lesson"):
         run_with(tmp_path, prest="quick")
+
+
+def test_the_environment_replaces_the_saved_preset_but_not_the_passed_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEBLURLIB_PRESET", "quick")
+    said = "The preset is 'quick', from the environment variable DEBLURLIB_PRESET.\n"
+    assert run_with(tmp_path) == said + "quick\n"
+    assert run_with(tmp_path, preset="long") == "long\n"
+    monkeypatch.setenv("DEBLURLIB_PRESET", "smoke")  # the saved one
+    assert run_with(tmp_path) == "smoke\n"
+    monkeypatch.setenv("DEBLURLIB_PRESET", "huge")
+    with pytest.raises(papermill.PapermillExecutionError, match="There is no preset 'huge'"):
+        run_with(tmp_path)
 
 
 def test_estimates_over_scenes_resample_their_photographs(tmp_path):
