@@ -188,6 +188,13 @@ def trains_through_the_lesson(path, notebook):
                 yield f"{ast.unparse(node)[:60]!r} ignores the results folder: call lesson.fit"
 
 
+def resamples_photographs(path, notebook):
+    """`lesson.estimate` knows which pictures share a photograph; `paired_bootstrap` does not."""
+    for cell in code_cells(notebook):
+        if "paired_bootstrap" in cell.source:
+            yield f"the cell {cell.source[:40]!r} resamples by itself: use `lesson.estimate`"
+
+
 def has_one_title_on_top(path, notebook):
     prose = re.sub("```.*?```", "", "\n".join(markdown(notebook)), flags=re.S)
     titles = [line for line in prose.splitlines() if line.startswith("# ")]
@@ -257,6 +264,7 @@ RULES = [
     tags_items_that_exist,
     names_no_machine,
     trains_through_the_lesson,
+    resamples_photographs,
     has_one_title_on_top,
     checks_and_solves_each_exercise,
     has_no_vector_graphics,
@@ -398,6 +406,10 @@ BREAKAGES = [
         edit(lambda nb: nb.cells[2].update(source="runs = [training.fit(e) for e in rows]")),
     ),
     (trains_through_the_lesson, edit(lambda nb: nb.cells[2].update(source="fit(chosen)"))),
+    (
+        resamples_photographs,
+        edit(lambda nb: nb.cells[2].update(source="lead = paired_bootstrap(gain)")),
+    ),
     (has_one_title_on_top, edit(lambda nb: nb.cells[0].update(source="no title"))),
     (has_one_title_on_top, edit(lambda nb: nb.cells[0].update(source="# # A title"))),
     (has_one_title_on_top, edit(lambda nb: nb.cells.append(new_markdown_cell("text\n# Another")))),

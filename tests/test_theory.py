@@ -353,12 +353,31 @@ def test_exact_inverse_and_both_splits_are_one_without_noise(rng):
         theory.split_inverse(transfer, 0, "other")
 
 
-def test_the_wiener_gain_peaks_at_one_over_two_root_c():
-    transfer = np.linspace(0, 1, 10001)
-    gain = theory.inverse_filter(transfer, 1e-2)
-    assert gain.max() == pytest.approx(1 / (2 * np.sqrt(1e-2)), rel=1e-6) and transfer[
-        gain.argmax()
-    ] == pytest.approx(0.1)
+def test_the_wiener_gain_peaks_at_half_of_one_plus_c_over_root_c():
+    transfer, c = np.linspace(1, 0, 10001), 0.04
+    gain = theory.inverse_filter(transfer, c)
+    assert gain.max() == pytest.approx((1 + c) / (2 * np.sqrt(c)), rel=1e-6)
+    assert transfer[gain.argmax()] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("constant", [0, 1e-4, 1e-2, 0.1, 1])
+def test_the_wiener_filter_keeps_the_mean_of_the_picture(rng, constant):
+    transfer = theory.transfer_function(theory.line_kernel(9, 30), (32, 40))
+    picture = rng.random((32, 40, 3)) + 0.5
+    restored = theory.apply_filter(
+        theory.apply_filter(picture, transfer), theory.inverse_filter(transfer, constant)
+    )
+    np.testing.assert_allclose(restored.mean((0, 1)), picture.mean((0, 1)), rtol=1e-12)
+
+
+def test_a_wiener_constant_for_each_frequency_is_taken_as_it_is():
+    transfer, c = np.array([1.0, 0.5, 0.1]), np.array([1.0, 0.1, 0.01])
+    np.testing.assert_allclose(theory.inverse_filter(transfer, c), [1 / 2, 0.5 / 0.35, 5])
+
+
+def test_a_kernel_without_a_mean_has_none_to_restore():
+    transfer = np.array([0.0, 0.5, 0.1])
+    np.testing.assert_allclose(theory.inverse_filter(transfer, 0.01), [0, 0.5 / 0.26, 5])
 
 
 def test_the_wiener_constant_is_the_best_constant(rng):

@@ -31,8 +31,7 @@ class Restored(NamedTuple):
 
 
 def wiener(sample: Sample) -> Restored:
-    """Restore by Wiener's filter, conj(F[K]) / (|F[K]|² + c), scaled to a gain of 1 at frequency
-    zero.
+    """Restore by Wiener's filter (`theory.inverse_filter`).
 
     The oracle picks the kernel and the constant with the highest PSNR.
 
@@ -158,7 +157,7 @@ def _truth(sample: Sample) -> torch.Tensor:
 def _wiener_filter(length: int, angle: int, constant: float, shape: tuple[int, ...]) -> np.ndarray:
     """The transfer function of the filter, (H, W) complex64."""
     found = inverse_filter(transfer_function(line_kernel(length, angle), shape), constant)
-    return (found / found[0, 0].real).astype(np.complex64)
+    return found.astype(np.complex64)
 
 
 def _extended(picture: np.ndarray) -> np.ndarray:

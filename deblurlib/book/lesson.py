@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+from torch.utils.data import Dataset, Subset
 
 from .. import experiments, figures
 from ..analysis.adequacy import moved
@@ -295,13 +296,13 @@ class Lesson:
         pairs = PairedFolder(self.data, split, self.variant)
         return CentralWindows(pairs, self.preset.test_scenes, self.preset.scene_size)
 
-    def estimate(self, differences: ArrayLike, samples: SceneDataset | CentralWindows) -> Estimate:
+    def estimate(self, differences: ArrayLike, samples: Dataset[Any]) -> Estimate:
         """Estimate the mean of paired differences over samples of this lesson.
 
         Args:
             differences: (n,) or (seeds, n), of the first n samples in their order. A sample with a
                 NaN, such as the direction of a motion where nothing moves, is left out.
-            samples: The data set.
+            samples: The data set: test scenes, real pairs or training crops.
 
         Returns:
             Mean, interval and p value, see `significance.paired_bootstrap`; photographs or
@@ -309,8 +310,7 @@ class Lesson:
         """
         found = np.atleast_2d(np.asarray(differences, dtype=np.float64))
         kept = np.flatnonzero(~np.isnan(found).any(0))
-        groups = groups_of(samples)
-        return paired_bootstrap(found[:, kept], [groups[i] for i in kept])
+        return paired_bootstrap(found[:, kept], groups_of(Subset(samples, kept.tolist())))
 
     def untrained(self, name: str, size: str = "small") -> torch.nn.Module:
         """Return a shipped network as it was before its training.

@@ -35,14 +35,17 @@ def transfer_function(
 
 
 def inverse_filter(transfer: np.ndarray, constant: float | np.ndarray = 0.0) -> np.ndarray:
-    """Compute conj(F[K]) / (|F[K]|² + c), the Wiener filter.
+    """Compute the Wiener filter conj(F[K]) / (|F[K]|² + c), which lets the mean pass.
 
-    For c = 0 it is the exact inverse 1 / F[K] of SVDN eq. 2. Its peak gain is 1 / (2 sqrt(c))
-    wherever |F[K]| = sqrt(c). The best mean squared error needs c = noise power / signal power at
-    each frequency (`wiener_constant`).
+    For c = 0 it is the exact inverse 1 / F[K] of SVDN eq. 2. The best mean squared error needs
+    c = noise power / signal power at each frequency (`wiener_constant`), and then the formula is
+    used as it stands. One number for all frequencies makes no exception for the mean, which has
+    far more power than any noise: the formula alone would dim the image by 1 / (1 + c). So for one
+    number it is scaled to the gain 1 / F[K] at frequency zero. With a kernel that sums to one, that
+    is the factor 1 + c, and the peak gain is (1 + c) / (2 sqrt(c)), where |F[K]| = sqrt(c).
 
     Args:
-        transfer: F[K].
+        transfer: F[K], frequency zero first.
         constant: c, a number, or one per frequency.
 
     Returns:
@@ -52,8 +55,17 @@ def inverse_filter(transfer: np.ndarray, constant: float | np.ndarray = 0.0) -> 
         with np.errstate(divide="ignore", invalid="ignore"):
             exact: np.ndarray = 1 / transfer
             return exact
-    careful: np.ndarray = np.conj(transfer) / (np.abs(transfer) ** 2 + constant)
+    careful: np.ndarray = np.conj(transfer) * _inverse_power(transfer, constant)
     return careful
+
+
+def _inverse_power(transfer: np.ndarray, constant: float | np.ndarray) -> np.ndarray:
+    """1 / (|F[K]|² + c), scaled to 1 / |F[K]|² at frequency zero if c is one number there."""
+    power = np.abs(transfer) ** 2
+    mean = power.flat[0]  # 0 for a kernel that removes the mean: then there is none to restore
+    factor = 1 + constant / mean if np.ndim(constant) == 0 and mean > 0 else 1.0
+    found: np.ndarray = factor / (power + constant)
+    return found
 
 
 def split_inverse(
@@ -68,7 +80,8 @@ def split_inverse(
         transfer: F[K].
         constant: c of `inverse_filter`.
         form: How to regularise: "squared" for F[K] and inverse_filter², the printed split;
-            "matched" for conj(F[K]) and 1 / (|F[K]|² + c), whose product is exactly inverse_filter.
+            "matched" for conj(F[K]) and 1 / (|F[K]|² + c), scaled as in inverse_filter, which is
+            exactly their product.
 
     Returns:
         The two factors, of the shape of `transfer`.
@@ -79,7 +92,7 @@ def split_inverse(
     if form == "squared":
         return transfer, inverse_filter(transfer, constant) ** 2
     if form == "matched":
-        return np.conj(transfer), 1 / (np.abs(transfer) ** 2 + constant)
+        return np.conj(transfer), _inverse_power(transfer, constant)
     raise ValueError(f'There is no form {form!r} of the split: choose "squared" or "matched".')
 
 

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
-from ..data import SceneDataset, augment, neighbour_flows, random_crop
+from ..data import SceneDataset, augment, groups_of, neighbour_flows, random_crop
 from ..data.samples import Sample
 from .experiment import Experiment
 from .store import Memory, Store, pairs_bound, pairs_folder
@@ -73,11 +73,28 @@ class TrainingCrops(Dataset[Sample]):
         return self.experiment.steps * self.experiment.batch
 
     def __getitem__(self, index: int) -> Sample:
+        rng, source, number = self._drawn(index)
+        packed = source.packed(number)
+        return augment(_unpacked(random_crop(packed, self.experiment.patch, rng)), rng)
+
+    def photograph(self, index: int) -> str:
+        """Name the photograph of a crop's scene, or the sequence of its pair, for `groups_of`.
+
+        Args:
+            index: Number of the crop, from 0.
+
+        Returns:
+            The name, without rendering or reading the image.
+        """
+        _, source, number = self._drawn(index)
+        return groups_of(Subset(source, [number]))[0]
+
+    def _drawn(self, index: int) -> tuple[np.random.Generator, "Remembered", int]:
+        """The generator of a crop, behind its first draws: the source and the image's number."""
         rng = np.random.default_rng((self.experiment.seed, index, 2))
         real = rng.random() < self.experiment.real_share
         source = self.real if real and self.real is not None else self.scenes
-        packed = source.packed(int(rng.integers(len(source))))
-        return augment(_unpacked(random_crop(packed, self.experiment.patch, rng)), rng)
+        return rng, source, int(rng.integers(len(source)))
 
     def blurry_loss(self, step: int) -> float:
         """Compute the pixel loss of a step's unchanged blurry crops.

@@ -19,7 +19,7 @@ from deblurlib.book.lesson import open_lesson, seed_everything
 from deblurlib.book.notebooks import PLAIN_METADATA
 from deblurlib.data import list_photographs
 from deblurlib.experiments.presets import PRESETS
-from deblurlib.training import Experiment
+from deblurlib.training import Experiment, TrainingCrops
 
 
 @pytest.fixture(autouse=True)
@@ -211,6 +211,15 @@ def test_estimates_over_scenes_resample_their_photographs(tmp_path):
     check(differences[0, :7], [*range(7)])
     differences[1, 3] = np.nan  # nothing moves in this scene
     check(differences, [i for i in range(len(scenes)) if i != 3])
+
+
+def test_estimates_over_training_crops_resample_their_photographs(tmp_path):
+    lesson = open_lesson("04", results=tmp_path, device="cpu")
+    crops = TrainingCrops(Experiment(size="small", scenes=6, scene_size=64, patch=32, steps=10))
+    differences = np.random.default_rng(0).normal(1, 0.1, (2, 12))
+    names = [crops.photograph(i) for i in range(12)]
+    assert lesson.estimate(differences, crops) == paired_bootstrap(differences, names)
+    assert lesson.estimate(differences, crops) != paired_bootstrap(differences)
 
 
 def test_test_scenes_show_photographs_that_no_preset_trains_on(tmp_path):

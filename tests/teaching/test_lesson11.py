@@ -1,5 +1,7 @@
 """The checks of notebook 11 accept right answers and give the reason for typical wrong ones."""
 
+import re
+
 import pytest
 
 from deblurlib import theory
@@ -24,6 +26,12 @@ def oracle(pick):
 )
 def test_right_answers_pass(exercise, answer):
     assert check(exercise, answer).passed, check(exercise, answer).reason
+
+
+def test_the_oracle_does_not_lose_to_the_blurry_picture():
+    reason = check("11.2", oracle(max)).reason
+    steps = [(float(a), float(b)) for a, b in re.findall(r"([\d.]+) to ([\d.]+) dB", reason)]
+    assert len(steps) == 2 and all(restored > blurry + 2 for blurry, restored in steps), reason
 
 
 WRONG = {

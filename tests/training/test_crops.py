@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import Subset
 
 from deblurlib import training
-from deblurlib.data import SceneDataset, collate
+from deblurlib.data import SceneDataset, collate, groups_of
 from deblurlib.training import Experiment
 
 
@@ -40,6 +41,27 @@ def pairs(tmp_path):
         for number, value in ((1, 50), (2, 200)):
             Image.new("RGB", (48, 48), (value,) * 3).save(folder / kind / f"{number:06}.png")
     return tmp_path
+
+
+def test_a_crop_knows_its_photograph():
+    few = Experiment(size="small", scenes=5, scene_size=64, patch=64, batch=4, steps=3)
+    crops = training.TrainingCrops(few)
+    scenes = SceneDataset("train", 5, 64, seed=few.seed, variant=few.blur, severity=few.severity)
+    brightness = {  # a crop as large as its scene: flips, turns and channel order keep its mean
+        round(float(scene.sharp.mean()), 3): scenes.photograph(i)
+        for i, scene in ((i, scenes[i]) for i in range(5))
+    }
+    assert len(brightness) == 5 and len(set(brightness.values())) > 1
+    found = groups_of(crops)
+    assert found == [brightness[round(float(crops[i].sharp.mean()), 3)] for i in range(12)]
+    assert groups_of(Subset(crops, [7, 2])) == [found[7], found[2]]
+
+
+def test_a_crop_of_a_real_pair_knows_its_sequence(pairs):
+    real = Experiment(
+        size="small", scenes=2, scene_size=64, patch=32, real=str(pairs), real_share=1.0
+    )
+    assert set(groups_of(Subset(training.TrainingCrops(real), range(6)))) == {"A"}
 
 
 def test_a_share_of_the_crops_comes_from_the_first_real_pairs(pairs):
