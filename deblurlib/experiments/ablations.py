@@ -71,13 +71,13 @@ def measured(
 
 
 def shipped(table: str) -> pd.DataFrame:
-    """Read the measurements of the shipped trainings of the preset "reference".
+    """Read the measurements of the shipped trainings of a table.
 
     Args:
         table: A key of TABLES.
 
     Returns:
-        A table like that of `measured`; see `provenance` for its origin.
+        A table like that of `measured`, and the column preset; see `provenance` for its origin.
     """
     found = read_table(MEASURED)
     return found[found.table == table].reset_index(drop=True)
@@ -87,7 +87,7 @@ def provenance() -> dict[str, Any]:
     """Read where the shipped measurements come from.
 
     Returns:
-        Data, library versions, git commit and seconds of training.
+        Data, library versions, git commit, presets, and seconds of training by preset.
     """
     record: dict[str, Any] = json.loads(origin_of(MEASURED).read_text())
     return record
@@ -103,21 +103,21 @@ def load() -> pd.DataFrame:
         image is "GoPro". Metrics are presets of `deblurlib.evaluation`; a printed SSIM has the one
         that it was made with.
     """
-    found, preset = read_table(MEASURED), provenance()["preset"]
+    found = read_table(MEASURED)
     metrics = [name for name in METRICS if name in found]
     inputs = found.drop_duplicates(["table", "image"]).assign(row="blurry", parameters=0)
     inputs[metrics] = inputs[[f"blurry {name}" for name in metrics]].to_numpy()
     trainings = [
         dict(zip(_KEYS, key, strict=True)) | {"steps": e.steps, "hash": e.hash}
-        for key in found[_KEYS].drop_duplicates().itertuples(index=False, name=None)
+        for *key, preset in found[[*_KEYS, "preset"]].drop_duplicates().to_numpy().tolist()
         for e in [row(key[0], key[1], preset, key[2])]
     ]
     numbers = pd.concat([found.merge(pd.DataFrame(trainings)), inputs.assign(seed=None)])
-    kept = [*_KEYS, "image", "photograph", "steps", "parameters", "hash"]
-    numbers = numbers.melt(kept, metrics, "metric").assign(source="measured", preset=preset)
+    kept = [*_KEYS, "image", "photograph", "preset", "steps", "parameters", "hash"]
+    numbers = numbers.melt(kept, metrics, "metric").assign(source="measured")
     stacked = pd.concat([numbers, pd.DataFrame(_printed_values())], ignore_index=True)
     whole = dict.fromkeys(("seed", "steps", "parameters"), "Int64")
-    return stacked.astype(whole)[[*kept[:5], "metric", "value", "source", "preset", *kept[5:]]]
+    return stacked.astype(whole)[[*kept[:5], "metric", "value", "source", *kept[5:]]]
 
 
 def _printed_values() -> Iterator[dict[str, Any]]:
@@ -315,7 +315,7 @@ def ship(
     """Include the finished trainings of a preset in the library (for maintainers).
 
     The measurements cover every seed that is finished for the whole table, on the test scenes of
-    the preset.
+    the preset. Other tables keep theirs.
 
     Args:
         preset: The preset of the trainings.
@@ -324,7 +324,10 @@ def ship(
         seeds_with_weights: Number of seeds whose weights are included, in half precision.
 
     Returns:
-        The measurements, a table like that of `measured`.
+        The measurements of all tables, as `shipped` gives them.
+
+    Raises:
+        ValueError: If no seed of the tables is finished.
     """
     preset, folder = get_preset(preset), Path(folder)
     dataset = SceneDataset(
@@ -343,12 +346,26 @@ def ship(
                 seconds += run.seconds
                 if seed < seeds_with_weights:
                     _ship_weights(run)
+    if not found:
+        raise ValueError(
+            f"No seed of {', '.join(tables or TABLES)} is finished in {folder}: run `deblurlib "
+            f"sweep {' '.join(tables or TABLES)} --preset {preset.name}` first."
+        )
+    new = pd.concat(found, ignore_index=True)
+    new.insert(5, "preset", preset.name)
+    spent = {preset.name: round(seconds)}
+    if MEASURED.is_file():
+        others = read_table(MEASURED).query("table not in @new.table")
+        new = pd.concat([others, new], ignore_index=True)
+        new = new.sort_values("table", key=lambda c: c.map([*TABLES].index), kind="stable")
+        earlier = provenance()["training_seconds"]
+        spent = {**earlier, preset.name: spent[preset.name] + earlier.get(preset.name, 0)}
     return save_table(
-        pd.concat(found, ignore_index=True),
+        new.reset_index(drop=True),
         MEASURED,
-        preset=preset.name,
+        preset=", ".join(new.preset.unique()),
         data="rendered test scenes",
-        training_seconds=round(seconds),
+        training_seconds=spent,
     )
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -118,6 +120,24 @@ def test_finished_trainings_are_shipped_and_found_again(runs, found, tmp_path, m
     assert not (tmp_path / "shipped" / second.hash).exists()
     unfinished = "radn_table2"
     assert len(ablations.ship(TINY, ["svdn_table2", unfinished], folder=runs)) == len(found)
+    with pytest.raises(ValueError, match="No seed of radn_table2 is finished in"):
+        ablations.ship(TINY, [unfinished], folder=runs)
+
+
+def test_a_table_that_is_shipped_leaves_the_others_alone(runs, found, tmp_path, monkeypatch):
+    monkeypatch.setattr(ablations, "SHIPPED_RUNS", tmp_path)
+    monkeypatch.setattr(ablations, "MEASURED", tmp_path / "measured.csv")
+    ablations.ship(TINY, ["svdn_table2"], folder=runs)
+    longer, scenes = replace(TINY, name="longer"), SceneDataset("test", 1, 48, variant="blur")
+    ablations.measured("svrnn_table4", longer, scenes, seeds=1, folder=runs, progress=False)
+    both = ablations.ship(longer, ["svrnn_table4"], folder=runs)
+    assert list(both.table.unique()) == ["svrnn_table4", "svdn_table2"]  # the papers' order
+    assert set(ablations.shipped("svdn_table2").preset) == {"tiny"}
+    assert set(ablations.shipped("svrnn_table4").preset) == {"longer"}
+    again = ablations.ship(longer, ["svdn_table2"], folder=runs)
+    assert set(again.preset) == {"longer"} and len(again) == len(both)
+    spent = ablations.provenance()["training_seconds"]
+    assert list(spent) == ["tiny", "longer"] and ablations.provenance()["preset"] == "longer"
 
 
 def test_a_new_row_is_measured_like_the_others(runs, monkeypatch):

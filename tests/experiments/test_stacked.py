@@ -33,7 +33,7 @@ def test_every_measured_number_is_there_once(long):
 
 
 def test_a_number_says_which_training_made_it(long):
-    preset = ablations.provenance()["preset"]
+    preset = ablations.shipped("svdn_table2").preset[0]
     chosen = long[(long.table == "svdn_table2") & (long.row == "fd") & (long.seed == 1)]
     experiment = row("svdn_table2", "fd", preset, 1)
     assert set(chosen.hash) == {experiment.hash} and set(chosen.steps) == {experiment.steps}
