@@ -9,11 +9,13 @@ import pytest
 
 from deblurlib import dictionary, papers, results
 from deblurlib.book.data_page import data_page
-from deblurlib.evaluation import METRICS
+from deblurlib.dictionary import name_of
+from deblurlib.evaluation import METRICS, OPTIONAL_METRICS
 
 TABLES = sorted((results.ROOT / "results" / "tables").glob("*.csv"))
 PRINTED = sorted((papers.FOLDER / "tables").glob("*.csv"))
 COLUMNS = dictionary.columns()
+TIMED = {"10_networks", "10_operators"}  # timings, which are not stored
 UNITS = {  # how a name ends, by its unit
     "dB": "_db",
     "ms": "_ms",
@@ -47,6 +49,26 @@ def test_every_table_has_a_title_and_no_title_is_left_over():
     claims = {f"12_claims_{paper}" for paper in ("svrnn", "svdn", "radn", "aspdc")}
     shown = {f"08_{name}" for name in papers.list_tables()}
     assert set(lessons) - claims - shown <= cells
+
+
+def test_no_name_is_left_over():
+    titled = set(pd.read_csv(dictionary.FOLDER / "tables.csv").table)
+    lacking = sorted(titled - {path.stem for path in TABLES} - TIMED)
+    if lacking:
+        pytest.skip(f"results/tables lacks {', '.join(lacking)}: a name may be theirs")
+    headings = pd.read_csv(dictionary.FOLDER / "headings.csv", dtype=str)
+    of_commands = {name_of(metric) for metric in [*METRICS, *OPTIONAL_METRICS]}
+    of_sweeps = headings.heading.str.startswith("moved ")  # in the measurements of each training
+    used = of_commands | set(headings[headings.table.isin(TIMED) | of_sweeps].name)
+    left = [name for name in dictionary.unused(TABLES + PRINTED) if name not in used]
+    assert left == [], f"no result has {', '.join(left)}: drop them from the dictionary"
+
+
+def test_a_name_is_used_with_its_prefixes_and_places(tmp_path):
+    (tmp_path / "some.csv").write_text("blurry_rgb_psnr_db,printed_ssim\n1,2\n")
+    used = set(COLUMNS.name) - set(dictionary.unused([tmp_path / "some.csv"]))
+    assert used == {"rgb_psnr_db", "ssim"}
+    assert dictionary.unused([]) == COLUMNS.name.tolist()
 
 
 def _code(path):

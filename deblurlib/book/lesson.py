@@ -21,6 +21,7 @@ from ..experiments.presets import Preset, get_preset
 from ..figures.style import PictureLike
 from ..inference import choose_device
 from ..models import create_model, load_model, provenance
+from ..models.weights import LOADED
 from ..results import (
     book_folder,
     data_folder,
@@ -89,6 +90,7 @@ def open_lesson(
     parameters.refuse_unknown(cells)
     folder, chosen = data_folder(data), get_preset(parameters.preset_of_environment(preset, cells))
     seed_everything(whole_seed(seed))
+    LOADED.clear()
     figures.use_style()
     pd.set_option("display.max_colwidth", 200)  # claims are sentences
     return Lesson(
@@ -154,7 +156,7 @@ class Lesson:
         """Save a table as results/tables/NN_name.csv together with its origin.
 
         The file has all digits of its numbers, and names from the data dictionary instead of the
-        headings.
+        headings. The origin names the shipped weights that this lesson has loaded, by sha256.
 
         Args:
             table: The table.
@@ -172,6 +174,8 @@ class Lesson:
             "data": self.data_name,
             **origin,
         }
+        if LOADED:
+            origin["weights"] = dict(sorted(LOADED.items()))
         save_table(table, self._path("tables", f"{name}.csv"), **origin)
         return table if digits is None else table.round(digits)
 

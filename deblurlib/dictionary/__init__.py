@@ -153,6 +153,23 @@ def problems(path: Path) -> list[str]:
     return found
 
 
+def unused(paths: Iterable[Path]) -> list[str]:
+    """List the names that no file has, with or without a prefix: leftovers of former tables.
+
+    Args:
+        paths: CSV files.
+
+    Returns:
+        Names of columns.csv, in their order.
+    """
+    import pandas as pd
+
+    found: set[str] = set()
+    for path in paths:
+        found |= {entry for name in pd.read_csv(path, nrows=0) if (entry := _entry(name))}
+    return [name for name in _columns() if name not in found]
+
+
 def as_markdown(tables: Iterable[str]) -> str:
     """Write the dictionary for readers of the results folder.
 
@@ -207,13 +224,19 @@ def markdown_rows(table: "pd.DataFrame") -> str:
 
 def _column(name: str) -> tuple[str, str, str] | None:
     """Kind, unit and meaning of a name; None for an unknown one."""
-    exact = _columns().get(name)
-    if exact is None:
-        exact = next((_columns()[n] for n in _columns() if "*" in n and fnmatchcase(name, n)), None)
+    entry = _entry(name)
+    return None if entry is None else _columns()[entry]
+
+
+def _entry(name: str) -> str | None:
+    """The line of columns.csv that describes a name; None for an unknown one."""
+    if name in _columns():
+        return name
+    found = next((n for n in _columns() if "*" in n and fnmatchcase(name, n)), None)
     for prefix in PREFIXES:
-        if exact is None and name.startswith(f"{prefix}_"):
-            exact = _column(name.removeprefix(f"{prefix}_"))
-    return exact
+        if found is None and name.startswith(f"{prefix}_"):
+            found = _entry(name.removeprefix(f"{prefix}_"))
+    return found
 
 
 def _read(name: str) -> "pd.DataFrame":

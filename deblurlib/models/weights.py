@@ -22,6 +22,8 @@ WEIGHTS = Path(__file__).parent.parent / "weights"
 SIZES = ("full", "small")
 EXPERIMENT = "experiment.json"  # the record of a training, beside its checkpoints
 
+LOADED: dict[str, str] = {}  # sha256 of each shipped file of weights that was loaded, by its name
+
 
 def save_model(
     model: nn.Module,
@@ -146,6 +148,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
             "params, state_dict or their averages (…_ema)."
         )
     _load_state(model, state, path)
+    if path.resolve().is_relative_to(WEIGHTS.resolve()):
+        name = path.resolve().relative_to(WEIGHTS.resolve()).with_suffix("").as_posix()
+        LOADED[name] = sha256_of(path)
 
 
 def provenance(name: str, size: str | None = None) -> dict[str, Any]:

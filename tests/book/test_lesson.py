@@ -1,5 +1,6 @@
 """What every notebook opens with."""
 
+import hashlib
 import json
 import random
 
@@ -19,6 +20,7 @@ from deblurlib.book.lesson import open_lesson, seed_everything
 from deblurlib.book.notebooks import PLAIN_METADATA
 from deblurlib.data import list_photographs
 from deblurlib.experiments.presets import PRESETS
+from deblurlib.models import create_model, load_model, save_model, weights
 from deblurlib.training import Experiment, TrainingCrops
 
 
@@ -192,6 +194,34 @@ def test_the_environment_replaces_the_saved_preset_but_not_the_passed_one(tmp_pa
     monkeypatch.setenv("DEBLURLIB_PRESET", "huge")
     with pytest.raises(papermill.PapermillExecutionError, match="There is no preset 'huge'"):
         run_with(tmp_path)
+
+
+def test_tables_record_the_weights_that_the_lesson_has_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "WEIGHTS", tmp_path / "weights")
+    file = tmp_path / "weights" / "svdn_small.safetensors"
+
+    def ship(seed):
+        torch.manual_seed(seed)
+        save_model(create_model("svdn", size="small"), file, {"photographs": "none"})
+
+    def recorded(*files):
+        lesson = open_lesson("09", results=tmp_path / "results", device="cpu")
+        for each in files:
+            load_model("svdn", each, size="small")
+        lesson.table(pd.DataFrame({"rgb-psnr": [25.0]}), "numbers")
+        origin = tmp_path / "results" / "tables" / "09_numbers.csv.origin.json"
+        return json.loads(origin.read_text()).get("weights")
+
+    ship(1)
+    first = recorded("default")
+    assert first == {"svdn_small": hashlib.sha256(file.read_bytes()).hexdigest()}
+    assert recorded("default") == first and recorded() is None
+    ship(2)
+    assert recorded("default") == {"svdn_small": hashlib.sha256(file.read_bytes()).hexdigest()}
+    assert recorded("default") != first
+    own = tmp_path / "own.safetensors"
+    save_model(create_model("svdn", size="small"), own, {})
+    assert recorded(own) is None  # not shipped: nobody else could look its hash up
 
 
 def test_estimates_over_scenes_resample_their_photographs(tmp_path):
