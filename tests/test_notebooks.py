@@ -32,6 +32,7 @@ PARAMETERS = {
     "device": "auto",
 }
 MOST_BYTES, MOST_LINES, MOST_CELL_LINES, FEWEST_WORDS = 900_000, 400, 25, 3
+FEWEST_PIXELS = 500  # that a figure is wide on the screen
 MACHINE_PATH = re.compile(
     r"(?<![\w.:/])/(?:home|root|tmp|work|workspace|content|Users|usr|opt|var|mnt|srv|private)/|[A-Z]:\\\\|site-packages"
 )
@@ -234,6 +235,15 @@ def has_no_vector_graphics(path, notebook):
         yield "an SVG output, which differs from run to run: show PNG"
 
 
+def shows_wide_figures_in_words_too(path, notebook):
+    for output in outputs(notebook):
+        for kind in {"image/png", "image/jpeg"} & set(output.get("data", {})):
+            said = output.metadata.get(kind, {})
+            words, width = said.get("alt", ""), said.get("width", 0)
+            if width < FEWEST_PIXELS or not words:
+                yield f"a figure of {width} pixels, {words!r}: {FEWEST_PIXELS} at least, and a text"
+
+
 def has_only_tags_as_metadata(path, notebook):
     kernel = {
         **PLAIN_METADATA["kernelspec"],
@@ -268,6 +278,7 @@ RULES = [
     has_one_title_on_top,
     checks_and_solves_each_exercise,
     has_no_vector_graphics,
+    shows_wide_figures_in_words_too,
     has_only_tags_as_metadata,
 ]
 by_name = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -344,6 +355,10 @@ def edit(change):
 
 def output_of(notebook, **output):
     notebook.cells[2].outputs = [new_output(**output)]
+
+
+def picture(**said):
+    return new_output("display_data", {"image/png": ""}, metadata={"image/png": said})
 
 
 def replace_in(cell, old, new):
@@ -426,6 +441,14 @@ BREAKAGES = [
         edit(
             lambda nb: output_of(nb, output_type="display_data", data={"image/svg+xml": "<svg/>"})
         ),
+    ),
+    (
+        shows_wide_figures_in_words_too,
+        edit(lambda nb: nb.cells[2].update(outputs=[picture(width=499, alt="A line")])),
+    ),
+    (
+        shows_wide_figures_in_words_too,
+        edit(lambda nb: nb.cells[2].update(outputs=[picture(width=500, alt="")])),
     ),
     (has_only_tags_as_metadata, edit(lambda nb: nb.metadata.update(papermill={}))),
     (has_only_tags_as_metadata, edit(lambda nb: nb.cells[2].metadata.update(collapsed=True))),

@@ -186,6 +186,31 @@ def rank_correlations(features: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.divide(x @ y, norm, out=np.zeros(len(x)), where=norm > 0)
 
 
+def best_channels(fit: Pixels, judge: Pixels) -> list[dict[str, str | float]]:
+    """Correlate single channels with the motion, the best chosen on scenes it is not judged on.
+
+    Args:
+        fit: Pixels that the best channel is chosen on.
+        judge: Pixels that it is judged on.
+
+    Returns:
+        For each quantity of the motion, by features: Spearman's correlation, without its sign, of
+        the best channel and of the median one.
+    """
+    rows: list[dict[str, str | float]] = []
+    for quantity in fit.motion:
+        row: dict[str, str | float] = {"quantity": quantity}
+        for name in fit.features:
+            chosen, judged = (
+                np.abs(rank_correlations(each.features[name], each.motion[quantity]))
+                for each in (fit, judge)
+            )
+            row[f"{name}: best channel"] = float(judged[chosen.argmax()])
+            row[f"{name}: median"] = float(np.median(judged))
+        rows.append(row)
+    return rows
+
+
 def probe(
     fit: Pixels, judge: Pixels, features: Iterable[str], motion: str, ridge: float = 1e-2
 ) -> float:

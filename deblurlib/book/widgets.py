@@ -154,7 +154,7 @@ def noise_and_constant(
             f"observed, {psnr(observed, sharp):.1f} dB": observed,
             f"restored, {psnr(restored, sharp):.1f} dB": restored,
         }
-        return figures.pictures({**titled, "sharp": sharp}, width=6)
+        return figures.pictures({**titled, "sharp": sharp}, width=6.4)
 
     return Explorer(
         draw,
@@ -184,7 +184,7 @@ def sampling_points(
     def draw(row: int, column: int) -> Figure:
         place = min(row // 2, height - 1), min(column // 2, width - 1)
         return figures.sampling_points(
-            picture, points, flows, {f"row {row}, column {column}": place}, window=32, width=5
+            picture, points, flows, {f"row {row}, column {column}": place}, window=32, width=6.4
         )
 
     return Explorer(

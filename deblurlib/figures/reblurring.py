@@ -14,7 +14,7 @@ def descent(
     loss: Callable[[np.ndarray, np.ndarray], np.ndarray],
     path: np.ndarray,
     marks: Sequence[int] = (),
-    width: float = 5.5,
+    width: float = 6.4,
 ) -> Figure:
     """Draw the path of two weights over the level lines of a loss.
 

@@ -11,7 +11,7 @@ from .style import COLOURS, DIVERGING, PictureLike, as_picture
 
 
 def distance_error(
-    error: np.ndarray, reach: float, end: Sequence[float] | np.ndarray, width: float = 5.5
+    error: np.ndarray, reach: float, end: Sequence[float] | np.ndarray, width: float = 6.4
 ) -> Figure:
     """Draw a signed error over a plane around the segment from the origin to `end`.
 

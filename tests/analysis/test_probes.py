@@ -67,6 +67,21 @@ def test_rank_correlations(rng):
     )
 
 
+def test_the_best_channel_is_chosen_on_other_scenes(rng):
+    target, noise = rng.normal(size=(2, 300))
+    fit = pixels([target, noise, -noise], target, [0] * 300)
+    judge = pixels([noise, -target, noise], target, [0] * 300)
+    (row,) = probes.best_channels(fit, judge)
+    other = abs(probes.rank_correlations(noise[None], target)[0])
+    assert row == {
+        "quantity": "m",
+        "f: best channel": pytest.approx(other),
+        "f: median": pytest.approx(other),
+    }
+    (row,) = probes.best_channels(judge, judge)
+    assert row["f: best channel"] == pytest.approx(1)
+
+
 def test_a_probe_is_judged_on_pixels_that_it_was_not_fitted_on(rng):
     def draw(noise):
         features = rng.standard_normal((3, 4000))
