@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..results import results_folder
 from .extra import notebook_packages
+from .frames import with_sliders
 from .names import number
 from .notebooks import PLAIN_METADATA, find_notebooks, read_notebook, title_of
 
@@ -131,8 +133,9 @@ def _text(path: Path) -> str:
 def site(out: str | Path, notebooks: str | Path | Iterable[str | Path] | None = None) -> list[Path]:
     """Write the book as web pages from the stored outputs; nothing is executed or downloaded.
 
-    There is one page per notebook, one per Markdown file beside them, and index.html. After an
-    error, nothing is left behind.
+    There is one page per notebook, one per Markdown file beside them, and index.html. Figures with
+    sliders have them, as far as results/frames holds what they show. After an error, nothing is
+    left behind.
 
     Args:
         out: A new folder.
@@ -165,7 +168,7 @@ def site(out: str | Path, notebooks: str | Path | Iterable[str | Path] | None = 
     )
     contents = [
         _page_of(index),
-        *map(read_notebook, paths),
+        *(with_sliders(read_notebook(p), number(p), results_folder() / "frames") for p in paths),
         *(_page_of(path.read_text(encoding="utf-8")) for path in texts),
     ]
     names = {path.name for path in (*paths, *texts)}

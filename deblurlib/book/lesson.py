@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, SupportsFloat, TypeVar
+from typing import Any, SupportsFloat
 
 import numpy as np
 import pandas as pd
@@ -32,25 +32,11 @@ from ..results import (
     whole_seed,
 )
 from ..training import Experiment, Run, fit
-from . import ledger, parameters
+from . import frames, ledger, parameters
+from .widgets import Explorer
 
 TEST_PHOTOS = "wide"  # collection of photographs whose test side all lessons are judged on
 MOVED_ON = 8  # pictures on which the movement of parts is measured
-
-
-class Drawing(Protocol):
-    """Anything that draws its current figure, such as an explorer of `deblurlib.book.widgets`."""
-
-    def figure(self) -> Figure:
-        """Draw the current figure.
-
-        Returns:
-            The figure.
-        """
-        ...
-
-
-AnyDrawing = TypeVar("AnyDrawing", bound=Drawing)
 
 
 def open_lesson(
@@ -214,8 +200,8 @@ class Lesson:
         save_figure(figure, self._path("figures", f"{name}.png"))
         figures.show(figure)
 
-    def explore(self, explorer: AnyDrawing, name: str) -> AnyDrawing:
-        """Save and show the current figure of an explorer.
+    def explore(self, explorer: Explorer, name: str) -> Explorer:
+        """Save and show the current figure of an explorer, and save others for the web site.
 
         Args:
             explorer: One of `deblurlib.book.widgets`.
@@ -225,6 +211,7 @@ class Lesson:
             The same explorer: JupyterLab shows its sliders if it ends a cell.
         """
         self.figure(explorer.figure(), name)
+        frames.write(explorer, self._path("frames", f"{name}.json"))
         return explorer
 
     def compare(self, before: PictureLike, after: PictureLike, name: str) -> None:
