@@ -135,7 +135,7 @@ class _DeformConv(torch.autograd.Function):
         dilation: tuple[int, int],
         groups: tuple[int, int],
     ) -> torch.Tensor:
-        """Compute `ops.deform_conv2d` with torchvision.
+        """Compute `ops.deform_conv2d`, of which only the shape enters the file.
 
         Args:
             ctx: Not used.
@@ -152,10 +152,8 @@ class _DeformConv(torch.autograd.Function):
         Returns:
             (B, O, h, w).
         """
-        import torchvision  # slow to import, and only exporting needs it
-
-        found: torch.Tensor = torchvision.ops.deform_conv2d(
-            input, offset, weight, bias, stride, padding, dilation, mask
+        found: torch.Tensor = torch.ops.deblurlib.deform_conv2d(
+            input, offset, weight, bias, mask, stride, padding, dilation
         )
         return found
 

@@ -16,7 +16,8 @@ def attend(
         value: D of eq. 6, (B, N, C).
         impl: "full" holds all N x N weights at once; "chunked" holds those of `rows` positions j;
             "sdpa" is PyTorch's fused attention, with the C channels split into heads of d that
-            share their query and key. During ONNX export, always "full".
+            share their query and key. Exported programs, which have no loop over chunks, always use
+            "full".
         rows: Positions per chunk; None for as many as fit into 64 MB in single precision.
 
     Returns:
@@ -27,7 +28,8 @@ def attend(
     """
     if impl not in ("full", "chunked", "sdpa"):
         raise ValueError(f"There is no attention {impl!r}: choose 'full', 'chunked' or 'sdpa'.")
-    if impl == "full" or torch.onnx.is_in_onnx_export():  # ONNX has no loop over chunks
+    exporting = torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
+    if impl == "full" or exporting:
         return attention_map(query, key) @ value  # (B, N, N) @ (B, N, C)
     if impl == "chunked":
         rows = rows or max(1, 2**24 // key.shape[1])

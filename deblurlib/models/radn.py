@@ -149,9 +149,16 @@ def eight_outputs(network: Callable[[Tensor], Tensor], blurry: Tensor) -> Iterat
         The outputs, transformed back; the first belongs to the unchanged input.
     """
     for turns in range(4):
-        turned = blurry.rot90(turns, (2, 3))
-        yield network(turned).rot90(-turns, (2, 3))
-        yield network(turned.flip(3)).flip(3).rot90(-turns, (2, 3))
+        turned = _rot90(blurry, turns)
+        yield _rot90(network(turned), -turns)
+        yield _rot90(network(turned.flip(3)).flip(3), -turns)
+
+
+def _rot90(x: Tensor, turns: int) -> Tensor:
+    """`x.rot90(turns, (2, 3))`, which ONNX lacks."""
+    if turns % 2:
+        return x.flip(3 if turns % 4 == 1 else 2).transpose(2, 3)
+    return x.flip((2, 3)) if turns % 4 else x
 
 
 def filter_stretch(offset: Tensor) -> Tensor:
@@ -297,16 +304,15 @@ class Context(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C + 4 width, h, w)."""
-        height, width = x.shape[-2:]
-        padding = (0, -width % 32, 0, -height % 32)  # whole windows, so that nothing shifts
-        whole = F.pad(x, padding, mode="replicate")
+        # whole windows, so that nothing shifts
+        whole, crop = pad_to_multiple(x, max(self.windows), "replicate")
         scales = [x]
         for n, layer in zip(self.windows, self.convolutions, strict=True):
             y = F.leaky_relu(
                 layer(F.avg_pool2d(whole, n)), 0.2
             )  # a ReLU would die everywhere at once
             y = F.interpolate(y, whole.shape[-2:], mode="bilinear")
-            scales.append(y[..., :height, :width])
+            scales.append(crop(y))
         return torch.cat(scales, 1)
 
 

@@ -125,7 +125,7 @@ def _check(
     _check_channels(input, offset, weight)
     kernel, outs = weight.shape[2:], weight.shape[0]
     height, width = size = output_size(input.shape[2:], kernel, stride, padding, dilation)
-    if min(*input.shape[2:], *size) < 1:
+    if any(n < 1 for n in (*input.shape[2:], *size)):  # min would fix which is less in an export
         raise ArgumentError(
             f"{NAME}: an input of {input.shape[2]} x {input.shape[3]} pixels gives an output of "
             f"{height} x {width}; enlarge the input or the padding."

@@ -70,6 +70,23 @@ def test_onnx_runtime_runs_the_file_with_the_same_result(name, native, tmp_path)
         )
 
 
+def test_the_average_over_flips_and_rotations_is_written(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    shallow = {"units": (1, 1, 1), "module_units": 1}
+    model, x = (
+        create_model("radn", "final_plus", size="small", **shallow).eval(),
+        torch.rand(1, 3, 32, 48),
+    )
+    torch.nn.init.normal_(model.reconstruction.weight, std=0.05)
+    path = onnx_export.to_onnx(model, tmp_path / "network.onnx", (32, 48), native=True)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        expected, single = model(x).numpy(), model.restore(x)[0].numpy()
+    assert np.abs(expected - single).max() > 1e-2
+    np.testing.assert_allclose(session.run(None, {"blurry": x.numpy()})[0], expected, atol=1e-4)
+
+
 def test_equal_parameters_stay_apart_so_that_opencv_reads_an_untrained_network(tmp_path):
     model, x = create_model("svdn", size="small").eval(), torch.rand(1, 3, 32, 32)
     path = onnx_export.to_onnx(model, tmp_path / "network.onnx", (32, 32))

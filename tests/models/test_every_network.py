@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.export import Dim
 from torch.nn import functional as F
 
 from deblurlib.models import create_model, list_models, list_variants, load_model, save_model
@@ -77,8 +78,21 @@ slowly = [
 def test_compiled(name, variant):
     model = make(name, variant, scattered=True).eval()
     inputs, _ = pictures(name, 1, 3, 24, 32)
-    compiled = torch.compile(model, backend="aot_eager")
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     assert torch.allclose(compiled(*inputs), model(*inputs), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["aspdc", "radn", "svdn", "svrnn"])
+@torch.no_grad()
+def test_exported_once_for_all_sizes(name):
+    model = make(name, "paper", scattered=True).eval()
+    smallest = 33 if name == "radn" else 16  # its widest average covers more than one window
+    sizes = {axis: Dim(f"size{axis}", min=smallest, max=4096) for axis in (2, 3)}
+    (example,), _ = pictures(name, 1, 3, 40, 56)
+    program = torch.export.export(model, (example,), dynamic_shapes=(sizes,)).module()
+    for height, width in ((smallest, 71), (64, 48), (97, 35)):
+        (x,), _ = pictures(name, 1, 3, height, width)
+        torch.testing.assert_close(program(x), model(x), rtol=1e-5, atol=1e-5)
 
 
 @every_network
