@@ -9,7 +9,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from .verdicts import Verdict, Wrong, require, require_answer
+from .verdicts import Verdict, Wrong, is_skeleton, require, require_answer
 
 _LESSONS = sorted(
     module.name for module in iter_modules(__path__) if module.name.startswith("lesson")
@@ -19,6 +19,13 @@ CHECKS = {
     for name in _LESSONS
     for number, check in import_module(f".{name}", __name__).CHECKS.items()
 }
+
+NOT_ANSWERED = "not answered yet: replace the `...` in the skeleton with your own lines."
+RETURNS_NOTHING = (
+    "your function returns nothing on at least one way through it: end it with `return`."
+)
+NO_FUNCTION = "give the function itself, by its name and without brackets; this is of type {}."
+NO_VALUE = "give the value that is asked for, not a function: call it first."
 
 __all__ = ["CHECKS", "Verdict", "Wrong", "check", "require", "require_answer"]
 
@@ -42,11 +49,12 @@ def check(exercise: str, answer: Any) -> Verdict:
         return Verdict(exercise, True, CHECKS[exercise](answer))
     except Wrong as wrong:
         return Verdict(exercise, False, str(wrong))
-    except NotImplementedError:
-        return Verdict(
-            exercise,
-            False,
-            "not answered yet: replace the `...` in the skeleton with your own lines.",
-        )
+    except NotImplementedError as missing:
+        unfinished = missing.args and callable(answer) and not is_skeleton(answer)
+        return Verdict(exercise, False, RETURNS_NOTHING if unfinished else NOT_ANSWERED)
     except Exception as error:  # an exception in a student's code is an answer to explain
+        if not callable(answer) and str(error).endswith("object is not callable"):
+            return Verdict(exercise, False, NO_FUNCTION.format(type(answer).__name__))
+        if isinstance(error, TypeError) and callable(answer) and "'function'" in str(error):
+            return Verdict(exercise, False, NO_VALUE)
         return Verdict(exercise, False, f"your code raised {type(error).__name__}: {error}")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .verdicts import require, require_answer
+from .verdicts import name_mistake, numbers, require, require_answer, truth
 
 
 def _undo_two_tap_blur(undo) -> str:
@@ -13,16 +13,13 @@ def _undo_two_tap_blur(undo) -> str:
     x, a = np.random.default_rng(7).random(60) + 0.2, 0.3
     y = theory.convolve(x, np.array([1 - a, a]), anchor=0)
     found = undo(y.copy(), a)
-    require_answer(found)
-    found = np.asarray(found, dtype=np.float64)
     require(
-        found.shape == x.shape,
-        f"a signal of {x.size} samples must come back as {x.size} samples, not as {found.shape}.",
+        isinstance(found, str) or np.shape(found) == x.shape or found is None,
+        f"a signal of {x.size} samples must come back as {x.size} samples, not as "
+        f"{np.shape(found)}.",
     )
-    require(
-        np.isfinite(found).all(),
-        "the result holds NaN or infinity: is every x[n] filled in before it is used?",
-    )
+    with np.errstate(all="ignore"):
+        found = numbers(found, x.shape, "the signal")
     before = np.r_[0, y[:-1]]
     mistakes = {
         "you subtract the *blurred* neighbour y[n-1]. That is the expansion cut after one "
@@ -36,9 +33,18 @@ def _undo_two_tap_blur(undo) -> str:
             y - (1 - a) * before
         )
         / a,
+        "the sign of a is reversed throughout: the blur is (1 - a) x[n] + a x[n-1], so a is "
+        "subtracted both times.": theory.invert_recursively(y, np.array([1 + a, -a])),
+        "this is the blurred signal as it came in: store what you compute in a new array and "
+        "return that.": y,
+        "this blurs once more: you have written the blur, and want x[n] from it.": (1 - a) * y
+        + a * before,
+        "the recursion runs from the last sample to the first: the blur looks back, so start at "
+        "n = 0.": theory.invert_recursively(y[::-1], np.array([1 - a, a]))[::-1],
+        "the result is late by one sample: x[n] belongs to y[n].": np.r_[0, x[:-1]],
+        "the result is early by one sample: x[n] belongs to y[n].": np.r_[x[1:], 0],
     }
-    for reason, typical in mistakes.items():
-        require(not np.allclose(found, typical, atol=1e-6), reason)
+    name_mistake(found, x, mistakes)
     wrong = np.flatnonzero(np.abs(found - x) > 1e-8)
     require(
         wrong.size == 0 or wrong[0] > 0,
@@ -61,10 +67,19 @@ def _undo_two_tap_blur(undo) -> str:
 def _predict_the_pole(answer) -> str:
     """01.2: (p, reverse) of the scan that undoes the blur [0.3, 0.7]."""
     require_answer(answer)
-    for part in answer:
-        require_answer(part)
-    require(len(answer) == 2, "give both: (p, reverse), a number and True or False.")
-    p, reverse = float(answer[0]), bool(answer[1])
+    require(
+        not callable(answer), "give the value that is asked for, not a function: call it first."
+    )
+    require(
+        isinstance(answer, tuple | list | np.ndarray) and len(answer) == 2,
+        f"give both, (p, reverse): a number and True or False, not {answer!r}.",
+    )
+    require(
+        not isinstance(answer[0], bool | np.bool),
+        "the order is (p, reverse): first the number, then True or False.",
+    )
+    p = float(numbers(answer[0], (), "p"))
+    reverse = truth(answer[1], "reverse")
     require(
         not np.isclose(p, -7 / 3, atol=0.01),
         "the algebra is right for a scan from the left, but |p| > 1: each step multiplies rounding "
@@ -109,10 +124,17 @@ def _choose_wiener_constant(choose) -> str:
             3
         ).standard_normal(sharp.shape)
         c = choose(blurred, transfer, noise)
-        require_answer(c)
         require(
-            np.ndim(c) == 0 and np.isfinite(c) and c > 0,
-            "the constant must be one positive number for all frequencies.",
+            isinstance(c, str) or np.ndim(c) == 0,
+            "the constant must be one positive number for all frequencies, not an array.",
+        )
+        c = float(numbers(c, (), "the constant"))
+        require(
+            c > 0, f"the constant must be one positive number for all frequencies, not {c:.3g}."
+        )
+        require(
+            c <= 1 or not float(c).is_integer(),
+            f"{c:.0f} looks like the place of the constant in a list: return the constant.",
         )
 
         def quality(c, blurred=blurred, transfer=transfer, sharp=sharp):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .verdicts import require, require_answer
+from .verdicts import name_mistake, numbers, require
 
 
 def _check_distance(answer) -> str:
@@ -15,16 +15,22 @@ def _check_distance(answer) -> str:
         "a slanted flow": ([[2.0, 1.0]], [4.0, 3.0], [0.4]),
         "a zero flow, where P.D / D.D divides by zero": ([[3.0, 4.0]], [0.0, 0.0], [5.0]),
     }
-    for what, (points, end, expected) in cases.items():
+    found, wanted, mistakes = [], [], []
+    for points, end, expected in cases.values():
         with np.errstate(all="ignore"):
             got = answer(np.array(points), np.array(end))
-        require_answer(got)
-        got = np.asarray(got, float)
-        require(
-            got.shape == (len(points),),
-            f"for points of shape {np.shape(points)} it should return {len(points)} distances, "
-            f"not {got.shape}.",
-        )
+        shape = np.shape(points)
+        what = f"what you return for points of shape {shape}"
+        found.append(numbers(got, shape[:1], what, finite=False))
+        wanted.append(expected)
+        mistakes.append(_wrong_distances(np.array(points), np.array(end)))
+    finite = np.isfinite(np.concatenate(found))
+    name_mistake(
+        np.concatenate(found)[finite],
+        np.concatenate(wanted)[finite],
+        {why: np.concatenate([each[why] for each in mistakes])[finite] for why in mistakes[0]},
+    )
+    for (what, (points, end, expected)), got in zip(cases.items(), found, strict=True):
         require(
             np.allclose(got, expected, atol=1e-4),
             f"{what}: P = {points[0]}, D = {end} gives {got[0]:.3g}, not {expected[0]:.3g}.",
@@ -35,23 +41,76 @@ def _check_distance(answer) -> str:
     )
 
 
+def _wrong_distances(points: np.ndarray, end: np.ndarray) -> dict[str, np.ndarray]:
+    """What typical mistakes lead to, by reason."""
+    squared = max(end @ end, 1e-12)
+    along = (points * end).sum(-1, keepdims=True)
+
+    def to(places):
+        return np.linalg.norm(points - places, axis=-1)
+
+    right = to(np.clip(along / squared, 0, 1) * end)
+    return {
+        "this is the square of the distance: take the root.": right**2,
+        "this is the sum of |dx| and |dy|: the distance is the root of the sum of squares.": np.abs(
+            points - np.clip(along / squared, 0, 1) * end
+        ).sum(-1),
+        "this is the distance to the whole line: clamp t to [0, 1], the segment has two ends.": to(
+            along / squared * end
+        ),
+        "t is clamped at 0, but not at 1: the segment ends at D.": to(
+            np.maximum(along / squared, 0) * end
+        ),
+        "t is clamped at 1, but not at 0: the segment begins at the origin.": to(
+            np.minimum(along / squared, 1) * end
+        ),
+        "this is the distance to D, the far end: any place of the segment may be nearer.": to(end),
+        "this is the distance to the origin: any place of the segment may be nearer.": to(0 * end),
+        "P.D is divided by |D|: t = P.D / D.D, the square of the length.": to(
+            np.clip(along / np.sqrt(squared), 0, 1) * end
+        ),
+        "the sign of D is reversed: the segment runs from the origin to D.": to(
+            -np.clip(-along / squared, 0, 1) * end
+        ),
+        "x and y of the points are exchanged: both are (x, y).": np.linalg.norm(
+            points[:, ::-1]
+            - np.clip((points[:, ::-1] * end).sum(-1, keepdims=True) / squared, 0, 1) * end,
+            axis=-1,
+        ),
+    }
+
+
 def _check_feature_flow(answer) -> str:
-    flow = np.dstack(np.meshgrid(np.arange(8.0), 10 * np.arange(6.0)))  # (6, 8, 2)
-    got = answer(flow)
-    require_answer(got)
-    got = np.asarray(got)
+    flow = np.dstack(
+        np.meshgrid(1.25 * np.arange(8.0) ** 2, 10.25 * np.arange(6.0) ** 2)
+    )  # (6, 8, 2)
+    got = answer(flow.copy())
     require(
-        got.shape == (3, 4, 2),
-        f"a (6, 8, 2) flow should become (3, 4, 2), not {got.shape}: every second row and column.",
+        isinstance(got, str) or got is None or np.shape(got) == (3, 4, 2),
+        f"a (6, 8, 2) flow should become (3, 4, 2), not {np.shape(got)}: every second row and "
+        "column.",
     )
-    require(
-        not np.allclose(got, flow[::2, ::2]),
-        "the places are right, but the vectors still count image pixels: one feature pixel is two.",
-    )
-    require(
-        not np.allclose(got, 2 * flow[::2, ::2]),
-        "the vectors grew: fewer, larger pixels mean smaller numbers.",
-    )
+    got = numbers(got, (3, 4, 2), "the flow")
+    kept = flow[::2, ::2]
+    mistakes = {
+        "the places are right, but the vectors still count image pixels: one feature pixel is "
+        "two.": kept,
+        "the vectors grew: fewer, larger pixels mean smaller numbers.": 2 * kept,
+        "the vectors are a quarter: each of their numbers is halved once.": kept / 4,
+        "`//` cuts the halves off: divide with `/`.": kept // 2,
+        "[1::2] keeps the odd rows and columns; the features sit at the even ones.": flow[
+            1::2, 1::2
+        ]
+        / 2,
+        "the sign is reversed: the same motion points the same way on a smaller grid.": -kept / 2,
+        "the two numbers of a vector are exchanged: both flows are (right, down).": kept[..., ::-1]
+        / 2,
+        "you average each 2 x 2 block, which lies half a pixel beside the feature: take the even "
+        "rows and columns.": flow.reshape(3, 2, 4, 2, 2).mean((1, 3)) / 2,
+        "this is a corner of the flow, not a smaller version of it: take every second row and "
+        "column.": flow[:3, :4] / 2,
+    }
+    name_mistake(got, kept / 2, mistakes)
     require(
         np.allclose(got, flow[::2, ::2] / 2),
         "take the vectors at even rows and columns, where the features sit, and halve them.",
@@ -62,13 +121,12 @@ def _check_feature_flow(answer) -> str:
 def _check_offsets(answer) -> str:
     for D in ([6.0, 0.0], [0.0, 4.0], [3.0, -5.0]):
         got = answer(np.array(D))
-        require_answer(got)
-        got = np.asarray(got, float)
         require(
-            got.shape == (50,),
+            isinstance(got, str) or got is None or np.shape(got) == (50,),
             "the operator needs 50 numbers, (down, right) for each of 25 taps; yours has shape "
-            f"{got.shape}.",
+            f"{np.shape(got)}.",
         )
+        got = numbers(got, (50,), "the list of offsets")
         grid = np.stack(np.divmod(np.arange(25), 5), -1) - 2
         points, wanted = (
             got.reshape(25, 2) + grid,
@@ -79,6 +137,29 @@ def _check_offsets(answer) -> str:
             "these are the points themselves: an offset is the point minus the grid point the tap "
             "starts from.",
         )
+        along = np.linspace(-1, 1, 25)[:, None]
+        mistakes = {
+            "the subtraction is the wrong way round: an offset is the point minus the grid "
+            "point.": grid - wanted,
+            "first come all 25 steps down and then all 25 to the right: the operator wants them "
+            "in pairs, (down, right) for each tap.": (wanted - grid).T.reshape(25, 2),
+            "the points cover the half from the pixel to D: they run from -D to D.": np.linspace(
+                0, 1, 25
+            )[:, None]
+            * np.array(D[::-1])
+            - grid,
+            "the points reach only half of D: they run from -D to D.": along / 2 * np.array(D[::-1])
+            - grid,
+            "the points stop one step before D: the last of the 25 is D.": np.linspace(
+                -1, 1, 25, endpoint=False
+            )[:, None]
+            * np.array(D[::-1])
+            - grid,
+            "the grid point (down, right) of tap k is (k // 5 - 2, k % 5 - 2): rows and columns "
+            "are exchanged.": wanted - grid[:, ::-1],
+            "the grid is not centred: its middle tap is at (0, 0).": wanted - (grid + 2),
+        }
+        name_mistake(got.reshape(25, 2), wanted - grid, mistakes)
         require(
             not np.allclose(points[:, ::-1], wanted),
             "the points are mirrored in the diagonal: each pair is (down, right), D is (right, "

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .verdicts import require, require_answer
+from .verdicts import numbers, require, require_answer, truth
 
 
 def _logits_of_a_kernel(answer) -> str:
@@ -14,13 +14,12 @@ def _logits_of_a_kernel(answer) -> str:
     for kernel in (lopsided, np.full((3, 3), 1 / 9), np.eye(1, 9, 5).reshape(3, 3)):
         with np.errstate(divide="ignore"):
             found = answer(kernel.copy())
-        require_answer(found)
-        found = np.asarray(found, dtype=float)
         require(
-            found.shape == (9,),
+            isinstance(found, str) or found is None or np.shape(found) == (9,),
             "the filter takes nine logits in a row, taps row after row; yours has shape "
-            f"{found.shape}.",
+            f"{np.shape(found)}.",
         )
+        found = numbers(found, (9,), "the row of logits", finite=False)
         require(
             not np.isnan(found).any() and found.max() < np.inf,
             "there is NaN or +infinity among the logits, which a softmax cannot handle.",
@@ -37,6 +36,23 @@ def _logits_of_a_kernel(answer) -> str:
                     "x + m.": kernel.ravel(),
                     "rows and columns are swapped: tap k is in row k // 3 and "
                     "column k % 3.": kernel[::-1, ::-1].T.ravel(),
+                    "only the rows are mirrored: a convolution mirrors both axes.": kernel[
+                        ::-1
+                    ].ravel(),
+                    "only the columns are mirrored: a convolution mirrors both axes.": kernel[
+                        :, ::-1
+                    ].ravel(),
+                    "log10 is not the logarithm that the exponential undoes: take "
+                    "np.log.": _softmax(_logarithm(kernel, 10)),
+                    "log2 is not the logarithm that the exponential undoes: take np.log.": _softmax(
+                        _logarithm(kernel, 2)
+                    ),
+                    "the sign is reversed: the largest tap needs the largest logit.": _softmax(
+                        -_logarithm(kernel, np.e)
+                    ),
+                    "you apply the softmax yourself: the filter does that to the logits.": _softmax(
+                        _softmax(_logarithm(kernel, np.e))
+                    ),
                 },
             )
         right = kernel[::-1, ::-1].ravel()
@@ -58,6 +74,10 @@ def _logits_of_a_kernel(answer) -> str:
     )
 
 
+def _logarithm(kernel, base):
+    return np.log(np.maximum(kernel[::-1, ::-1].ravel(), 1e-30)) / np.log(base)
+
+
 def _softmax(logits):
     weights = np.exp(logits - logits.max())
     return weights / weights.sum()
@@ -65,8 +85,6 @@ def _softmax(logits):
 
 def _tell_a_copier(copies) -> str:
     """07.2: copies(network, blurry, sharp) -> whether a reblurring network copies `blurry`."""
-    import torch
-
     require_answer(copies)
     blurry, sharp = _pairs_with_known_blur()
     networks = {  # what it does: (network, whether it copies, what to think about)
@@ -99,18 +117,17 @@ def _tell_a_copier(copies) -> str:
     said = {}
     for what, (network, _, _) in networks.items():
         verdict = copies(network, blurry.clone(), sharp.clone())
-        require_answer(verdict)
-        require(
-            isinstance(verdict, bool | np.bool_ | torch.Tensor),
-            f"answer True or False, not {verdict!r}.",
-        )
-        said[what] = bool(verdict)
+        said[what] = truth(verdict)
     same = set(said.values())
     require(len(same) == 2, f"you say {same.pop()} of every network: what can only a copier do?")
-    for what, (_, truth, hint) in networks.items():
+    require(
+        any(said[what] == copier for what, (_, copier, _) in networks.items()),
+        "the answer is reversed: True means that the network copies.",
+    )
+    for what, (_, copier, hint) in networks.items():
         require(
-            said[what] == truth,
-            f"a network that {what} {'copies' if truth else 'does not copy'}. {hint}",
+            said[what] == copier,
+            f"a network that {what} {'copies' if copier else 'does not copy'}. {hint}",
         )
     return (
         "two copiers caught, three others cleared, among them one whose score against the blurry "
@@ -181,9 +198,17 @@ def _honest_gain(answer) -> str:
 
     def mean(gain):
         found = [answer(draw(gain)) for _ in range(300)]
-        require_answer(found[0])
-        require(np.ndim(found[0]) == 0, "return one number, the gain in dB.")
-        return float(np.mean(found))
+        require(
+            isinstance(found[0], str) or np.ndim(found[0]) == 0,
+            "return one number, the gain in dB, not an array.",
+        )
+        values = np.array([float(numbers(each, (), "the gain")) for each in found])
+        require(
+            not (values == values.round()).all(),
+            f"you return {values[0]:.0f}, a whole number: that is the place of a lambda. Return "
+            "what it gains.",
+        )
+        return float(values.mean())
 
     idle, useful = mean(0.0), mean(0.4)
     require(

@@ -1,9 +1,11 @@
 """The verdict of a check, and how a check rejects an answer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 class Wrong(AssertionError):
@@ -51,5 +53,114 @@ def require_answer(answer: Any) -> None:
     Raises:
         NotImplementedError: If it is `...` or None.
     """
-    if answer is None or answer is ...:
+    if answer is ...:
         raise NotImplementedError
+    if answer is None:
+        raise NotImplementedError("nothing")
+
+
+def numbers(
+    found: Any,
+    shape: tuple[int, ...] | None = None,
+    what: str = "the result",
+    *,
+    finite: bool = True,
+) -> np.ndarray:
+    """Take what the student's code returned as real, finite numbers, or say what else it is.
+
+    Args:
+        found: The value.
+        shape: The shape that it must have; None for any.
+        what: What the value is, in words.
+        finite: Whether NaN and infinity are refused.
+
+    Returns:
+        The numbers, float64.
+
+    Raises:
+        NotImplementedError: If it is `...` or None.
+        Wrong: If it is text or another object, complex, of another shape, or not finite.
+    """
+    require_answer(found)
+    if hasattr(found, "detach"):
+        found = found.detach().cpu()
+    require(not isinstance(found, str | bytes), f"{what} is the text {found!r}: give numbers.")
+    require(not callable(found), f"{what} is a function: give what it returns.")
+    try:
+        given = np.asarray(found)
+        require(
+            not np.iscomplexobj(given),
+            f"{what} is complex: behind a Fourier transform take the real part.",
+        )
+        values = given.astype(np.float64)
+    except (TypeError, ValueError):
+        raise Wrong(f"{what} is of type {type(found).__name__}: give numbers.") from None
+    require(
+        shape is None or values.shape == shape,
+        f"{what} has shape {values.shape} instead of {shape}.",
+    )
+    require(not finite or bool(np.isfinite(values).all()), f"{what} holds NaN or infinity.")
+    return values
+
+
+def truth(found: Any, what: str = "") -> bool:
+    """Take a value as True or False, or say what else it is.
+
+    Args:
+        found: The value; a tensor or an array may hold one.
+        what: What the value is, in words; empty for the answer itself.
+
+    Returns:
+        Whether it is true.
+
+    Raises:
+        NotImplementedError: If it is `...` or None.
+        Wrong: If it is anything else.
+    """
+    require_answer(found)
+    kind = str(getattr(found, "dtype", type(found).__name__))
+    require(
+        kind.removeprefix("torch.") == "bool" and np.prod(np.shape(found)) == 1,
+        f"{f'{what} must be' if what else 'answer'} True or False, not {found!r}.",
+    )
+    return bool(found)
+
+
+def name_mistake(found: ArrayLike, right: ArrayLike, mistakes: Mapping[str, ArrayLike]) -> None:
+    """Reject a wrong result with the mistake that leads to just this result, if one is known.
+
+    Args:
+        found: The result, numbers.
+        right: The right result; nothing is rejected if it is found.
+        mistakes: What typical mistakes lead to, by reason.
+
+    Raises:
+        Wrong: With the first reason whose result was found.
+    """
+    if np.allclose(found, right, atol=1e-6):
+        return
+    for reason, typical in mistakes.items():
+        same = np.shape(found) == np.shape(typical) and np.allclose(
+            found, typical, atol=1e-6, equal_nan=True
+        )
+        require(not same, reason)
+
+
+def is_skeleton(answer: Any) -> bool:
+    """Tell whether an answer is the skeleton as it was given.
+
+    Args:
+        answer: The answer to an exercise.
+
+    Returns:
+        Whether it is `...`, None, or a function whose body is `...`.
+    """
+    return answer is None or answer is ... or _body(answer) == _body(_skeleton)
+
+
+def _skeleton() -> Any: ...
+
+
+def _body(function: Any) -> bytes | None:
+    code = getattr(function, "__code__", None)
+    return code.co_code if code is not None and code.co_consts in ((None,), (None, ...)) else None
