@@ -10,6 +10,8 @@ def groups_of(dataset: Any) -> list[str]:
 
     >>> class Frames:
     ...     names = ["GOPR0384_11_00/000001", "GOPR0384_11_00/000002", "alone"]
+    ...     def __len__(self):
+    ...         return len(self.names)
     >>> groups_of(Frames())
     ['GOPR0384_11_00', 'GOPR0384_11_00', 'alone']
 
