@@ -1,6 +1,6 @@
 """Diagrams of networks: stages by resolution, a dense module at work, the tensors of attention."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,73 +11,63 @@ from matplotlib.patches import FancyBboxPatch
 from .style import COLOURS, DIVERGING, PictureLike, as_picture
 
 
-def network(
-    stages: pd.DataFrame, skips: Iterable[tuple[int, int]] = (), width: float = 11.0
-) -> Figure:
+def network(stages: pd.DataFrame, width: float = 11.0) -> Figure:
     """Draw a network as boxes in the order of computation, each at the height of its resolution.
 
+    Solid arrows lead to the next box, dashed ones past others. Parts with deformable convolutions
+    have a thick edge.
+
     Args:
-        stages: Columns name (may break lines), in, out, scale (a power of two), parameters and kind
-            (its colour).
-        skips: Pairs of row numbers to join by dashed lines.
+        stages: `models.list_parts`, which reads the data flow from the network itself, with the
+            columns name (may break lines) and kind (its colour) added.
         width: Width of the figure in inches.
 
     Returns:
         The figure; nothing is shown.
     """
+    restored = stages.attrs["restored"]
     stages = stages.reset_index(drop=True)
-    colours = dict(
-        zip(stages.kind.unique(), ("blue", "orange", "vermilion", "green", "purple"), strict=False)
-    )
-    level = np.log2(stages.scale.to_numpy(float)) * 1.7
-    figure, axis = plt.subplots(
-        figsize=(width, width * (level.max() + 2.1) / (len(stages) + 1.2) * 0.72)
-    )
-    for i, stage in stages.iterrows():
-        _box(
-            axis,
-            i,
-            level[i],
-            f"{stage['name']}\n{stage['in']}→{stage.out}",
-            COLOURS[colours[stage.kind]],
-        )
-        axis.text(
-            i,
-            level[i] + 0.62,
-            _short(stage.parameters),
-            ha="center",
-            va="center",
-            fontsize=7,
-            color="0.4",
-        )
-        if i:
-            _arrow(axis, (i - 1 + 0.44, level[i - 1]), (i - 0.44, level[i]))
-    for a, b in skips:
-        _arrow(
-            axis,
-            (a + 0.1, level[a] - 0.45),
-            (b - 0.1, level[b] - 0.45),
-            connectionstyle="arc3,rad=-0.06",
-            linestyle="--",
-        )
+    last = len(stages)
+    level = [0.0, *(np.log2(stages.scale.to_numpy(float)) * 1.9), 0.0]  # of image, stages, result
+    names = ["blurry", *stages.part, "restored"]
+    kinds = ("blue", "orange", "vermilion", "green", "purple")
+    colours = {
+        kind: COLOURS[colour] for kind, colour in zip(stages.kind.unique(), kinds, strict=False)
+    }
+    size = (width, width * (max(level) + 2.9) / (last + 3.4) * 0.78)
+    figure, axis = plt.subplots(figsize=size)
+    for place, name in ((0, "blurry\n3"), (last + 1, "restored\n3")):
+        _box(axis, place, 0, name, "0.5")
+    for i, stage in enumerate(stages.rename(columns={"in": "read"}).itertuples(), 1):
+        text = f"{stage.name}\n{stage.read}→{stage.out}"
+        _box(axis, i, level[i], text, colours[stage.kind], edge=3.2 if stage.deformable else 1.2)
+        size_of = _short(stage.parameters)
+        axis.text(i, level[i] + 0.62, size_of, ha="center", va="center", fontsize=7, color="0.4")
+    for place, sources in enumerate([*stages.reads, restored], 1):
+        for source in map(names.index, sources):
+            _flow(axis, source, place, level)
     for scale in sorted(stages.scale.unique()):
-        axis.text(
-            -1.05,
-            np.log2(scale) * 1.7,
-            f"1/{scale}" if scale > 1 else "full",
-            va="center",
-            ha="center",
-            color="0.3",
-        )
-    handles = [
-        plt.Rectangle((0, 0), 1, 1, color=COLOURS[colour], alpha=0.3) for colour in colours.values()
-    ]
-    axis.legend(
-        handles, list(colours), loc="upper left", bbox_to_anchor=(0.05, 1.0), ncols=len(colours)
-    )
-    axis.set(xlim=(-1.4, len(stages) - 0.4), ylim=(level.max() + 0.9, -1.2))
+        words = f"1/{scale}" if scale > 1 else "full"
+        axis.text(-0.95, np.log2(scale) * 1.9, words, va="center", ha="center", color="0.3")
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colour, alpha=0.3) for colour in colours.values()]
+    labels = list(colours)
+    if stages.deformable.any():
+        handles.append(plt.Rectangle((0, 0), 1, 1, fill=False, linewidth=3.2))
+        labels.append("with deformable convolutions")
+    axis.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(labels))
+    axis.set(xlim=(-1.3, last + 1.6), ylim=(max(level) + 0.9, -1.6))
     axis.axis("off")
     return figure
+
+
+def _flow(axis, start, end, level):
+    """An arrow from one box to a later one, past the boxes between them."""
+    if end - start == 1:
+        _arrow(axis, (start + 0.44, level[start]), (end - 0.44, level[end]))
+        return
+    rise = 0.45 / (end - start) + 0.04
+    top = (start + 0.1, level[start] - 0.45), (end - 0.1, level[end] - 0.45)
+    _arrow(axis, *top, connectionstyle=f"arc3,rad={-rise:.3f}", linestyle="--")
 
 
 def dense_module(
@@ -232,13 +222,13 @@ def _taps(axis, pairs, picture, place, stride):
     axis.axis("off")
 
 
-def _box(axis, x, y, text, colour, size=(0.88, 0.84), fontsize=7):
+def _box(axis, x, y, text, colour, size=(0.88, 0.84), fontsize=7, edge=1.2):
     corner = x - size[0] / 2, y - size[1] / 2
     style = {
         "boxstyle": "round,pad=0,rounding_size=0.08",
         "facecolor": (*plt.matplotlib.colors.to_rgb(colour), 0.25),
     }
-    axis.add_patch(FancyBboxPatch(corner, *size, edgecolor=colour, linewidth=1.2, **style))
+    axis.add_patch(FancyBboxPatch(corner, *size, edgecolor=colour, linewidth=edge, **style))
     axis.text(x, y, text, ha="center", va="center", fontsize=fontsize, linespacing=1.25)
 
 

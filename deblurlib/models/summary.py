@@ -1,13 +1,19 @@
-"""Cost of a network, as a whole or by part: parameters and multiply-accumulates."""
+"""Cost and data flow of a network, as a whole or by part."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+
+from ..ops import DeformConv2d
+
+PICTURE, RESTORED = "blurry", "restored"  # the ends of the data flow
 
 
 def count_macs(model: nn.Module, size: tuple[int, int]) -> int:
@@ -42,7 +48,7 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def list_parts(model: nn.Module, size: tuple[int, int], parts: list[str]) -> pd.DataFrame:
-    """List the cost of parts of a network for one image, from its shapes alone.
+    """List cost and data flow of parts of a network for one image, from its shapes alone.
 
     Args:
         model: A network.
@@ -51,9 +57,13 @@ def list_parts(model: nn.Module, size: tuple[int, int], parts: list[str]) -> pd.
 
     Returns:
         One row per part, with columns part; in and out, the channels of its first input and of its
-        last output that is a single tensor; scale, image pixels per output pixel; parameters; macs.
+        last output that is a single tensor; scale, image pixels per output pixel; parameters; macs;
+        deformable, how many deformable convolutions it has; and reads, the parts whose outputs
+        reach its inputs without passing through another part, "blurry" for the image itself. In
+        `attrs`, "restored" are the parts that the network's output is made of.
     """
     hollow = _hollow(model)
+    flow = _DataFlow()
     shapes: dict[str, tuple[torch.Size, torch.Size]] = {}
 
     def keep(part: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -66,7 +76,9 @@ def list_parts(model: nn.Module, size: tuple[int, int], parts: list[str]) -> pd.
 
     for part in parts:
         hollow.get_submodule(part).register_forward_hook(keep(part))
-    counts = _trace(hollow, size).get_flop_counts()
+    flow.watch(hollow, parts)
+    with flow:
+        counts = _trace(hollow, size).get_flop_counts()
     rows = [
         {
             "part": part,
@@ -75,10 +87,80 @@ def list_parts(model: nn.Module, size: tuple[int, int], parts: list[str]) -> pd.
             "scale": round(size[0] / shapes[part][1][2]),
             "parameters": count_parameters(hollow.get_submodule(part)),
             "macs": sum(counts[f"{type(hollow).__name__}.{part}"].values()) // 2,
+            "deformable": sum(
+                isinstance(each, DeformConv2d) for each in hollow.get_submodule(part).modules()
+            ),
+            "reads": tuple(each for each in (PICTURE, *parts) if each in flow.reads[part]),
         }
         for part in parts
     ]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    table.attrs[RESTORED] = tuple(each for each in (PICTURE, *parts) if each in flow.restored)
+    return table
+
+
+class _DataFlow(TorchFunctionMode):
+    """Follows which parts of a network each tensor is made of.
+
+    Attributes:
+        reads: Sources of the inputs of each part.
+        restored: Sources of the output of the network.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: dict[str, set[str]] = {}
+        self.restored: set[str] = set()
+        self._made_of: dict[int, tuple[Tensor, set[str]]] = {}  # by id; the tensor keeps its id
+
+    def watch(self, network: nn.Module, parts: Iterable[str]) -> None:
+        """Follow the tensors of a network from its input to its output."""
+        for name in parts:
+            self.reads[name] = set()
+            part = network.get_submodule(name)
+            part.register_forward_pre_hook(
+                lambda _, args, kwargs, name=name: self.reads[name].update(
+                    self._sources((args, kwargs))
+                ),
+                with_kwargs=True,
+            )
+            part.register_forward_hook(lambda *_, name=name: self._mark(_[-1], {name}))
+        for module in network.modules():  # operators that torch does not announce
+            if not list(module.children()):
+                module.register_forward_hook(
+                    lambda _, args, output: self._mark(
+                        output, self._sources(output) or self._sources(args)
+                    )
+                )
+        network.register_forward_pre_hook(lambda _, args: self._mark(args, {PICTURE}))
+        network.register_forward_hook(
+            lambda _, args, output: self.restored.update(self._sources(output))
+        )
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call a function of torch; what it returns is made of what its arguments are made of."""
+        output = func(*args, **(kwargs or {}))
+        self._mark(output, self._sources((args, kwargs)))
+        return output
+
+    def _mark(self, tensors: Any, sources: set[str]) -> None:
+        for tensor in _tensors(tensors):
+            self._made_of[id(tensor)] = tensor, sources
+
+    def _sources(self, tensors: Any) -> set[str]:
+        known = [self._made_of.get(id(tensor), (tensor, set()))[1] for tensor in _tensors(tensors)]
+        return set().union(*known)
+
+
+def _tensors(found: Any) -> list[Tensor]:
+    """The tensors in lists, tuples and dictionaries."""
+    return [each for each in tree_leaves(found) if isinstance(each, Tensor)]
 
 
 def _hollow(model: nn.Module) -> nn.Module:

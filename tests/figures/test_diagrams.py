@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Annotation
 
 from deblurlib import figures
 
@@ -21,15 +22,32 @@ def texts(axis):
     return [text.get_text() for text in axis.texts]
 
 
-def test_network_draws_each_stage_at_its_resolution():
-    rows = [("stem", 12, 64, 2, 12_288, "encoder"), ("up", 64, 32, 1, 1_500_000, "other")]
-    stages = pd.DataFrame(rows, columns=["name", "in", "out", "scale", "parameters", "kind"])
-    axis = figures.network(stages, skips=[(0, 1)]).axes[0]
-    shown = {text.get_text(): text.get_position() for text in axis.texts}
-    assert {"stem\n12→64", "up\n64→32", "12.3 k", "1.50 M", "1/2", "full"} <= set(shown)
+def test_network_draws_each_stage_at_its_resolution_and_what_it_reads():
+    rows = [
+        ("stem", "stem", 12, 64, 2, 12_288, "encoder", 0, ("blurry",)),
+        ("dcn", "deform", 64, 64, 2, 500, "encoder", 1, ("stem",)),
+        ("up", "up", 64, 32, 1, 1_500_000, "other", 0, ("stem", "dcn")),
+    ]
+    columns = ["part", "name", "in", "out", "scale", "parameters", "kind", "deformable", "reads"]
+    stages = pd.DataFrame(rows, columns=columns)
+    stages.attrs["restored"] = ("blurry", "up")
+    axis = figures.network(stages).axes[0]
+    shown = {text.get_text(): text.get_position() for text in axis.texts if text.get_text()}
+    wanted = {"blurry\n3", "stem\n12→64", "up\n64→32", "12.3 k", "1.50 M", "1/2", "full"}
+    assert wanted | {"restored\n3"} <= set(shown)
     assert (
         shown["stem\n12→64"][1] > shown["up\n64→32"][1] == shown["full"][1]
     )  # the axis points down
+    arrows = {
+        (round(float(a.xyann[0])), round(float(a.xy[0])))
+        for a in axis.texts
+        if isinstance(a, Annotation)
+    }
+    assert arrows == {(0, 1), (1, 2), (1, 3), (2, 3), (0, 4), (3, 4)}
+    edges = [patch.get_linewidth() for patch in axis.patches]  # blurry, restored, then the parts
+    assert len(edges) == 5 and edges.index(max(edges)) == 3 and edges.count(max(edges)) == 1
+    words = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert words == ["encoder", "other", "with deformable convolutions"]
 
 
 def test_dense_module_moves_the_taps_by_their_offsets_in_image_pixels():

@@ -43,3 +43,42 @@ def test_parts_add_up_and_know_their_scale():
     channels = model.encoder.transition1.conv.weight.shape
     assert (transition["out"], transition["in"], transition.scale) == (*channels[:2], 4)
     assert next(model.parameters()).device.type == "cpu" and not model.encoder._forward_hooks
+
+
+def test_parts_know_what_they_read():
+    names = ["stem", "stages.0", "stages.1", "stages.2", "fuse", "head"]
+    neck = ["neck.ow1", "neck.ow2", "neck.dcn1", "neck.dcn2"]
+    model = create_model("svdn", size="small")
+    parts = list_parts(model, (32, 48), names[:-1] + neck + names[-1:]).set_index("part")
+    assert parts.reads.to_dict() == {
+        "stem": ("blurry",),
+        "stages.0": ("stem",),
+        "stages.1": ("stages.0",),
+        "stages.2": ("stages.1",),
+        "fuse": ("stem", "stages.0", "stages.1", "stages.2"),
+        "neck.ow1": ("fuse",),
+        "neck.ow2": ("neck.ow1",),
+        "neck.dcn1": ("fuse", "neck.ow1"),
+        "neck.dcn2": ("neck.ow2", "neck.dcn1"),
+        "head": ("neck.dcn2",),
+    }
+    assert parts.attrs["restored"] == ("blurry", "head")
+    assert parts.deformable[parts.deformable > 0].to_dict() == {"neck.dcn1": 1, "neck.dcn2": 1}
+    direct = create_model("svdn", "no_skip", size="small")
+    assert list_parts(direct, (32, 48), ["head"]).attrs["restored"] == ("head",)
+    last = create_model("svdn", "no_concat", size="small")
+    found = list_parts(last, (32, 48), names).set_index("part")
+    assert found.reads["fuse"] == ("stages.2",)
+
+
+@pytest.mark.parametrize("name", ["svrnn", "svdn", "radn", "aspdc"])
+def test_the_data_of_every_network_flows_from_the_picture_to_the_result(name):
+    model = create_model(name, size="small")
+    called = [
+        f"{part}.{i}" if isinstance(child, nn.ModuleList) else part
+        for part, child in model.named_children()
+        for i in range(len(child) if isinstance(child, nn.ModuleList) else 1)
+    ]
+    parts = list_parts(model, (64, 96), called)
+    read = {source for sources in [*parts.reads, parts.attrs["restored"]] for source in sources}
+    assert read == {"blurry", *parts.part} and all(parts.reads)
