@@ -474,3 +474,30 @@ def test_the_rule_notices_a_broken_notebook(rule, breakage, tmp_path):
 
 def test_every_rule_has_a_breakage():
     assert {rule for rule, _ in BREAKAGES} == set(RULES)
+
+
+def rows_shown(notebook):
+    """The rows of all tables that a notebook shows, by heading."""
+    for output in outputs(notebook):
+        head, _, body = output.get("data", {}).get("text/html", "").partition("</thead>")
+        headings = re.findall(r"<th>(.*?)</th>", head, re.DOTALL)
+        for row in body.split("</tr>"):
+            cells = re.findall(r"<td>(.*?)</td>", row, re.DOTALL)
+            if cells:
+                yield dict(zip(headings[-len(cells) :], cells, strict=False))
+
+
+def verdicts_shown(path):
+    """The verdicts that a notebook shows of each claim."""
+    found: dict[str, set[str]] = {}
+    for row in rows_shown(nbformat.read(path, as_version=4)):
+        if {"id", "verdict"} <= row.keys():
+            found.setdefault(row["id"], set()).add(row["verdict"])
+    return found
+
+
+@pytest.mark.parametrize("path", BOOK[:-1], ids=lambda path: path.stem)
+def test_a_lesson_and_the_ledger_show_the_same_verdicts(path):
+    ledger, lesson = verdicts_shown(BOOK[-1]), verdicts_shown(path)
+    assert len(ledger) == 73
+    assert {id: ledger[id] for id in lesson} == lesson, "run `make notebooks` for all of them"
