@@ -106,7 +106,7 @@ def stages(
     return found
 
 
-_STAGE = ("hash", "steps", "batch", "patch", "camera", "photographs", "hours")
+_STAGE = ("hash", "steps", "batch", "patch", "camera")
 
 
 def ship(
@@ -133,7 +133,8 @@ def ship(
     described = saved.pop("experiment")
     if not is_collection(run.experiment.photos):
         described["photos"] = photographs
-    parts = _stages(run.experiment, photographs)
+    parts = _stages(run.experiment, photographs, run.folder.parent)
+    parts[-1] |= {"hours": round(run.seconds / 3600, 2), "share": share}
     record = {
         **saved,
         "variant": run.experiment.variant,
@@ -141,9 +142,8 @@ def ship(
         "steps": sum(part["steps"] for part in parts),
         "batch": run.experiment.batch,
         "patch": run.experiment.patch,
-        "hours": round(run.seconds / 3600 + sum(part.get("hours", 0) for part in parts[:-1]), 2),
+        "hours": round(sum(part["hours"] for part in parts), 2),
         "stages": parts,
-        "share_of_last_stage": share,
         "experiment": described,
     }
     if "validation" in run.log:
@@ -169,14 +169,18 @@ def _between(run: Run, share: float) -> nn.Module:
     return network
 
 
-def _stages(experiment: Experiment, photographs: str) -> list[dict[str, Any]]:
+def _stages(experiment: Experiment, photographs: str, runs: Path) -> list[dict[str, Any]]:
     """The trainings that made a network, the first first, with those of weights it began with."""
     earlier: list[dict[str, Any]] = []
     if experiment.start is not None:
-        earlier = _stages(experiment.start, photographs)
+        earlier = _stages(experiment.start, photographs, runs)
+        saved = json.loads((runs / experiment.start.hash / "experiment.json").read_text())
+        earlier[-1]["hours"] = round(saved["seconds"] / 3600, 2)
     elif experiment.start_weights is not None:
         path = find_weights(experiment.model, experiment.start_weights, experiment.size)
         record = json.loads(path.with_suffix(".json").read_text())
-        earlier = record.get("stages") or [{key: record.get(key) for key in _STAGE}]
-    kept = {key: getattr(experiment, key) for key in ("hash", "steps", "batch", "patch", "camera")}
+        earlier = record.get("stages") or [
+            {key: record.get(key) for key in (*_STAGE, "photographs", "hours")}
+        ]
+    kept = {key: getattr(experiment, key) for key in _STAGE}
     return [*earlier, {**kept, "photographs": photographs}]

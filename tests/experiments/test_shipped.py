@@ -67,4 +67,5 @@ def test_shipped_weights_record_how_they_were_trained(tmp_path):
         assert torch.allclose(0.75 * a + 0.25 * b, c, atol=1e-3)
     record = json.loads(path.with_suffix(".json").read_text())
     assert [part["hash"] for part in record["stages"]] == [stage.hash, later.hash]
-    assert record["steps"] == 4
+    assert record["steps"] == 4 and [part["share"] for part in record["stages"]] == [1, 0.25]
+    assert all(part["hours"] >= 0 for part in record["stages"])
