@@ -353,7 +353,7 @@ SPEC = NetworkSpec(
     variants=VARIANTS,
     small={"width": 8, "vgg": 8},
     translate=translate_svrnn,
-    margin=112,
+    margin=224,
     schedule={
         "steps": 200_000,
         "batch": 20,
