@@ -82,7 +82,7 @@ gpu: $(INSTALLED)  ## on a machine with a GPU, in 8 minutes: its tests, the oper
 	-timeout --preserve-status --signal TERM 300 $(BIN)/python -m deblurlib train shipped:svdn_full --device cuda --workers 8 \
 	  $(call option,photos,$(PHOTOS)) $(call option,results,$(RESULTS))
 
-notebooks: $(INSTALLED)  ## execute the committed notebooks in place with the preset smoke (NOTEBOOKS="01 04" for some)
+notebooks: $(INSTALLED)  ## execute the committed notebooks in place (NOTEBOOKS="01 04" for some)
 	@$(BIN)/python -m deblurlib refresh $(call option,notebooks,$(NOTEBOOKS)) $(call option,jobs,$(JOBS))
 
 pins: $(UV)  ## recompile requirements.txt from requirements.in

@@ -24,7 +24,7 @@ BOOK = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipy
 ITEMS = pd.read_csv(Path(deblurlib.__file__).parent / "papers" / "items.csv", dtype=str)
 ITEM_TAGS = set("item:" + ITEMS.paper + ":" + ITEMS["item"])
 PARAMETERS = {
-    "preset": "smoke",
+    "preset": "quick",
     "data": "",
     "variant": "",
     "results": "",
@@ -378,7 +378,7 @@ BREAKAGES = [
     (has_one_cell_of_literal_parameters, edit(lambda nb: replace_in(nb.cells[1], "0", "int(0)"))),
     (
         has_one_cell_of_literal_parameters,
-        edit(lambda nb: replace_in(nb.cells[1], "smoke", "quick")),
+        edit(lambda nb: replace_in(nb.cells[1], "quick", "smoke")),
     ),
     (
         has_one_cell_of_literal_parameters,

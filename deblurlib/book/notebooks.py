@@ -28,7 +28,7 @@ PLAIN_METADATA = {
     "language_info": {"name": "python"},
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
-CELL_SECONDS, START_SECONDS = 600, 120  # time limits of a cell and of the start of a kernel
+CELL_SECONDS, START_SECONDS = 1800, 120  # time limits of a cell and of the start of a kernel
 
 
 def find_notebooks(wanted: str | Path | Iterable[str | Path] | None = None) -> list[Path]:
@@ -202,7 +202,7 @@ def refresh_notebooks(
     """
     require("nbclient")
     paths = find_notebooks(notebooks)
-    jobs = jobs or default_jobs("smoke", len(paths))
+    jobs = jobs or default_jobs("quick", len(paths))
     settings = {
         "OMP_NUM_THREADS": str(max(cores() // jobs, 1)),
         "DEBLURLIB_RESULTS": str(ROOT / "build" / "refresh"),

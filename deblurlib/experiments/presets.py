@@ -41,7 +41,7 @@ class Preset:
 PRESETS = {
     preset.name: preset
     for preset in (
-        # every notebook in under a minute: the tests and the committed outputs
+        # every notebook in under a minute: the tests
         Preset(
             name="smoke",
             test_scenes=8,
@@ -54,7 +54,7 @@ PRESETS = {
             seeds=1,
             size="small",
         ),
-        # the default: the whole book in twenty minutes
+        # the default, and the pages that are committed: the whole book in twenty minutes
         Preset(
             name="quick",
             test_scenes=24,
