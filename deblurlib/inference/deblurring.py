@@ -5,9 +5,9 @@
 
 A network whose output depends on a neighbourhood gives the same image with and without tiles, to
 1e-4, as long as the margin covers that neighbourhood. SVRNN's recurrences and RADN's attention see
-the whole image, so their result depends on the tiles: with the shipped weights, on six photographs
-of 448 x 320 pixels in tiles of 128, by at most 0.5/255 (SVRNN) and 0.3/255 (RADN) on average (RMS),
-and by up to 31/255 and 6/255 at single pixels. Blending leaves no seams: the difference from the
+the whole image, so their result depends on the tiles: with the shipped weights, on photographs of
+448 x 320 pixels in tiles of 128, by at most 0.03/255 (SVRNN) and 0.3/255 (RADN) on average (RMS),
+and by up to 0.8/255 and 6/255 at single pixels. Blending leaves no seams: the difference from the
 untiled result jumps no more from tile to tile than elsewhere.
 """
 
