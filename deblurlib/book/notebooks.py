@@ -31,6 +31,24 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 CELL_SECONDS, START_SECONDS = 1800, 120  # time limits of a cell and of the start of a kernel
 
 
+def book_home() -> Path:
+    """Find the folder of the book: that of this project, or else of the current folder.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: If there is none, for example because only a wheel is installed.
+    """
+    home = ROOT / "notebooks" if (ROOT / "notebooks").is_dir() else Path.cwd() / "notebooks"
+    if not lessons_in(home)[0]:
+        raise FileNotFoundError(
+            f"There are no notebooks in {home}: an installed package does not contain the book, so "
+            "run this command in a clone of the repository."
+        )
+    return home
+
+
 def find_notebooks(wanted: str | Path | Iterable[str | Path] | None = None) -> list[Path]:
     """Find notebooks of the book.
 
@@ -46,10 +64,9 @@ def find_notebooks(wanted: str | Path | Iterable[str | Path] | None = None) -> l
         ValueError: If a file is named whose name is not that of a lesson: it would overwrite the
             results of another one.
     """
-    home = ROOT / "notebooks" if (ROOT / "notebooks").is_dir() else Path.cwd() / "notebooks"
     items: Iterable[str | Path]
     if wanted is None or wanted == "":
-        items = [home]
+        items = [book_home()]
     elif isinstance(wanted, str | Path):
         items = [wanted] if Path(wanted).exists() else re.split(r"[\s,]+", str(wanted).strip())
     else:
@@ -59,6 +76,10 @@ def find_notebooks(wanted: str | Path | Iterable[str | Path] | None = None) -> l
         path = Path(item)
         if path.is_dir():
             matches = lessons_in(path)[0]
+            if not matches:
+                raise FileNotFoundError(
+                    f"There is no notebook in {path}: give the folder of the book."
+                )
         elif path.is_file():
             if not LESSON.fullmatch(path.stem):
                 raise ValueError(
@@ -67,13 +88,13 @@ def find_notebooks(wanted: str | Path | Iterable[str | Path] | None = None) -> l
                 )
             matches = [path]
         else:
-            start = path.name.removesuffix(".ipynb")
+            home, start = book_home(), path.name.removesuffix(".ipynb")
             matches = [lesson for lesson in lessons_in(home)[0] if lesson.stem.startswith(start)]
-        if not matches:
-            names = ", ".join(p.stem for p in lessons_in(home)[0]) or "none"
-            raise FileNotFoundError(
-                f"There is no notebook {item!s} below {home}: choose from {names}."
-            )
+            if not matches:
+                names = ", ".join(lesson.stem for lesson in lessons_in(home)[0])
+                raise FileNotFoundError(
+                    f"There is no notebook {item!s} below {home}: choose from {names}."
+                )
         found |= {match.resolve() for match in matches}
     return sorted(found, key=lambda path: path.name)
 

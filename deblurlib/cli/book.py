@@ -88,9 +88,9 @@ def coverage(
     Exit code 1 if an item has no executed cell.
     """
     from ..book import item_coverage as book
-    from ..results import ROOT
+    from ..book.notebooks import book_home
 
-    rows = book.coverage(given(notebooks=notebooks).get("notebooks", ROOT / "notebooks"))
+    rows = book.coverage(given(notebooks=notebooks).get("notebooks") or book_home())
     typer.echo(rows.to_json(orient="records", indent=1) if as_json else book.summary(rows))
     if (rows.state != "shown").any():
         raise typer.Exit(ExitCode.FAILURE)

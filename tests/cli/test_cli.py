@@ -188,6 +188,28 @@ def test_exit_codes_are_stable(arguments, code):
     assert call(*arguments).exit_code == code
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["reproduce"],
+        ["reproduce", "--notebooks", "01"],
+        ["refresh"],
+        ["coverage"],
+        ["student-edition", "course"],
+        ["site", "web"],
+    ],
+    ids=" ".join,
+)
+def test_without_a_clone_a_command_of_the_book_says_where_the_notebooks_are(
+    arguments, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("deblurlib.book.notebooks.ROOT", tmp_path / "site-packages")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1 and "in a clone of the repository" in result.stderr
+
+
 def test_models_and_coverage_print_json():
     models = json.loads(call("models", "--json").stdout)
     row = {"model": "svdn", "variant": "paper", "parameters": 812019}
