@@ -26,7 +26,8 @@ COLOURS = {
 }
 SCALE = 2  # stored pixels per displayed pixel, for screens with dense pixels
 UNSEEN = 8  # levels: errors of a palette that nobody sees
-QUALITY = 76  # of JPEGs at that scale, with colour at half of it
+QUALITY, LOWER = 76, 60  # of JPEGs at that scale, with colour at half of it
+LARGE = 70_000  # bytes: a JPEG above has the lower quality, so that notebooks stay small
 SEQUENTIAL = "cividis"  # for magnitudes
 DIVERGING = "RdBu_r"  # for signed values around zero
 
@@ -123,9 +124,14 @@ def encoded(png: bytes) -> tuple[bytes, str]:
     error = np.abs(np.asarray(few.convert("RGB"), np.int16) - np.asarray(full, np.int16)).max(-1)
     if np.percentile(error, 99.9) <= UNSEEN:
         return _saved(few, "PNG", optimize=True), "png"
+    jpegs = (
+        _saved(full, "JPEG", quality=quality, subsampling="4:2:0", optimize=True)
+        for quality in (QUALITY, LOWER)
+    )
+    jpeg = next(jpegs)
     files = {
         "png": _saved(full, "PNG", optimize=True),
-        "jpeg": _saved(full, "JPEG", quality=QUALITY, subsampling="4:2:0", optimize=True),
+        "jpeg": jpeg if len(jpeg) <= LARGE else next(jpegs),
     }
     kind = min(files, key=lambda each: len(files[each]))
     return files[kind], kind
