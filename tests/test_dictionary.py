@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from deblurlib import dictionary, papers, results
+from deblurlib.analysis.verdicts import VERDICTS
 from deblurlib.book.data_page import data_page
 from deblurlib.dictionary import name_of
 from deblurlib.evaluation import METRICS, OPTIONAL_METRICS
@@ -58,8 +59,10 @@ def test_no_name_is_left_over():
         pytest.skip(f"results/tables lacks {', '.join(lacking)}: a name may be theirs")
     headings = pd.read_csv(dictionary.FOLDER / "headings.csv", dtype=str)
     of_commands = {name_of(metric) for metric in [*METRICS, *OPTIONAL_METRICS]}
+    of_commands |= {"low", "high"}  # of `deblurlib ablation`
     of_sweeps = headings.heading.str.startswith("moved ")  # in the measurements of each training
-    used = of_commands | set(headings[headings.table.isin(TIMED) | of_sweeps].name)
+    of_verdicts = headings.heading.isin(VERDICTS)  # a column where any claim has it
+    used = of_commands | set(headings[headings.table.isin(TIMED) | of_sweeps | of_verdicts].name)
     left = [name for name in dictionary.unused(TABLES + PRINTED) if name not in used]
     assert left == [], f"no result has {', '.join(left)}: drop them from the dictionary"
 
