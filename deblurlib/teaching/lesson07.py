@@ -1,5 +1,7 @@
 """Checks of the exercises of notebook 07."""
 
+import math
+
 import numpy as np
 
 from .verdicts import numbers, require, require_answer, truth
@@ -48,10 +50,10 @@ def _logits_of_a_kernel(answer) -> str:
                         _logarithm(kernel, 2)
                     ),
                     "the sign is reversed: the largest tap needs the largest logit.": _softmax(
-                        -_logarithm(kernel, np.e)
+                        -_logarithm(kernel, math.e)
                     ),
                     "you apply the softmax yourself: the filter does that to the logits.": _softmax(
-                        _softmax(_logarithm(kernel, np.e))
+                        _softmax(_logarithm(kernel, math.e))
                     ),
                 },
             )
