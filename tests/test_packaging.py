@@ -129,6 +129,7 @@ def test_a_wheel_holds_every_file_of_the_package_and_the_licence(unpacked_wheel)
         "data/photos/*.jpg",
         "ops/backends/csrc/*.c",
         "papers/tables/*.csv",
+        "book/explorer.html.j2",
         "book/page.html.j2",
         "book/report.html",
         "py.typed",
