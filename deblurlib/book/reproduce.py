@@ -24,7 +24,7 @@ from ..results import book_folder, data_folder, results_folder, whole_seed
 from ..storage import locked
 from .extra import require
 from .manifest import Entry, Manifest
-from .names import BOOK, READS, left_alone
+from .names import READS, left_alone
 from .notebooks import cores, default_jobs, find_notebooks, read_notebook
 from .report import write_report
 from .task import Task, remove_unfinished
@@ -103,7 +103,8 @@ def run(  # noqa: PLR0913 - the options of one command, all of them optional
             f"jobs is {jobs}: give the number of notebooks that run at a time, 1 or more."
         )
     # numbers depend on the threads, so these do not depend on how many notebooks are chosen
-    threads = max(cores() // (jobs or default_jobs(preset, len(BOOK))), 1)
+    book = find_notebooks(paths[0].parent)
+    threads = max(cores() // (jobs or default_jobs(preset, len(book))), 1)
     jobs = jobs or default_jobs(preset, len(paths))
     with locked(folder, "--results"):
         return _run(paths, folder, parameters, jobs, threads, force)

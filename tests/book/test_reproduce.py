@@ -302,7 +302,7 @@ def test_the_number_of_threads_does_not_depend_on_the_choice_of_notebooks(
     for chosen in (None, "01"):
         assert reproduce.run("smoke", notebooks=chosen, results=tmp_path / "r").exit_code == 0
     entries = json.loads((tmp_path / "r" / "manifest.json").read_text())["notebooks"]
-    assert {entry["threads"] for entry in entries.values()} == {2}  # four at a time of a book
+    assert {entry["threads"] for entry in entries.values()} == {4}
     assert entries["01_a"]["state"] == "cached"
 
 

@@ -9,7 +9,17 @@ from IPython import display
 from PIL import Image
 from skimage import data
 
-from deblurlib.figures.style import SCALE, UNSEEN, as_png, described, encoded, show, use_style
+from deblurlib.figures.style import (
+    LARGE,
+    QUALITY,
+    SCALE,
+    UNSEEN,
+    as_png,
+    described,
+    encoded,
+    show,
+    use_style,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +63,19 @@ def test_a_photograph_is_not_reduced_to_a_palette():
     assert kind == "jpeg" and len(content) < len(full) / 2
     assert -10 * np.log10((error**2).mean() / 255**2) > 40  # at the size at which it is shown
     assert len(np.unique(opened(content).reshape(-1, 3), axis=0)) > 1000
+
+
+def test_a_large_photograph_takes_less_space_and_looks_the_same():
+    figure, axes = plt.subplots(figsize=(9, 9))
+    axes.imshow(data.astronaut())
+    full = as_png(figure, SCALE)
+    content, kind = encoded(full)
+    whole = io.BytesIO()
+    Image.open(io.BytesIO(full)).convert("RGB").save(whole, "JPEG", quality=QUALITY, subsampling=2)
+    assert kind == "jpeg" and len(content) < 0.9 * len(whole.getvalue()) > 0.9 * LARGE
+    height, width = (n // SCALE for n in opened(full).shape[:2])
+    error = (opened(content) - opened(full)).reshape(height, SCALE, width, SCALE, 3).mean((1, 3))
+    assert -10 * np.log10((error**2).mean() / 255**2) > 38
 
 
 def test_a_smooth_map_keeps_its_gradient():
