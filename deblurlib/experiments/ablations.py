@@ -21,9 +21,10 @@ from ..evaluation import DEFAULT_METRICS, METRICS, evaluate
 from ..models import count_parameters, create_model, save_model
 from ..results import origin_of, read_table, save_table
 from ..training import SHIPPED_RUNS, Run, fit, initial_model
-from ..training.runs import is_finished
+from ..training.logs import LOG
+from ..training.runs import FINAL_WEIGHTS, RECORD, is_finished
 from .presets import Preset, get_preset
-from .tables import TABLES, row, rows
+from .tables import OPENED, TABLES, row, rows
 
 # Table, row, seed, image and metrics of every shipped training, all seeds.
 MEASURED = SHIPPED_RUNS / "measured.csv"
@@ -310,18 +311,17 @@ def ship(
     tables: Collection[str] | None = None,
     *,
     folder: str | Path,
-    seeds_with_weights: int = 1,
 ) -> pd.DataFrame:
     """Include the finished trainings of a preset in the library (for maintainers).
 
     The measurements cover every seed that is finished for the whole table, on the test scenes of
-    the preset. Other tables keep theirs.
+    the preset. Other tables keep theirs. The first seed's records and logs are included, and
+    the weights of the rows in `tables.OPENED`, in half precision.
 
     Args:
         preset: The preset of the trainings.
         tables: Keys of TABLES; None or an empty sequence for all.
         folder: Folder of all runs, as in `fit`.
-        seeds_with_weights: Number of seeds whose weights are included, in half precision.
 
     Returns:
         The measurements of all tables, as `shipped` gives them.
@@ -344,8 +344,8 @@ def ship(
                 run = fit(experiment, folder=folder)
                 found.append(_measure(run, table, name, scenes, groups_of(dataset)))
                 seconds += run.seconds
-                if seed < seeds_with_weights:
-                    _ship_weights(run)
+                if seed == 0:
+                    _ship_run(run, with_weights=name in OPENED.get(table, ()))
     if not found:
         raise ValueError(
             f"No seed of {', '.join(tables or TABLES)} is finished in {folder}: run `deblurlib "
@@ -393,11 +393,12 @@ def _measure(
     return found
 
 
-def _ship_weights(run: Run) -> None:
+def _ship_run(run: Run, with_weights: bool) -> None:
     experiment = run.experiment
     folder = SHIPPED_RUNS / experiment.hash
-    save_model(
-        run.model, folder / "model.safetensors", {"hash": experiment.hash}, dtype=torch.float16
-    )
-    for name in ("experiment.json", "log.jsonl"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (RECORD, LOG):
         shutil.copyfile(run.folder / name, folder / name)
+    if with_weights:
+        record = {"hash": experiment.hash}
+        save_model(run.model, folder / FINAL_WEIGHTS, record, dtype=torch.float16)

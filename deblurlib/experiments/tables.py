@@ -140,6 +140,12 @@ TABLES: dict[str, dict[str, Row]] = {
 PAPER = {name: dict(spec.schedule) for name, spec in NETWORKS.items() if spec.schedule}
 PAPER_TUNING: Mapping[str, Any] = {"steps": 280_800, "lr": 1e-5, "halve_every": 70_200}
 SHORT_TUNING: Mapping[str, Any] = {"lr": 2e-4}
+# Rows whose weights ship (first seed): those that a lesson opens. Of others, only the log does.
+OPENED: Mapping[str, tuple[str, ...]] = {
+    "svdn_table2": ("fd",),
+    "svrnn_table4": ("no_convs",),
+    "aspdc_table5": ("v2", "v3", "v4", "v12"),
+}
 IMAGENET = NETWORKS["radn"].pretrained_variants  # start pretrained in the paper, like radn2
 
 

@@ -9,7 +9,7 @@ from .initial import initial_model
 from .loop import fit
 from .objective import LossTerms
 from .optimiser import learning_rate
-from .runs import SHIPPED_RUNS, Run
+from .runs import SHIPPED_RUNS, Run, shipped_log
 
 __all__ = [
     "SHIPPED_RUNS",
@@ -20,4 +20,5 @@ __all__ = [
     "fit",
     "initial_model",
     "learning_rate",
+    "shipped_log",
 ]

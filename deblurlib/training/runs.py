@@ -257,9 +257,7 @@ def finished_run(experiment: Experiment, folder: Path) -> Run:
             f"{folder / RECORD} is not the record of the finished training {experiment.hash}: "
             f"restore it, or delete the folder {folder} to train again."
         )
-    log = pd.DataFrame(read_log(folder) or {name: [] for name in COLUMNS})
-    if "pixel" in log:
-        log["psnr"] = -10 * np.log10(2 * log["pixel"])  # pixel is half the mean squared error
+    log = _log_of(folder)
     network = _final_network(experiment, folder)
     for name, digest in (_marker(folder) or {}).get("files", {}).items():
         if _sha256(folder / name) != digest:
@@ -269,6 +267,31 @@ def finished_run(experiment: Experiment, folder: Path) -> Run:
                 stacklevel=2,
             )
     return Run(experiment, network, log, folder, record["seconds"], True)
+
+
+def shipped_log(experiment: Experiment) -> pd.DataFrame:
+    """Read the log of a training that ships, whether or not its weights do.
+
+    Args:
+        experiment: The description of the training.
+
+    Returns:
+        One row every few steps, as in `Run.log`.
+
+    Raises:
+        ValueError: If it does not ship.
+    """
+    folder = SHIPPED_RUNS / experiment.hash
+    if not (folder / LOG).is_file():
+        raise ValueError(f"The training {experiment.hash} does not ship: call fit() to train it.")
+    return _log_of(folder)
+
+
+def _log_of(folder: Path) -> pd.DataFrame:
+    log = pd.DataFrame(read_log(folder) or {name: [] for name in COLUMNS})
+    if "pixel" in log:
+        log["psnr"] = -10 * np.log10(2 * log["pixel"])  # pixel is half the mean squared error
+    return log
 
 
 def completed_run(experiment: Experiment, folder: Path) -> Run:

@@ -100,7 +100,7 @@ def test_the_whole_svrnn_is_measured_with_its_recurrences_switched_off(runs):
 
 
 def test_finished_trainings_are_shipped_and_found_again(runs, found, tmp_path, monkeypatch):
-    for module in (ablations, loop):
+    for module in (ablations, loop, training.runs):
         monkeypatch.setattr(module, "SHIPPED_RUNS", tmp_path / "shipped")
     monkeypatch.setattr(ablations, "MEASURED", tmp_path / "shipped" / "measured.csv")
     made = ablations.ship(TINY, ["svdn_table2"], folder=runs)
@@ -116,7 +116,13 @@ def test_finished_trainings_are_shipped_and_found_again(runs, found, tmp_path, m
     assert again.cached and again.folder == tmp_path / "shipped" / first.hash
     weights = load_file(again.folder / "model.safetensors").values()
     assert {w.dtype for w in weights if w.is_floating_point()} == {torch.float16}
-    second = rows("svdn_table2", TINY, seed=1)["fd"]
+    unopened, second = rows("svdn_table2", TINY)["base"], rows("svdn_table2", TINY, seed=1)["fd"]
+    files = {path.name for path in (tmp_path / "shipped" / unopened.hash).iterdir()}
+    assert files == {"experiment.json", "log.jsonl"}
+    log = training.shipped_log(unopened)
+    assert log.step.tolist() and log.loss.notna().all() and "psnr" in log
+    with pytest.raises(ValueError, match=f"{second.hash} does not ship"):
+        training.shipped_log(second)
     assert not (tmp_path / "shipped" / second.hash).exists()
     unfinished = "radn_table2"
     assert len(ablations.ship(TINY, ["svdn_table2", unfinished], folder=runs)) == len(found)

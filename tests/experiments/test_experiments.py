@@ -1,3 +1,4 @@
+import json
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -5,8 +6,18 @@ from pathlib import Path
 import pytest
 
 from deblurlib import papers
-from deblurlib.experiments import TABLES, Row, everything, get_preset, network, row, rows
+from deblurlib.experiments import (
+    TABLES,
+    Row,
+    ablations,
+    everything,
+    get_preset,
+    network,
+    row,
+    rows,
+)
 from deblurlib.experiments.presets import PRESETS
+from deblurlib.experiments.tables import OPENED
 from deblurlib.models import create_model, list_variants
 from deblurlib.training import SHIPPED_RUNS
 
@@ -169,6 +180,21 @@ def test_the_shipped_trainings_are_the_rows_of_the_preset_reference():
     first_seed = [each for each in everything("reference") if each.seed == 0]
     assert len(first_seed) == 47
     assert {each.hash for each in first_seed} <= shipped
+
+
+def test_the_weights_that_ship_are_those_that_lessons_open():
+    opened = {
+        row(table, name, ablations.shipped(table).preset[0]).hash
+        for table, names in OPENED.items()
+        for name in names
+    }
+    found = {path.parent.name for path in SHIPPED_RUNS.glob("*/model.safetensors")}
+    reblurring = {  # lesson 7's longer trainings
+        path.parent.name
+        for path in SHIPPED_RUNS.glob("*/experiment.json")
+        if json.loads(path.read_text())["experiment"]["steps"] >= 4000
+    }
+    assert len(reblurring) == 2 and found == opened | reblurring
 
 
 def test_presets_grow_and_have_their_sizes():
