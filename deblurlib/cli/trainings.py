@@ -319,6 +319,10 @@ def ablation(
         str, typer.Option(help="Preset for the trainings and for the number and size of scenes.")
     ] = "quick",
     seed: Annotated[int, typer.Option(help="First seed.")] = 0,
+    finished: Annotated[
+        bool,
+        typer.Option("--finished", help="Train nothing: show what is finished, as of a sweep."),
+    ] = False,
     device: Device = "auto",
     results: Results = None,
     output: Annotated[
@@ -354,7 +358,10 @@ def ablation(
         seed=seed,
         folder=folder_for_results(results) / "runs",
         device=choose_device(device),
+        train=not finished,
     )
+    if base not in set(found.row):
+        raise ValueError(f"The row {base!r} is not finished: wait for it, or name another.")
     shown = ablations.beside_printed(table, ablations.summary(found, base))
     if output:
         save_table(

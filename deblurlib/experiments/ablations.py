@@ -10,27 +10,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from .. import papers
-from ..analysis.adequacy import moved
 from ..analysis.significance import ALPHA, Estimate, holm, paired_bootstrap, weakest
 from ..data import SceneDataset, groups_of
 from ..data.samples import Sample
-from ..evaluation import DEFAULT_METRICS, METRICS, evaluate
-from ..models import count_parameters, create_model, save_model
+from ..evaluation import METRICS
+from ..models import save_model
 from ..results import origin_of, read_table, save_table
-from ..training import SHIPPED_RUNS, Run, fit, initial_model
+from ..training import SHIPPED_RUNS, Run, fit
 from ..training.logs import LOG
 from ..training.runs import FINAL_WEIGHTS, RECORD, is_finished
+from .measuring import KEYS, MOVED, measure_run
 from .presets import Preset, get_preset
 from .tables import OPENED, TABLES, row, rows
 
 # Table, row, seed, image and metrics of every shipped training, all seeds.
 MEASURED = SHIPPED_RUNS / "measured.csv"
-_KEYS = ["table", "row", "seed"]
-MOVED_ON = 8  # images on which movement is measured
-_MOVED = "moved "  # begins the columns that say how far a part of the network has left its start
 
 
 def measured(
@@ -41,6 +37,7 @@ def measured(
     folder: str | Path,
     seed: int = 0,
     seeds: int | None = None,
+    train: bool = True,
     **options: Any,
 ) -> pd.DataFrame:
     """Train (or load) the rows of a table and measure them.
@@ -52,6 +49,8 @@ def measured(
         folder: Folder of all runs, as in `fit`.
         seed: The first seed.
         seeds: Number of seeds; None for the preset's.
+        train: Whether to train what is not finished; otherwise those rows and seeds are left out,
+            so that a sweep can be looked at while it runs.
         **options: Further options of `fit`.
 
     Returns:
@@ -60,14 +59,21 @@ def measured(
         "moved …", see `adequacy.moved`.
 
     Raises:
-        ValueError: If the table or preset is unknown.
+        ValueError: If the table or preset is unknown, or nothing is finished and nothing trained.
     """
     preset = get_preset(preset)
-    found = []
+    places, found = (Path(folder), SHIPPED_RUNS), []
     for s in range(seed, seed + (preset.seeds if seeds is None else seeds)):
         for name, experiment in rows(table, preset, s).items():
+            if not train and not any(is_finished(place / experiment.hash) for place in places):
+                continue
             run = fit(experiment, folder=folder, **options)
-            found.append(_measure(run, table, name, dataset, groups_of(dataset)))
+            found.append(measure_run(run, table, name, dataset, groups_of(dataset)))
+    if not found:
+        raise ValueError(
+            f"No training of {table} with the preset {preset.name} is finished in {folder}: run "
+            f"`deblurlib sweep {table} --preset {preset.name}` first."
+        )
     return pd.concat(found, ignore_index=True)
 
 
@@ -109,12 +115,12 @@ def load() -> pd.DataFrame:
     inputs = found.drop_duplicates(["table", "image"]).assign(row="blurry", parameters=0)
     inputs[metrics] = inputs[[f"blurry {name}" for name in metrics]].to_numpy()
     trainings = [
-        dict(zip(_KEYS, key, strict=True)) | {"steps": e.steps, "hash": e.hash}
-        for *key, preset in found[[*_KEYS, "preset"]].drop_duplicates().to_numpy().tolist()
+        dict(zip(KEYS, key, strict=True)) | {"steps": e.steps, "hash": e.hash}
+        for *key, preset in found[[*KEYS, "preset"]].drop_duplicates().to_numpy().tolist()
         for e in [row(key[0], key[1], preset, key[2])]
     ]
     numbers = pd.concat([found.merge(pd.DataFrame(trainings)), inputs.assign(seed=None)])
-    kept = [*_KEYS, "image", "photograph", "preset", "steps", "parameters", "hash"]
+    kept = [*KEYS, "image", "photograph", "preset", "steps", "parameters", "hash"]
     numbers = numbers.melt(kept, metrics, "metric").assign(source="measured")
     stacked = pd.concat([numbers, pd.DataFrame(_printed_values())], ignore_index=True)
     whole = dict.fromkeys(("seed", "steps", "parameters"), "Int64")
@@ -145,13 +151,19 @@ def differences(
         metric: The metric.
 
     Returns:
-        Row `name` minus row `against`, (seeds, images).
+        Row `name` minus row `against`, (seeds, images); the seeds are those that both have.
+
+    Raises:
+        ValueError: If they have none in common.
     """
     grids = [
         measurements[measurements.row == row].pivot(index="seed", columns="image", values=metric)
         for row in (name, against)
     ]
-    return (grids[0] - grids[1]).to_numpy()
+    paired = (grids[0] - grids[1]).dropna(how="all")
+    if paired.empty:
+        raise ValueError(f"The rows {name!r} and {against!r} have no seed in common: train one.")
+    return paired.to_numpy()
 
 
 def compare(
@@ -199,8 +211,8 @@ def learned(measurements: pd.DataFrame, rows: str | Sequence[str]) -> dict[str, 
     chosen = measurements[measurements.row.isin([rows] if isinstance(rows, str) else rows)]
     gains = (chosen["rgb-psnr"] - chosen["blurry rgb-psnr"]).groupby(chosen.row).mean()
     found = {"gain": float(gains.min())}
-    for column in chosen.filter(like=_MOVED).dropna(axis=1, how="all"):
-        found[column.removeprefix(_MOVED)] = float(chosen.groupby("row")[column].mean().min())
+    for column in chosen.filter(like=MOVED).dropna(axis=1, how="all"):
+        found[column.removeprefix(MOVED)] = float(chosen.groupby("row")[column].mean().min())
     return found
 
 
@@ -254,28 +266,6 @@ def summary(measurements: pd.DataFrame, against: str, metric: str = "rgb-psnr") 
         for p, n in zip(made.p, made.seeds, strict=True)
     ]
     return made
-
-
-def measured_network(table: str, name: str, run: Run) -> nn.Module:
-    """Return the network that a row is measured with.
-
-    Args:
-        table: A key of TABLES.
-        name: A row of the table.
-        run: The training of the row.
-
-    Returns:
-        The trained network, or its weights in the variant that the row names (self-ensemble,
-        p = 0).
-    """
-    variant = TABLES[table][name].measured
-    if variant is None:
-        return run.model
-    recipe: dict[str, Any] = vars(run.model)["recipe"]
-    other = create_model(recipe["name"], variant, size=recipe["size"], **recipe["overrides"])
-    trained = run.model.state_dict()  # with p = 0, parts of it are not needed
-    other.load_state_dict({key: trained[key] for key in other.state_dict()})
-    return other.eval().to(next(run.model.parameters()).device)
 
 
 def beside_printed(table: str, summary: pd.DataFrame) -> pd.DataFrame:
@@ -342,7 +332,7 @@ def ship(
                 continue
             for name, experiment in made.items():
                 run = fit(experiment, folder=folder)
-                found.append(_measure(run, table, name, scenes, groups_of(dataset)))
+                found.append(measure_run(run, table, name, scenes, groups_of(dataset)))
                 seconds += run.seconds
                 if seed == 0:
                     _ship_run(run, with_weights=name in OPENED.get(table, ()))
@@ -367,30 +357,6 @@ def ship(
         data="rendered test scenes",
         training_seconds=spent,
     )
-
-
-def _measure(
-    run: Run,
-    table: str,
-    name: str,
-    dataset: Sequence[Sample] | SceneDataset,
-    groups: Sequence[str],
-) -> pd.DataFrame:
-    network = measured_network(table, name, run)
-    found = evaluate(network, dataset, DEFAULT_METRICS)
-    found.insert(1, "photograph", groups)
-    found["parameters"] = count_parameters(network)
-    if run.experiment.model != "reblur":  # nothing is claimed about its parts
-        device = next(network.parameters()).device
-        start = initial_model(run.experiment).to(device)
-        some = [dataset[i].blurry[None].to(device) for i in range(min(len(found), MOVED_ON))]
-        for part, distance in moved(run.model, start, some).items():
-            found[_MOVED + part] = distance
-    for position, (key, value) in enumerate(
-        zip(_KEYS, (table, name, run.experiment.seed), strict=True)
-    ):
-        found.insert(position, key, value)
-    return found
 
 
 def _ship_run(run: Run, with_weights: bool) -> None:

@@ -406,6 +406,7 @@ def test_ablation_shows_ours_beside_theirs(monkeypatch, tmp_path):
 
     def measured(table, preset, scenes, **options):
         psnr = {"base": (25.0, 26.0, 27.0), "fd": (25.5, 26.4, 27.6)}
+        psnr = psnr if options["train"] else {"fd": psnr["fd"]}
         rows = [
             {
                 "table": table,
@@ -437,6 +438,10 @@ def test_ablation_shows_ours_beside_theirs(monkeypatch, tmp_path):
         pd.read_csv(tmp_path / "mine.csv").row.tolist() == ["base", "fd"]
         and (tmp_path / "mine.csv.origin.json").exists()
     )
+    early = call("ablation", "svdn_table2", "--finished")
+    assert early.exit_code and "The row 'base' is not finished" in early.stderr
+    alone = call("ablation", "svdn_table2", "--finished", "--against", "fd", "--json")
+    assert [line["row"] for line in json.loads(alone.stdout)] == ["fd"]
     words = call("ablation", "svdn_table2", "--against", "fd")
     assert "minus fd" in words.stdout and "With one seed" in words.stderr
     monkeypatch.setattr("deblurlib.experiments.ablations.measured", pytest.fail)  # not needed

@@ -10,6 +10,7 @@ from deblurlib import experiments, training
 from deblurlib.analysis.significance import holm, paired_bootstrap
 from deblurlib.data import SceneDataset
 from deblurlib.experiments import Row, ablations, rows
+from deblurlib.experiments.measuring import measured_network
 from deblurlib.experiments.presets import Preset
 from deblurlib.training import loop
 
@@ -49,6 +50,22 @@ def test_measurements_have_one_row_a_row_seed_and_image(found):
     assert set(found[found.row == "base"].parameters) == {180607}
 
 
+def test_an_unfinished_sweep_can_be_measured(runs, found, tmp_path):
+    scenes = SceneDataset("test", 3, 48, variant="blur")
+    fd = rows("svdn_table2", TINY, seed=1)["fd"].hash  # a training that the sweep has not reached
+    for run in runs.iterdir():
+        if run.name != fd and run.is_dir():
+            (tmp_path / run.name).symlink_to(run)
+    some = ablations.measured("svdn_table2", TINY, scenes, folder=tmp_path, train=False)
+    missing = (found.row == "fd") & (found.seed == 1)
+    pd.testing.assert_frame_equal(some, found[~missing].reset_index(drop=True))
+    assert ablations.differences(some, "fd", "base").shape == (1, 3)  # seed 0
+    with pytest.raises(ValueError, match="'fd' and 'base' have no seed in common"):
+        ablations.differences(some[(some.row == "fd") == (some.seed == 0)], "fd", "base")
+    with pytest.raises(ValueError, match="No training of radn_table2 with the preset tiny is"):
+        ablations.measured("radn_table2", TINY, scenes, folder=tmp_path, train=False)
+
+
 def test_a_summary_pairs_rows_by_seed_and_image(found):
     moved = found.copy()
     moved.loc[moved.row == "fd", "rgb-psnr"] = (
@@ -77,7 +94,7 @@ def test_printed_values_stand_beside_their_rows(found):
 def test_a_row_may_be_measured_in_another_variant(runs):
     experiment = rows("radn_table1", TINY)["final"]
     run = training.fit(experiment, folder=runs, progress=False, device="cpu")
-    plus = ablations.measured_network("radn_table1", "final_plus", run)
+    plus = measured_network("radn_table1", "final_plus", run)
     x = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
         turned = run.model(x.rot90(1, (2, 3))).rot90(-1, (2, 3))
@@ -91,7 +108,7 @@ def test_the_whole_svrnn_is_measured_with_its_recurrences_switched_off(runs):
     run = training.fit(
         rows("svrnn_table4", TINY)["p_zero"], folder=runs, progress=False, device="cpu"
     )
-    off, x = ablations.measured_network("svrnn_table4", "p_zero", run), torch.rand(1, 3, 32, 32)
+    off, x = measured_network("svrnn_table4", "p_zero", run), torch.rand(1, 3, 32, 32)
     with torch.no_grad():
         assert not torch.allclose(off(x), run.model(x), atol=1e-6)
         for layer in run.model.weight_network.conv16.parameters():  # the last layer, tanh(0) = 0
