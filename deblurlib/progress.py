@@ -1,14 +1,19 @@
 """Progress of long work: a bar in terminals and notebooks, otherwise a line per minute."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from tqdm.auto import tqdm
 
 SECONDS_BETWEEN_LINES = 60.0
+LOG = "DEBLURLIB_PROGRESS"  # environment variable: the file that replaces bars and stderr
+SECONDS_IN_LOG, MARK = 5.0, "Progress: "  # between its lines, and how each begins
 T = TypeVar("T")
 Item = TypeVar("Item", covariant=True)
 
@@ -41,7 +46,11 @@ class Bar(Protocol[Item]):
 
 
 class Lines(Generic[T]):
-    """Reports progress on stderr, one line per minute and none for shorter work."""
+    """Reports progress on stderr, one line per minute and none for shorter work.
+
+    In a notebook that `deblurlib reproduce` runs, the lines go to the notebook's log instead, and
+    more often: the terminal shows the last one.
+    """
 
     def __init__(
         self,
@@ -63,6 +72,8 @@ class Lines(Generic[T]):
         """
         self.iterable, self.total, self.done, self.initial = iterable, total, initial, initial
         self.title, self.unit = desc, unit
+        self.log, self.written = os.environ.get(LOG), False
+        self.every = SECONDS_IN_LOG if self.log else SECONDS_BETWEEN_LINES
         self.began = self.shown = time.monotonic()
 
     def __iter__(self) -> Iterator[T]:
@@ -74,27 +85,35 @@ class Lines(Generic[T]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        if self.log and self.written:  # so that nobody waits for what has ended
+            self._print(f"{self.title}: {self.done} {self.unit}s are done")
 
     def update(self, n: int = 1) -> None:
-        """Count finished items, and print a line if a minute has passed since the last one.
+        """Count finished items, and print a line if the last one is old enough.
 
         Args:
             n: How many have finished since the last call.
         """
         self.done += n
         now = time.monotonic()
-        if now - self.shown >= SECONDS_BETWEEN_LINES:
-            self.shown = now
-            print(self._line(now - self.began), file=sys.stderr, flush=True)
+        if now - self.shown >= self.every:
+            self.shown, self.written = now, True
+            self._print(self._line(now - self.began))
+
+    def _print(self, line: str) -> None:
+        if self.log is None:
+            print(line, file=sys.stderr, flush=True)
+            return
+        with suppress(OSError), Path(self.log).open("a", encoding="utf-8") as file:
+            file.write(f"{MARK}{line}\n")
 
     def _line(self, elapsed: float) -> str:
         count = f"{self.done}" if self.total is None else f"{self.done} of {self.total}"
-        line = f"{self.title}: {count} {self.unit}s, {_minutes(elapsed)} elapsed"
+        line = f"{self.title}: {count} {self.unit}s, {duration(elapsed)} elapsed"
         finished = self.done - self.initial
         if self.total is None or not finished:
             return line
-        return f"{line}, {_minutes(elapsed * (self.total - self.done) / finished)} left"
+        return f"{line}, {duration(elapsed * (self.total - self.done) / finished)} left"
 
 
 def progress_bar(
@@ -126,6 +145,8 @@ def progress_bar(
     """
     if total is None and isinstance(iterable, Sized):
         total = len(iterable)
+    if show is None and os.environ.get(LOG):
+        return Lines(iterable, total=total, initial=initial, desc=desc, unit=unit)
     bar = tqdm(
         iterable,
         total=total,
@@ -141,6 +162,14 @@ def progress_bar(
     return bar
 
 
-def _minutes(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Say how long something takes.
+
+    Args:
+        seconds: The time.
+
+    Returns:
+        Minutes, or hours with one decimal from two hours on.
+    """
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

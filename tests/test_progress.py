@@ -15,6 +15,7 @@ from deblurlib.data import check_data
 from deblurlib.data.samples import Sample
 from deblurlib.evaluation import evaluate
 from deblurlib.inference.files import deblur_files
+from deblurlib.training import Experiment, fit
 
 
 @pytest.fixture
@@ -56,6 +57,30 @@ def test_no_line_if_progress_is_not_wanted_and_a_bar_if_it_is(capsys):
     assert capsys.readouterr().err == ""
     assert list(progress.progress_bar(range(9), show=True, desc="x")) == list(range(9))
     assert "100%" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_notebook_of_a_run_writes_its_progress_into_the_log(capsys, monkeypatch, tmp_path):
+    log = tmp_path / "03.log"
+    log.write_text("papermill\n")
+    monkeypatch.setenv(progress.LOG, str(log))
+    with progress.progress_bar(total=3, desc="svdn fd", unit="step") as bar:
+        for _ in range(3):
+            bar.update()
+    assert capsys.readouterr().err == ""
+    assert log.read_text().splitlines() == [
+        "papermill",
+        "Progress: svdn fd: 1 of 3 steps, 1 min elapsed, 1 min left",
+        "Progress: svdn fd: 2 of 3 steps, 1 min elapsed, 1 min left",
+        "Progress: svdn fd: 3 of 3 steps, 2 min elapsed, 0 min left",
+        "Progress: svdn fd: 3 steps are done",
+    ]
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_training_without_a_terminal_prints_a_line_per_minute(capsys, tmp_path):
+    fit(Experiment(steps=4, patch=16, batch=1, size="small"), folder=tmp_path, device="cpu")
+    assert "svdn paper small seed 0: 4 of 4 steps, " in capsys.readouterr().err
 
 
 def test_short_work_says_nothing_and_a_terminal_has_its_bar(capsys, monkeypatch):

@@ -17,11 +17,11 @@ import pandas as pd
 import psutil
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ..experiments.presets import Preset, get_preset
 from ..results import book_folder, data_folder, results_folder, whole_seed
 from ..storage import locked
+from .display import Display
 from .extra import require
 from .manifest import Entry, Manifest
 from .names import READS, left_alone
@@ -29,7 +29,6 @@ from .notebooks import cores, default_jobs, find_notebooks, read_notebook
 from .report import write_report
 from .task import Task, remove_unfinished
 
-SECONDS_BETWEEN_LINES = 60  # where there is no terminal
 SECONDS_TO_DIE = 10  # how long an interrupted notebook may take before it is killed
 POLL_SECONDS = 0.2
 
@@ -132,18 +131,20 @@ def _run(
     if strays := left_alone({path.parent for path in paths}):
         console.print(strays, soft_wrap=True, markup=False)
     tasks = [Task(path, folder, parameters, threads) for path in paths]
-    sound = [task for task in tasks if _is_sound(task, manifest, console)]
+    display = Display(console, parameters["preset"], jobs, len(tasks))
+    sound = [task for task in tasks if _is_sound(task, manifest, display)]
     try:
-        _Runner(manifest, jobs, force, console).run(sound)
+        _Runner(manifest, jobs, force, display).run(sound)
     finally:
         report = write_report(folder, [task.path for task in sound])
     summary = Summary(pd.DataFrame([_row(task, manifest) for task in tasks]), report)
-    console.print(summary.table.to_string(index=False), soft_wrap=True)
+    shown = summary.table.drop(columns="error")  # which stands above
+    console.print(shown.to_string(index=False), soft_wrap=True)
     console.print(f"Report: {report}", soft_wrap=True)
     return summary
 
 
-def _is_sound(task: Task, manifest: Manifest, console: Console) -> bool:
+def _is_sound(task: Task, manifest: Manifest, display: Display) -> bool:
     """Whether a notebook can be read; one that cannot has failed, and the others run."""
     try:
         read_notebook(task.path)
@@ -151,38 +152,27 @@ def _is_sound(task: Task, manifest: Manifest, console: Console) -> bool:
     except ValueError as error:
         failed: Entry = {"state": "failed", "seconds": 0.0, "outputs": {}, "key": ""}
         manifest.record(task.name, {**failed, "cell": None, "error": str(error)})
-        console.print(_line(task, manifest), soft_wrap=True)
+        display.end(task, _line(task, manifest), None)
         return False
 
 
 class _Runner:
     """Runs the tasks that are not up to date, each after those whose records it reads."""
 
-    def __init__(self, manifest: Manifest, jobs: int, force: bool, console: Console) -> None:
-        self.manifest, self.jobs, self.force, self.console = manifest, jobs, force, console
+    def __init__(self, manifest: Manifest, jobs: int, force: bool, display: Display) -> None:
+        self.manifest, self.jobs, self.force, self.display = manifest, jobs, force, display
         self.waiting: list[Task] = []
         self.running: list[Task] = []
-        self.shown = time.monotonic()
-        self.bars: dict[Task, TaskID] = {}
-        self.progress = Progress(
-            TextColumn("  {task.description}"),
-            BarColumn(),
-            TextColumn("cell {task.completed:.0f}/{task.total:.0f}"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
 
     def run(self, tasks: list[Task]) -> None:
         """Run the tasks; end every child process on Ctrl-C."""
         self.waiting = list(tasks)
-        with self.progress:
+        with self.display:
             try:
                 while self.waiting or self.running:
                     self._collect()
                     self._advance()
-                    self._show_progress()
+                    self.display.show(self.running, self.waiting)
                     time.sleep(POLL_SECONDS)
             except BaseException:
                 _end(self.running)
@@ -193,8 +183,7 @@ class _Runner:
         for task in [task for task in self.running if task.process.poll() is not None]:
             self.manifest.record(task.name, task.finish())
             self.running.remove(task)
-            self.progress.remove_task(self.bars.pop(task))
-            self._report(task)
+            self._report(task, self.manifest.notebooks[task.name]["seconds"])
 
     def _advance(self) -> None:
         """Keep what is up to date and start what is not, up to the number of jobs."""
@@ -206,7 +195,7 @@ class _Runner:
             if not self.force and self.manifest.is_current(task.name, task.key):
                 self.waiting.remove(task)
                 self.manifest.mark_cached(task.name)
-                self._report(task)
+                self._report(task, None)
             elif len(self.running) < self.jobs:
                 self.waiting.remove(task)
                 self._start(task)
@@ -214,27 +203,10 @@ class _Runner:
     def _start(self, task: Task) -> None:
         task.start()
         self.running.append(task)
-        cells = len(read_notebook(task.path).cells)
-        self.bars[task] = self.progress.add_task(task.name, total=cells + 1)  # plus the parameters
-        if not self.console.is_terminal:
-            self.console.print(f"  … {task.name}", soft_wrap=True)
+        self.display.begin(task)
 
-    def _show_progress(self) -> None:
-        for task in self.running:
-            self.progress.update(self.bars[task], completed=task.cell_reached())
-        if self.console.is_terminal or time.monotonic() - self.shown < SECONDS_BETWEEN_LINES:
-            return
-        self.shown = time.monotonic()
-        for task in self.running:
-            minutes = (time.monotonic() - task.clock) / 60
-            cells = self.progress.tasks[self.progress.task_ids.index(self.bars[task])].total
-            self.console.print(
-                f"  … {task.name}: cell {task.cell_reached()} of {cells:.0f}, {minutes:.0f} min",
-                soft_wrap=True,
-            )
-
-    def _report(self, task: Task) -> None:
-        self.console.print(_line(task, self.manifest), soft_wrap=True)
+    def _report(self, task: Task, seconds: float | None) -> None:
+        self.display.end(task, _line(task, self.manifest), seconds)
 
 
 def _end(tasks: list[Task]) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..progress import LOG, MARK
 from ..results import results_folder
 from ..storage import remove_leftovers, write_atomically
 from .extra import notebook_packages
@@ -70,7 +71,8 @@ class Task:
             "cwd": str(self.path.parent),
             "start_timeout": START_SECONDS,
         }
-        with self.log.open("wb") as log:
+        self.log.unlink(missing_ok=True)
+        with self.log.open("ab") as log:  # to which the notebook's progress is appended as well
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "deblurlib.book.execute", json.dumps(options)],
                 stdin=subprocess.PIPE,  # closes when this process ends, and the other one with it
@@ -79,6 +81,7 @@ class Task:
                 env={
                     **os.environ,
                     "OMP_NUM_THREADS": str(self.threads),
+                    LOG: str(self.log),
                     "DEBLURLIB_RESULTS": str(results_folder(self.parameters["results"])),
                     "JUPYTER_RUNTIME_DIR": str(self.runtime),
                     "PYTHONUNBUFFERED": "1",
@@ -148,16 +151,24 @@ class Task:
                 if output.output_type == "error":
                     reason = f"{output.ename}: {output.evalue}".splitlines()[0]
                     return _first_line(cell), reason
-        position = self.cell_reached()  # no cell shows an error: the kernel was killed
+        position = self.reached()[0]  # no cell shows an error: the kernel was killed
         cell = _first_line(cells[position - 1]) if 0 < position <= len(cells) else None
         reason = _last_line(self.log)
         return cell, DEAD_KERNEL if "DeadKernelError" in reason else reason
 
-    def cell_reached(self) -> int:
-        """Return the position of the last cell that papermill started, 0 before the first."""
+    def reached(self) -> tuple[int, str]:
+        """Return how far the notebook is.
+
+        Returns:
+            The position of the last cell that papermill started, 0 before the first; and the last
+            line about the progress of long work in this cell, "" if there is none.
+        """
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        positions = re.findall(r"Executing Cell (\d+)-", text)
-        return int(positions[-1]) if positions else 0
+        *_, start = [None, *re.finditer(r"Executing Cell (\d+)-", text)]
+        if start is None:
+            return 0, ""
+        lines = re.findall(rf"^{MARK}(.+)", text[start.end() :], re.MULTILINE)
+        return int(start[1]), lines[-1] if lines else ""
 
 
 def remove_unfinished(folder: Path) -> None:

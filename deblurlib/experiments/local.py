@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from tqdm.auto import tqdm
-
+from ..progress import Bar, progress_bar
 from ..results import ROOT
 from ..training import SHIPPED_RUNS, Experiment, fit
 from ..training.interrupts import Signals
@@ -94,10 +93,12 @@ def run_all(work: Work, jobs: int, progress: bool | None) -> dict[str, dict[str,
         KeyboardInterrupt: If a signal ended the sweep; the checkpoints are written.
     """
     outcomes = {e.hash: _reused(work, e) for e in work.order if work.is_done(e)}
-    hidden = None if progress is None else not progress
+    bar: Bar[None] = progress_bar(
+        total=len(work.order), initial=len(outcomes), desc="sweep", unit="training", show=progress
+    )
     with (
         tempfile.TemporaryFile("w+") as told,
-        tqdm(total=len(work.order), desc="sweep", disable=hidden) as bar,
+        bar,
         Signals().noted() as signals,
     ):
         jobs = 0 if work.is_due() else min(jobs, len(work.order) - len(outcomes))
@@ -131,13 +132,15 @@ def _reused(work: Work, experiment: Experiment) -> dict[str, Any]:
     return {"state": "reused", "seconds": 0.0}
 
 
-def _supervise(work: Work, jobs: int, told: IO[str], signals: Signals, bar: tqdm) -> None:
+def _supervise(work: Work, jobs: int, told: IO[str], signals: Signals, bar: Bar[None]) -> None:
     """Wait for the processes; one that is killed starts again, a signal ends all."""
     starts = [1] * jobs
     processes = [_start(work, told) for _ in starts]
+    done = sum(map(work.is_done, work.order))
     try:
         while signals.number is None and any(process.poll() is None for process in processes):
-            bar.update(sum(map(work.is_done, work.order)) - bar.n)
+            before, done = done, sum(map(work.is_done, work.order))
+            bar.update(done - before)
             time.sleep(SECONDS_BETWEEN_LOOKS)
             for i, process in enumerate(processes):
                 killed = (process.poll() or 0) < 0 and not work.is_due()

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from tqdm.auto import tqdm
 
+from ..progress import progress_bar
 from ..training import Experiment, fit
 from .local import Work, run_all
 from .presets import Preset, get_preset
@@ -128,14 +128,15 @@ def _on_cluster(
         raise ImportError(
             'A scheduler needs the package distributed: run `pip install "deblurlib[sweep]"`.'
         ) from None
-    outcomes, hidden = {}, None if progress is None else not progress
+    outcomes = {}
     with Client(scheduler) as client:
         tasks: dict[str, tuple[Experiment, Future]] = {}
         for experiment in order:
             _submit(client, tasks, experiment, folder, device)
         names = {future.key: experiment.hash for experiment, future in tasks.values()}
         futures = as_completed([future for _, future in tasks.values()])
-        for future in tqdm(futures, total=len(tasks), desc="sweep", disable=hidden):
+        bar = progress_bar(futures, total=len(tasks), desc="sweep", unit="training", show=progress)
+        for future in bar:
             error = future.exception()
             outcomes[names[future.key]] = (
                 {"state": f"failed: {error}", "seconds": float("nan")} if error else future.result()

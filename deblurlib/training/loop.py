@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
+from ..progress import Bar, progress_bar
 from ..results import results_folder
 from .checkpoints import read_checkpoint, write_checkpoint
 from .experiment import Experiment
@@ -77,7 +77,7 @@ def fit(  # noqa: PLR0913 - the options of a training, not of its result
         checkpoint_seconds: Seconds after which a checkpoint is written even before that.
         validate_every: Steps between measurements, for the log, on eight scenes of the validation
             photographs; None for no measurements.
-        progress: Whether to show a progress bar; None shows it in a terminal.
+        progress: Whether to show a progress bar; None shows it in a terminal, and lines elsewhere.
 
     Returns:
         The network with its log.
@@ -198,17 +198,18 @@ class Trainer:
             checkpoint_every: Steps between checkpoints.
             checkpoint_seconds: Seconds between checkpoints, if that is less.
             validate_every: Steps between validations; None does not validate.
-            progress: Whether to show a progress bar; None shows it in a terminal.
+            progress: Whether to show a progress bar; None shows it in a terminal, and lines
+                elsewhere.
 
         Raises:
             KeyboardInterrupt: If a signal came; the checkpoint is written.
         """
         steps, title = self.experiment.steps, _title(self.experiment)
-        hidden = None if progress is None else not progress
-        with (
-            tqdm(total=steps, initial=self.done, desc=title, disable=hidden) as bar,
-            self.signals.noted() as signals,
-        ):
+        shown = progress if self.fabric.is_global_zero else False
+        bar: Bar[None] = progress_bar(
+            total=steps, initial=self.done, desc=title, unit="step", show=shown
+        )
+        with bar, self.signals.noted() as signals:
             saved = time.monotonic()
             while self.done < steps:
                 try:

@@ -1,7 +1,9 @@
 """The runner of the notebooks, on notebooks small enough to start in two seconds."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +12,11 @@ import time
 import nbformat
 import psutil
 import pytest
+from rich.console import Console
 
 from deblurlib import storage
-from deblurlib.book import manifest, names, notebooks, reproduce
+from deblurlib.book import display, manifest, names, notebooks, reproduce
+from deblurlib.book.task import Task
 from deblurlib.provenance import ROOT
 from deblurlib.results import results_folder
 
@@ -310,9 +314,62 @@ def test_long_runs_without_a_terminal_report_each_minute(
     tmp_path, write_notebook, monkeypatch, capfd
 ):
     write_notebook("01_slow", "import time; time.sleep(2)")
-    monkeypatch.setattr(reproduce, "SECONDS_BETWEEN_LINES", 0.5)
+    monkeypatch.setattr(display, "SECONDS_BETWEEN_LINES", 0.5)
     run(tmp_path)
-    assert "  … 01_slow: cell " in capfd.readouterr().err
+    shown = capfd.readouterr().err
+    assert "  … 01_slow: cell " in shown
+    assert re.search(r"  0 of 1 lessons, about \d+ min left, until \d\d:\d\d\n", shown)
+
+
+TRAINING = """
+from time import sleep
+from deblurlib import progress
+progress.SECONDS_IN_LOG = 0.2
+with progress.progress_bar(total=20, desc="svdn fd", unit="step") as bar:
+    for _ in range(20):
+        sleep(0.1)
+        bar.update()
+print(sys.stderr.isatty())
+"""
+
+
+def test_training_inside_a_cell_is_shown_by_the_runner_and_its_log(
+    tmp_path, write_notebook, monkeypatch, capfd
+):
+    path = write_notebook("01_slow", "import sys", TRAINING)
+    monkeypatch.setattr(display, "SECONDS_BETWEEN_LINES", 0.3)
+    run(tmp_path)
+    step = r"svdn fd: \d+ of 20 steps, 0 min elapsed, 0 min left\n"
+    assert re.search(rf"  … 01_slow: cell 4 of 5, 0 min; {step}", capfd.readouterr().err)
+    log = (tmp_path / "results" / "logs" / "01.log").read_text()
+    assert re.search(f"Progress: {step}", log)
+    assert "Progress: svdn fd: 20 steps are done\n" in log
+    executed = nbformat.read(tmp_path / "results" / "notebooks" / path.name, as_version=4)
+    assert "steps" not in str(executed.cells[-1].outputs)  # results do not depend on the time
+    assert len(executed.cells[-1].outputs) == 1
+
+
+def test_a_terminal_of_80_columns_shows_lessons_trainings_and_the_end(tmp_path, write_notebook):
+    task_of = write_notebook("05_region_adaptive_dense_network", "1")
+    parameters = {"results": str(tmp_path)}
+    tasks = [Task(task_of, tmp_path, parameters, 1), Task(task_of, tmp_path, parameters, 1)]
+    tasks[0].clock = time.monotonic() - 60
+    tasks[0].log.parent.mkdir()
+    tasks[0].log.write_text(
+        "Executing Cell 2-----\nProgress: old\nExecuting Cell 3-----\n"
+        + "Progress: svdn fd full seed 0: 9 of 40 steps, 1 min elapsed, 3 min left\n"
+    )
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80)
+    shown = display.Display(console, "quick", jobs=1, count=13)
+    shown.begin(tasks[0])
+    shown.show(tasks[:1], tasks[1:])
+    console.print(*shown.get_renderables(), sep="\n")
+    lines = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", screen.getvalue()).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any("05_region_adaptive_dense_network" in line and "cell 3/4" in line for line in lines)
+    assert "  05: svdn fd full seed 0: 9 of 40 steps, 1 min elapsed, 3 min left" in lines
+    assert any(re.match(r"  0 of 13 lessons, about \d+ min left, until", line) for line in lines)
 
 
 @pytest.mark.parametrize(
