@@ -189,8 +189,9 @@ def bench(
             tables["precision"] = precision.run(folder, **given(seeds=2, steps=5) if quick else {})
         if "metrics" in (parts or []):
             from ..bench import metrics
+            from .tables import print_table
 
             tables["metrics"] = metrics.run(folder)
-            typer.echo(tables["metrics"].round(4).to_string(index=False, na_rep=""))
+            print_table(tables["metrics"].round(4))
     if as_json:
         print_json({name: records(table) for name, table in tables.items()})

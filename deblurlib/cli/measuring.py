@@ -12,6 +12,7 @@ import typer
 from ..analysis.significance import paired_bootstrap
 from ..evaluation import evaluate_each
 from ..results import as_csv, check_new_table, save_table
+from .tables import Rows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,10 +67,14 @@ class Measurement:
             One row per image.
         """
         found: list[dict[str, object]] = []
+        lines: Rows | None = None
         for row in self.rows:
             found.append(row)
-            first = len(found) == 1
-            self._show([_titles(row), _line(row)] if first else [_line(row)])
+            first, (name, *numbers) = lines is None, row.values()
+            if lines is None:
+                lines = Rows(list(row)[1:])
+                self._show(lines.heading)
+            self._show([lines.row(str(name), numbers)])
             if self.partial is not None and self.error is None:
                 self._append(pd.DataFrame([row]), first)
         return pd.DataFrame(found)
@@ -157,15 +162,3 @@ def gains_by_blur(table: pd.DataFrame, metric: str = "rgb-psnr") -> list[dict[st
         row = {"images": len(part), "blurry_from": part[0, 1], "blurry_to": part[-1, 1]}
         rows.append({**row, "gain": gain.mean(), "harmed": int((gain < 0).sum())})
     return rows
-
-
-def _titles(row: dict[str, object]) -> str:
-    return "  ".join([f"{'image':24}", *list(row)[1:]])
-
-
-def _line(row: dict[str, object]) -> str:
-    name, *numbers = row.values()
-    cells = [
-        f"{number:{len(title)}.3f}" for title, number in zip(list(row)[1:], numbers, strict=True)
-    ]
-    return "  ".join([f"{name!s:24}", *cells])

@@ -252,6 +252,7 @@ def models(as_json: AsJson = False) -> None:
 
     from ..models import count_parameters, create_model, list_models, list_variants
     from ..models.weights import list_weights
+    from .tables import print_table
 
     with torch.device("meta"):  # shapes without storage
         rows = [
@@ -269,8 +270,10 @@ def models(as_json: AsJson = False) -> None:
         return
     table = pd.DataFrame(shipped)
     table["sha256"] = table.sha256.str[:12]
-    typer.echo(f"Shipped weights:\n{table.to_string(index=False, na_rep='')}\n\nNetworks:")
-    typer.echo(pd.DataFrame(rows).to_string(index=False))
+    typer.echo("Shipped weights:")
+    print_table(table)
+    typer.echo("\nNetworks:")
+    print_table(pd.DataFrame(rows))
 
 
 def _network(model: str, weights: str, size: str | None, device: str) -> "nn.Module":

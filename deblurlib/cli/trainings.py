@@ -256,6 +256,7 @@ def sweep(
     """
     from ..experiments.sweep import sweep as run
     from ..inference import choose_device
+    from .tables import print_table
 
     choose_device(device)
     changes = given(photos=photos, patch=patch) | _real_pairs(
@@ -281,7 +282,7 @@ def sweep(
     if as_json:
         print_json(records(table))
     else:
-        typer.echo(table.to_string(index=False))
+        print_table(table)
     left = (table.state == "left").sum()
     if left:
         typer.echo(
@@ -297,6 +298,7 @@ def sweep(
 def runs(results: Results = None, as_json: AsJson = False) -> None:
     """List the trainings in the results folder: how far they are, their gain and their cost."""
     from ..experiments.listing import list_runs
+    from .tables import print_table
 
     folder = folder_for_results(results) / "runs"
     table = list_runs(folder)
@@ -305,7 +307,7 @@ def runs(results: Results = None, as_json: AsJson = False) -> None:
     elif table.empty:
         typer.echo(f"There are no trainings in {folder}.")
     else:
-        typer.echo(table.round(2).to_string(index=False, na_rep=""))
+        print_table(table.round(2))
 
 
 @commands.command(epilog="Example: deblurlib ablation svdn_table2 --against base --preset smoke")
@@ -340,6 +342,7 @@ def ablation(
     from ..experiments import ablations, get_preset, rows
     from ..inference import choose_device
     from ..results import check_new_table, save_table
+    from .tables import print_table
 
     if output:
         check_new_table(output, overwrite=overwrite)
@@ -375,7 +378,7 @@ def ablation(
     if as_json:
         print_json(records(shown))
     else:
-        typer.echo(shown.round(3).to_string(index=False, na_rep=""))
+        print_table(shown.round(3))
     if found.seed.nunique() == 1:
         typer.echo(
             "With one seed, the intervals cover other images, not other trainings.", err=True

@@ -52,8 +52,7 @@ def test_a_notebook_without_a_record_counts_as_the_mean():
 
 def test_every_lesson_of_the_book_has_a_recorded_duration():
     table = pd.read_csv(forecast.DURATIONS, dtype={"lesson": str})
-    for preset in ("smoke", "quick"):
-        assert [name[:2] for name in names.BOOK] == list(table.lesson[table.preset == preset])
+    assert [name[:2] for name in names.BOOK] == list(table.lesson[table.preset == "quick"])
 
 
 def test_the_clock_has_a_date_on_another_day():

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from deblurlib import storage
-from deblurlib.book import display, manifest, names, notebooks, reproduce
+from deblurlib.book import display, forecast, manifest, names, notebooks, reproduce
 from deblurlib.book.task import Task
 from deblurlib.provenance import ROOT
 from deblurlib.results import results_folder
@@ -315,6 +315,8 @@ def test_long_runs_without_a_terminal_report_each_minute(
 ):
     write_notebook("01_slow", "import time; time.sleep(2)")
     monkeypatch.setattr(display, "SECONDS_BETWEEN_LINES", 0.5)
+    (tmp_path / "durations.csv").write_text("preset,lesson,seconds\nsmoke,01,300\n")
+    monkeypatch.setattr(forecast, "DURATIONS", tmp_path / "durations.csv")
     run(tmp_path)
     shown = capfd.readouterr().err
     assert "  … 01_slow: cell " in shown
