@@ -13,6 +13,7 @@ NOTEBOOKS ?=          # e.g. "01 04"; empty = all
 JOBS ?=               # notebooks run at the same time; empty = chosen from the number of cores
 FORCE ?=              # 1 = also run notebooks that are up to date
 PORT ?=               # of JupyterLab; empty = 8888, or the next free one
+ARGS ?=               # further options of JupyterLab, such as --no-browser
 CPU ?=                # 1 = install PyTorch without its GPU libraries, on Linux
 
 override PYTHON := $(strip $(PYTHON))
@@ -26,7 +27,7 @@ option = $(if $(strip $(2)),--$(1) "$(strip $(2))")
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep -E '^[a-z]+:.*##' Makefile
-	@echo; echo 'Options: PRESET=smoke|quick|gpu|paper DATA=/path VARIANT=blur|blur_gamma RESULTS=/path PHOTOS=/path NOTEBOOKS="01 04" JOBS=2 FORCE=1 PORT=8899'
+	@echo; echo 'Options: PRESET=smoke|quick|gpu|paper DATA=/path VARIANT=blur|blur_gamma RESULTS=/path PHOTOS=/path NOTEBOOKS="01 04" JOBS=2 FORCE=1 PORT=8899 ARGS=--no-browser'
 
 install: $(INSTALLED)  ## create .venv with the pinned packages (done by the others when needed)
 
@@ -60,9 +61,9 @@ sanitize: $(INSTALLED)  ## run the C kernels under the sanitizers for addresses 
 	$(BIN)/python -m pytest tests/ops/test_sanitizers.py -m slow
 
 # a container's only user is often root, who has no browser there either
-lab: $(INSTALLED)  ## open the book in JupyterLab (PORT=8899, BROWSER=none on a machine without one)
+lab: $(INSTALLED)  ## open the book in JupyterLab (PORT=8899, ARGS=--no-browser on a machine without one)
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks $(call option,port,$(PORT)) \
-	  $(if $(filter none,$(BROWSER)),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
+	  $(if $(filter none,$(BROWSER)),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root) $(strip $(ARGS))
 
 site: $(INSTALLED)  ## write the book as web pages into build/site
 	@rm -rf build/site

@@ -37,7 +37,8 @@ def print_table(table: pd.DataFrame) -> None:
     label, *others = (_column(table, name, width) for name in table)
     blocks = [[label]]
     for column in others:
-        if len(blocks[-1]) > 1 and sum(map(_width, [*blocks[-1], column])) + len(GAP) * len(blocks[-1]) > width:
+        needed = sum(map(_width, [*blocks[-1], column])) + len(GAP) * len(blocks[-1])
+        if needed > width and len(blocks[-1]) > 1:
             blocks.append([label])
         blocks[-1].append(column)
     typer.echo("\n\n".join("\n".join(_lines(block)) for block in blocks))
