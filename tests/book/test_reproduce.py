@@ -342,7 +342,7 @@ def test_training_inside_a_cell_is_shown_by_the_runner_and_its_log(
     monkeypatch.setattr(display, "SECONDS_BETWEEN_LINES", 0.3)
     run(tmp_path)
     step = r"svdn fd: \d+ of 20 steps, \d+ min elapsed, \d+ min left\n"
-    assert re.search(rf"  … 01_slow: cell 4 of 5, \d+ min; {step}", capfd.readouterr().err)
+    assert re.search(rf"  … 01_slow: cell 5 of 5, \d+ min; {step}", capfd.readouterr().err)
     log = (tmp_path / "results" / "logs" / "01.log").read_text()
     assert re.search(f"Progress: {step}", log)
     assert "Progress: svdn fd: 20 steps are done\n" in log
