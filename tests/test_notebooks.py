@@ -501,3 +501,25 @@ def test_a_lesson_and_the_ledger_show_the_same_verdicts(path):
     ledger, lesson = verdicts_shown(BOOK[-1]), verdicts_shown(path)
     assert len(ledger) == 73
     assert {id: ledger[id] for id in lesson} == lesson, "run `make notebooks` for all of them"
+
+
+def verdicts_told(notebook):
+    """The verdicts that lists such as "- **Reproduced:** V1, V2" tell, by claim."""
+    told = {}
+    for text in markdown(notebook):
+        for verdict, ids in re.findall(
+            r"^- \*\*([A-Z][\w ]+):\*\* ((?:[A-Z]\d+(?:, )?)+)$", text, re.M
+        ):
+            told |= dict.fromkeys(ids.split(", "), verdict[0].lower() + verdict[1:])
+    return told
+
+
+def test_the_outcomes_that_lesson_12_tells_are_those_of_its_tables():
+    ledger, told = verdicts_shown(BOOK[-1]), verdicts_told(nbformat.read(BOOK[-1], as_version=4))
+    open_ones = {"needs GoPro", "not measured"}  # which the text need not list
+    assert told == {id: next(iter(v)) for id, v in ledger.items() if not v <= open_ones}
+
+
+def test_an_outcome_that_is_told_wrongly_is_noticed():
+    notebook = new_notebook(cells=[new_markdown_cell("Text.\n\n- **Not learned enough:** V1, C12")])
+    assert verdicts_told(notebook) == {"V1": "not learned enough", "C12": "not learned enough"}

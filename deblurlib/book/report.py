@@ -14,6 +14,7 @@ from PIL import Image
 
 from .. import papers
 from ..analysis.verdicts import VERDICTS, verdict
+from ..figures import VERDICT_COLOURS
 from ..results import origin_of
 from ..storage import write_atomically
 from .data_page import data_page
@@ -76,6 +77,7 @@ def write_report(folder: str | Path, notebooks: Iterable[Path]) -> Path:
         shows=_shows(tables),
         hero=hero,
         claims=_claims(folder, executed),
+        verdict_colours={_slug(name): colour for name, colour in VERDICT_COLOURS.items()},
         beside=[tables[path] for path in tables if path in beside],
         lessons=lessons,
         other_tables=[tables[path] for path in tables if path in others],

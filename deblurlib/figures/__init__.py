@@ -20,19 +20,31 @@ from .pyramid import attention_maps, branch_points, diagram, reach_grids, size_a
 from .reblurring import descent, difference_maps, local_filters
 from .recurrence import reach, receptive_fields, signed_maps, svrnn
 from .sampling import distance_error, point_clouds, sampling_points
-from .style import COLOURS, DIVERGING, SEQUENTIAL, as_picture, as_png, show, use_style
+from .style import (
+    COLOURS,
+    DIVERGING,
+    SEQUENTIAL,
+    VERDICT_COLOURS,
+    as_picture,
+    as_png,
+    show,
+    use_style,
+)
 from .tables import (
     against_cost,
+    claims_at_a_glance,
     correlations_with_controls,
     differences,
+    dots_beside_printed,
     printed_against_bound,
-    stacked_counts,
+    verdict_counts,
 )
 
 __all__ = [
     "COLOURS",
     "DIVERGING",
     "SEQUENTIAL",
+    "VERDICT_COLOURS",
     "accuracy_against_time",
     "against_cost",
     "as_picture",
@@ -44,6 +56,7 @@ __all__ = [
     "binned",
     "branch_points",
     "camera_paths",
+    "claims_at_a_glance",
     "correlations_with_controls",
     "curves",
     "dense_module",
@@ -52,6 +65,7 @@ __all__ = [
     "difference_maps",
     "differences",
     "distance_error",
+    "dots_beside_printed",
     "filters",
     "flow_fields",
     "flow_picture",
@@ -74,9 +88,9 @@ __all__ = [
     "show",
     "signed_maps",
     "size_and_quality",
-    "stacked_counts",
     "svrnn",
     "use_style",
+    "verdict_counts",
     "worst_window",
     "zero_map",
     "zeros_and_ringing",

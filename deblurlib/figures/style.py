@@ -24,6 +24,17 @@ COLOURS = {
     "yellow": "#F0E442",
     "black": "#000000",
 }
+# one fixed colour per verdict, in figures and in the report; grey where a claim stays open
+VERDICT_COLOURS = {
+    "reproduced": COLOURS["green"],
+    "direction only": COLOURS["sky"],
+    "no effect at this scale": COLOURS["orange"],
+    "inconclusive": "#999999",
+    "not learned enough": "#DDDDDD",
+    "contradicted": COLOURS["vermilion"],
+    "needs GoPro": COLOURS["purple"],
+    "not measured": "#FFFFFF",
+}
 SCALE = 2  # stored pixels per displayed pixel, for screens with dense pixels
 UNSEEN = 8  # levels: errors of a palette that nobody sees
 QUALITY, LOWER = 76, 60  # of JPEGs at that scale, with colour at half of it
