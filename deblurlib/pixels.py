@@ -4,12 +4,14 @@ Integers run from 0 to the greatest value of their type, uint8 or uint16; floats
 Anything else is refused, since a wrong scale gives plausible, wrong results.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 TOLERANCE = 1e-3  # of the range of floats, for rounding
+STRIP = 2**20  # pixels
 
 
 def check_range(values: NDArray[Any], what: str = "The image") -> None:
@@ -61,6 +63,21 @@ def as_unit(
     if values.size and not (overshoot and not values.mean(dtype=np.float64) > 1 + TOLERANCE):
         check_range(values, what)
     return np.clip(values.astype(np.float32, copy=False), 0, 1)
+
+
+def strips(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Cut an image into strips, so that what is computed of it takes little memory at a time.
+
+    Args:
+        pixels: (H, W) or (H, W, C).
+
+    Yields:
+        Views of its lines, about `STRIP` pixels each.
+    """
+    height, width = pixels.shape[:2]
+    lines = max(1, STRIP // max(width, 1))
+    for top in range(0, height, lines):
+        yield pixels[top : top + lines]
 
 
 def numbers(values: Any) -> NDArray[Any]:

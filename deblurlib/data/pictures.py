@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..pixels import strips
 from . import exif, png, tiff
 from . import metadata as meta
 from .errors import Unsupported
@@ -194,10 +195,11 @@ def _read(data: bytes) -> Picture:
         turned, size = meta.orientation(image), image.size
         if image.format == "PNG":
             png.check_pixels(data)  # Pillow makes rows that are missing black
+        pixels: Pixels
         if image.format == "PNG" and data[24] == 16:
             pixels = _deep_png_pixels(data)
         else:
-            pixels = np.asarray(plain(image))  # decodes: damaged files raise here
+            pixels = _pixels(plain(image))  # decodes: damaged files raise here
         _check_size(pixels, size)
         pixels = np.ascontiguousarray(meta.turn(pixels, turned))
         height, width = pixels.shape[:2]
@@ -212,10 +214,23 @@ def _read_tiff(data: bytes) -> Picture:
     turned = int.from_bytes(entry.data[:2], ORDERS[exif.byte_order(data)]) if entry else 1
     if pixels is None:
         with opened(data) as image:
-            pixels = np.asarray(plain(image))
+            pixels = _pixels(plain(image))
     pixels = np.ascontiguousarray(meta.turn(pixels, turned))
     height, width = pixels.shape[:2]
     return Picture(pixels, "TIFF", meta.collect_tiff(data, width, height))
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    """The pixels of an image, copied strip by strip: Pillow's own way takes their memory twice."""
+    channels = len(image.getbands())
+    width, height = image.size
+    image.load()
+    pixels = np.empty((height, width, channels)[: 2 + (channels > 1)], np.uint8)
+    top = 0
+    for strip in strips(pixels):
+        strip[:] = np.asarray(image.crop((0, top, width, top + len(strip))))
+        top += len(strip)
+    return pixels
 
 
 def _check_size(pixels: Pixels, size: tuple[int, int]) -> None:

@@ -205,7 +205,8 @@ def insert(data: bytes, chunks: Iterable[Chunk]) -> bytes:
         The file with the chunks.
     """
     added = b"".join(_packed(kind, content) for kind, content in chunks)
-    return data[:HEADER_END] + added + data[HEADER_END:]
+    whole = memoryview(data)
+    return b"".join((whole[:HEADER_END], added, whole[HEADER_END:]))
 
 
 def _packed(kind: bytes, content: bytes) -> bytes:
@@ -234,7 +235,8 @@ def encode_deep(pixels: NDArray[np.uint16]) -> bytes:
     step = 2 * channels
     packer = zlib.compressobj(6)
     parts, above = [], np.zeros(rows.shape[1], np.int16)
-    for row in rows.astype(np.int16):
+    for line in rows:
+        row = line.astype(np.int16)
         left = np.concatenate([np.zeros(step, np.int16), row[:-step]])
         corner = np.concatenate([np.zeros(step, np.int16), above[:-step]])
         guesses = {1: left, 2: above, 4: _paeth(left, above, corner)}

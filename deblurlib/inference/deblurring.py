@@ -11,6 +11,7 @@ and by up to 0.8/255 and 6/255 at single pixels. Blending leaves no seams: the d
 untiled result jumps no more from tile to tile than elsewhere.
 """
 
+import contextlib
 import os
 from functools import lru_cache
 from itertools import pairwise
@@ -23,10 +24,10 @@ from torch import nn
 
 from ..models import load_model
 from ..models.devices import choose_device
-from ..pixels import check_range
+from ..pixels import check_range, strips
 from ..progress import Bar, progress_bar
 from .kinds import as_pictures
-from .memory import is_out_of_memory
+from .memory import is_out_of_memory, returning_memory
 from .precision import Precision, choose_precision
 from .tiles import Tiles
 from .windows import parameter_of, predicting, run_window
@@ -152,12 +153,13 @@ def check_strength(strength: float) -> None:
 
 
 def _mixed(image: np.ndarray, restored: np.ndarray, strength: float) -> np.ndarray:
-    """The image and the restored one, mixed; integers are rounded."""
+    """The restored image, mixed with the given one in place; integers are rounded."""
     if strength == 1:
         return restored
-    mixed: np.ndarray = image + strength * (restored.astype(np.float32) - image)
-    rounded: np.ndarray = np.rint(mixed) if image.dtype.kind == "u" else mixed
-    return rounded.astype(image.dtype)
+    for before, after in zip(strips(image), strips(restored), strict=True):
+        mixed: np.ndarray = before + strength * (after.astype(np.float32) - before)
+        after[:] = np.rint(mixed) if image.dtype.kind == "u" else mixed
+    return restored
 
 
 def _deblur(
@@ -170,7 +172,7 @@ def _deblur(
 ) -> np.ndarray:
     """Deblur one array that has been checked, in tiles as small as the memory requires."""
     height, width = image.shape[:2]
-    tiles = Tiles(network, (height, width), tile, margin)
+    tiles = Tiles(network, (height, width), tile, margin, precision)
     result = image.copy(order="C")
     while True:
         try:
@@ -234,9 +236,10 @@ def _restore(
     precision: Precision,
     progress: bool | None,
 ) -> None:
-    """Write the restored image into `result`, one row of tiles after the other.
+    """Write the restored image into `result`, tile by tile.
 
-    Only a band of blended float32 pixels is held; its finished lines move on to the result.
+    Pixels that only one tile restores are written at once. Of those on a ramp, the weighted sums so
+    far are held: `above`, a few lines for the next row of tiles, and `left` for the next tile.
     """
     rows, columns = tiles.spans(0), tiles.spans(1)
     bar: Bar[None] = progress_bar(
@@ -247,23 +250,32 @@ def _restore(
         delay=2,
         show=progress,
     )
-    with bar, predicting(network, precision):
-        band = np.zeros((rows[0].stop, colour.shape[1], 3), np.float32)
+    cut = len(rows) * len(columns) > 1
+    saving = returning_memory() if cut else contextlib.nullcontext()
+    with bar, saving, predicting(network, precision):
+        above = np.zeros((0, colour.shape[1], 3), np.float32)
         for row, below in pairwise([*rows, None]):
             assert row is not None  # only `below` of the last pair is
-            top = row.start
-            for column in columns:
-                window = colour[row.start : row.stop, column.start : column.stop]
-                weight = row.weight[:, None, None] * column.weight[None, :, None]
-                restored = weight * run_window(network, window)
-                band[: row.stop - top, column.start : column.stop] += restored
+            bottom = below.kept.start if below else row.kept.stop
+            further = np.empty((row.kept.stop - bottom, *above.shape[1:]), np.float32)
+            left = np.zeros((row.kept.stop - row.kept.start, 0, 3), np.float32)
+            for column, beside in pairwise([*columns, None]):
+                assert column is not None
+                window = colour[row.seen, column.seen]
+                tile = run_window(network, window, row.within, column.within)
+                tile = tile * (row.weight[:, None, None] * column.weight[None, :, None])
+                shared = left.shape[1]
+                tile[:, :shared] += left
+                tile[: len(above), shared:] += above[:, column.kept][:, shared:]
+                right = beside.kept.start if beside else column.kept.stop
+                left = tile[:, right - column.kept.start :].copy()
+                here = slice(column.kept.start, right)
+                tile = tile[:, : right - column.kept.start]
+                done = bottom - row.kept.start
+                result[row.kept.start : bottom, here] = _as_dtype(tile[:done], colour)
+                further[:, here] = tile[done:]
                 bar.update()
-            done = (below.start if below else row.stop) - top
-            result[top : top + done] = _as_dtype(band[:done], colour)
-            if below:
-                rest = np.zeros((below.stop - below.start, *band.shape[1:]), np.float32)
-                rest[: row.stop - below.start] = band[done : row.stop - top]
-                band = rest
+            above = further
 
 
 def _check(image: np.ndarray) -> None:

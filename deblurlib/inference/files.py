@@ -165,10 +165,7 @@ def _deblur_file(source: Path, target: Path, batch: _Batch) -> Row:
         if wanted and is_film(source):
             _deblur_film(source, target, batch, row)
         elif wanted:
-            picture, sharp = _deblur_one(source, target, wanted, batch)
-            row["height"], row["width"] = picture.pixels.shape[:2]
-            row["sharpness_before"], row["sharpness"] = map(sharpness, (picture.pixels, sharp))
-            row["lost"] = losses(picture.metadata, FORMATS[target.suffix.lower()])
+            _deblur_picture(source, target, wanted, batch, row)
         else:
             row["state"], row["error"] = "exists", _outdated(source, planned)
     except Exception as error:
@@ -202,10 +199,10 @@ def _outdated(source: Path, planned: list[Path]) -> str | None:
     return f"{older[0]} is older than {source}: replace it with --overwrite." if older else None
 
 
-def _deblur_one(
-    source: Path, target: Path, wanted: list[Path], batch: _Batch
-) -> tuple[Picture, Pixels]:
-    """Write those of the outputs that are wanted; return the blurry image and the new pixels."""
+def _deblur_picture(
+    source: Path, target: Path, wanted: list[Path], batch: _Batch, row: Row
+) -> None:
+    """Write those of the outputs that are wanted; each is encoded without the pixels of others."""
     picture = read(source)
     check_fits(picture.pixels, target.suffix, picture.metadata)  # before the work, not after
     sharp = deblur(
@@ -216,14 +213,17 @@ def _deblur_one(
         strength=batch.strength,
         progress=batch.progress,
     )
-    for path in wanted:
+    scores = [sharpness(picture.pixels), sharpness(sharp)]
+    for path in wanted[::-1]:  # the comparison, then the output, which does not need the original
         if path == target:
-            result = Picture(sharp, picture.format, picture.metadata)
-            content = encode(result, target.suffix, batch.quality)
+            picture.pixels = sharp
+            content = encode(picture, target.suffix, batch.quality)
         else:
             content = encode(side_by_side(picture.pixels, sharp), ".jpg", COMPARISON_QUALITY)
         _write(path, content, batch.overwrite)
-    return picture, sharp
+    row["height"], row["width"] = sharp.shape[:2]
+    row["sharpness_before"], row["sharpness"] = scores
+    row["lost"] = losses(picture.metadata, FORMATS[target.suffix.lower()])
 
 
 def _write(path: Path, content: bytes, overwrite: bool) -> None:

@@ -1,6 +1,8 @@
 """Free memory, and the memory that a network needs per pixel."""
 
 import contextlib
+import ctypes
+import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +15,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from .precision import Precision
 from .windows import predicting, run_window
 
 # Texts of the RuntimeErrors with which torch and oneDNN report that memory has run out.
@@ -25,7 +28,11 @@ OUT_OF_MEMORY = (
     "std::bad_alloc",
 )
 WORKSPACE = 1.3  # measured: what kernels allocate besides the tensors that are counted
+M_MMAP_THRESHOLD = -3  # of glibc's mallopt
+BLOCK = 2**23  # bytes from which memory is returned at once
+LARGEST_BLOCK = 2**25  # bytes: where glibc's own rule ends after large blocks have been freed
 UNKNOWN = 4096.0  # bytes per pixel of a network that cannot be measured
+AROUND = 72.0  # bytes per pixel of the arrays in which a tile arrives and leaves
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -60,24 +67,53 @@ def free_memory(device: torch.device | str = "cpu") -> int:
     return max(0, min([available, *_free_of_groups(), *_free_of_process()]))
 
 
-def bytes_per_pixel(network: nn.Module, side: int = 128) -> float:
+def bytes_per_pixel(network: nn.Module, precision: Precision = "fp32", side: int = 128) -> float:
     """Measure the peak memory of a network per pixel of its input, on a small grey image.
 
     All tensors alive at the same time are counted; `WORKSPACE` allows for what kernels add.
 
     Args:
         network: Maps (1, 3, h, w) RGB in [0, 1] to the same shape.
+        precision: What it computes in.
         side: Height and width of the image, in pixels.
 
     Returns:
         Bytes per pixel; `UNKNOWN` if the network does not accept the image.
     """
     try:
-        with predicting(network), LiveBytes() as live:
+        with predicting(network, precision), LiveBytes() as live:
             run_window(network, np.full((side, side, 3), 128, np.uint8))
     except Exception:  # a foreign network that needs another size fails again on the real image
         return UNKNOWN
-    return WORKSPACE * float(live.peak) / side**2
+    return max(WORKSPACE * float(live.peak) / side**2, AROUND)
+
+
+@contextlib.contextmanager
+def returning_memory() -> Iterator[None]:
+    """Return freed memory to the system at once within a `with` block.
+
+    glibc keeps freed blocks of up to 32 MB for later ones, which seldom fit: deblurring tiles then
+    takes twice the memory of their tensors. Other allocators, and one that the environment sets,
+    are left alone.
+
+    Yields:
+        None.
+    """
+    try:
+        libc = ctypes.CDLL(None)
+        limit, trim = libc.mallopt, libc.malloc_trim
+    except (OSError, TypeError, AttributeError):  # TypeError: Windows has no CDLL(None)
+        yield
+        return
+    if "MALLOC_MMAP_THRESHOLD_" in os.environ:
+        yield
+        return
+    trim(0)
+    limit(M_MMAP_THRESHOLD, BLOCK)
+    try:
+        yield
+    finally:
+        limit(M_MMAP_THRESHOLD, LARGEST_BLOCK)
 
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -93,6 +129,11 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch le
         self.now: int = 0
         self.peak: int = 0
         self._known: set[int] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here; torch would load its compiler, 80 MB, to make sure of it."""
+        return False
 
     def __torch_dispatch__(
         self,

@@ -26,20 +26,25 @@ def sharpness(pixels: NDArray[Any]) -> float | None:
         The score in [0, 1], the mean over a grid of windows in images of more than 4 megapixels;
         None for an image without any detail or too small to be measured.
     """
-    grey = to_8_bits(pixels)
-    if grey.ndim == 3:
-        colours = grey[..., : 3 if grey.shape[2] > 2 else 1].astype(np.float32)
-        grey = colours.mean(2)
-    values = [_score(window) for window in _windows(np.asarray(grey, np.float32))]
+    values = [_score(_grey(window)) for window in _windows(pixels)]
     known = [value for value in values if value is not None]
     return round(float(np.mean(known)), 4) if known else None
 
 
-def _windows(grey: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    if grey.size <= LARGEST:
-        return [grey]
-    starts = [np.linspace(0, max(n - TILE, 0), GRID).astype(int) for n in grey.shape]
-    return [grey[y : y + TILE, x : x + TILE] for y in starts[0] for x in starts[1]]
+def _windows(pixels: NDArray[Any]) -> list[NDArray[Any]]:
+    height, width = pixels.shape[:2]
+    if height * width <= LARGEST:
+        return [pixels]
+    rows, columns = (np.linspace(0, max(n - TILE, 0), GRID).astype(int) for n in (height, width))
+    return [pixels[y : y + TILE, x : x + TILE] for y in rows for x in columns]
+
+
+def _grey(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    levels = to_8_bits(pixels)
+    if levels.ndim == 2:
+        return levels.astype(np.float32)
+    colours = levels[..., : 3 if levels.shape[2] > 2 else 1]
+    return np.asarray(colours.astype(np.float32).mean(2))
 
 
 def _score(grey: NDArray[np.float32]) -> float | None:

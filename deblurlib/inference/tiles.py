@@ -10,14 +10,17 @@ from torch import nn
 
 from ..models import spec_of
 from .memory import bytes_per_pixel, free_memory
+from .precision import Precision
 from .windows import SMALLEST, parameter_of
 
 GRID = 32  # tiles begin at multiples of it, as strides and pooling windows of the image do
 RAMP = 32  # pixels over which neighbouring tiles are blended
 LARGEST = 2**12  # pixels per side of one tile, for networks that do not state their own
 WHOLE = 2**16  # pixels: an image up to this size is never cut automatically
-MEMORY_ON_CPU = 3 * 2**29  # bytes that automatic tiles use at most, even if more are free
+MEMORY_ON_CPU = 11 * 2**26  # bytes that an image and its automatic tiles use, even if more are free
 MEMORY_ON_GPU = 2**34
+IMAGE = 6  # bytes per pixel of an image of 8 bits and of its restored one
+MARGINS = 4  # side of the smallest tiles that are cut to use less than is free, in margins
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,20 @@ class Span:
     """The extent of a tile along one axis; the weights of all tiles sum to one at every pixel.
 
     Attributes:
-        start: Index of the first pixel.
-        stop: Index after the last pixel.
-        weight: (stop - start,) float32, the weight of each pixel in the blended image.
+        seen: The pixels that the network sees.
+        kept: Those that reach the blended image, all of positive weight; two neighbours share the
+            pixels of the ramp between them.
+        weight: float32, the weight in the blended image of each pixel that is kept.
     """
 
-    start: int
-    stop: int
+    seen: slice
+    kept: slice
     weight: np.ndarray
+
+    @property
+    def within(self) -> slice:
+        """Where the pixels that are kept lie within those that are seen."""
+        return slice(self.kept.start - self.seen.start, self.kept.stop - self.seen.start)
 
 
 class Tiles:
@@ -52,6 +61,7 @@ class Tiles:
         size: tuple[int, int],
         tile: int | str | None = None,
         margin: int | None = None,
+        precision: Precision = "fp32",
     ) -> None:
         """Choose the tiles.
 
@@ -63,6 +73,7 @@ class Tiles:
             margin: Pixels that an output pixel depends on in each direction, extended by the
                 blending ramp and rounded up; None for what the network states
                 (`models.spec.NetworkSpec.margin`).
+            precision: What the network computes in.
 
         Raises:
             ValueError: If tile or margin is not one of these values.
@@ -73,7 +84,11 @@ class Tiles:
             raise ValueError(f"margin is {margin}: give a number of pixels, 0 or more.")
         context = spec_of(network).margin if margin is None else margin
         self.margin = round_up(context + RAMP // 2, GRID)
-        self.side = self._affordable(network) if self.automatic else round_up(_pixels(tile), GRID)
+        self.side = (
+            self._affordable(network, precision)
+            if self.automatic
+            else round_up(_pixels(tile), GRID)
+        )
 
     def shrink(self) -> bool:
         """Halve the tiles after memory has run out.
@@ -100,31 +115,37 @@ class Tiles:
         pieces = -(-length // self.side) if self.side else 1
         step = round_up(-(-length // pieces), GRID)
         edges = [*range(0, length, step), length]
-        position = np.arange(length) + 0.5
         spans = []
         for first, last in pairwise(edges):
-            start = max(0, first - self.margin)
-            stop = min(length, last + self.margin)
-            x = position[start:stop]
+            seen, kept = (
+                slice(max(0, first - around), min(length, last + around))
+                for around in (self.margin, RAMP // 2)
+            )
+            x = np.arange(kept.start, kept.stop) + 0.5
             weight = np.ones_like(x)
             if first > 0:
                 weight = weight * _ramp(x - first)
             if last < length:
                 weight = weight * (1 - _ramp(x - last))
-            spans.append(Span(start, stop, weight.astype(np.float32)))
+            spans.append(Span(seen, kept, weight.astype(np.float32)))
         return spans
 
-    def _affordable(self, network: nn.Module) -> int:
+    def _affordable(self, network: nn.Module, precision: Precision) -> int:
         """The side of the tiles that fit into the free memory; 0 if the whole image does."""
         height, width = (max(n, SMALLEST) for n in self.size)
         if height * width <= WHOLE:
             return 0
         device = parameter_of(network).device
-        limit = MEMORY_ON_CPU if device.type == "cpu" else MEMORY_ON_GPU
+        each = bytes_per_pixel(network, precision)
+        limit = MEMORY_ON_GPU
+        if device.type == "cpu":
+            limit = MEMORY_ON_CPU - IMAGE * height * width
+            # much smaller tiles would consist of margins
+            limit = max(limit, int(each * ((MARGINS + 2) * self.margin) ** 2))
         budget = min(free_memory(device) / 2, limit)
         largest = spec_of(network).largest
         largest = LARGEST if largest is None else largest
-        pixels = min(budget / bytes_per_pixel(network), largest**2)
+        pixels = min(budget / each, largest**2)
         if height * width <= pixels:
             return 0
         return max((math.isqrt(int(pixels)) - 2 * self.margin) // GRID * GRID, GRID)

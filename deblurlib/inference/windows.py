@@ -11,6 +11,7 @@ from ..data.samples import to_array, to_tensor
 from .precision import Precision, autocast
 
 SMALLEST = 16  # pixels per side that every network accepts
+ALL = slice(None)
 
 
 @contextlib.contextmanager
@@ -46,16 +47,20 @@ def parameter_of(network: nn.Module) -> torch.Tensor:
     return next(network.parameters(), torch.empty(0))
 
 
-def run_window(network: nn.Module, window: np.ndarray) -> np.ndarray:
+def run_window(
+    network: nn.Module, window: np.ndarray, rows: slice = ALL, columns: slice = ALL
+) -> np.ndarray:
     """Run a network on one window of an image.
 
     Args:
         network: Maps (1, 3, h, w) RGB in [0, 1] to the same shape.
         window: (h, w, 1) grey or (h, w, 3) RGB, uint8, uint16, or floats in [0, 1]. A side below
             `SMALLEST` pixels is padded by reflection, and the output is cropped.
+        rows: The rows of the output that are needed.
+        columns: The columns that are needed.
 
     Returns:
-        (h, w, 3) float32 in [0, 1].
+        (h, w, 3) float32 in [0, 1]; h and w as rows and columns say.
 
     Raises:
         ValueError: If the network's output has a different shape or non-finite values.
@@ -70,7 +75,7 @@ def run_window(network: nn.Module, window: np.ndarray) -> np.ndarray:
             "use a network that keeps the shape."
         )
     height, width = window.shape[:2]
-    restored = to_array(y[0, :, :height, :width].clamp(0, 1))
+    restored = to_array(y[0, :, :height, :width][:, rows, columns].clamp(0, 1))
     if not np.isfinite(restored).all():
         raise ValueError(
             f"{kind} returned values that are not finite: load weights that fit the network "

@@ -18,7 +18,8 @@ def attend(
             "sdpa" is PyTorch's fused attention, with the C channels split into heads of d that
             share their query and key. Exported programs, which have no loop over chunks, always use
             "full".
-        rows: Positions per chunk; None for as many as fit into 64 MB in single precision.
+        rows: Positions per chunk; None for as many as fit into a core's cache, or on a GPU into
+            64 MB, in single precision.
 
     Returns:
         (B, N, C).
@@ -32,7 +33,7 @@ def attend(
     if impl == "full" or exporting:
         return attention_map(query, key) @ value  # (B, N, N) @ (B, N, C)
     if impl == "chunked":
-        rows = rows or max(1, 2**24 // key.shape[1])
+        rows = rows or max(1, (2**19 if key.device.type == "cpu" else 2**24) // key.shape[1])
         return torch.cat(
             [attention_map(some, key) @ value for some in torch.split(query, rows, 1)], 1
         )

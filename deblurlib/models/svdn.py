@@ -112,18 +112,25 @@ class SVDN(nn.Module):
     ) -> Tensor | tuple[Tensor, Extras]:
         """Deblur. With `return_extras`: (output, extras), see `extras`; without the points."""
         x, crop = pad_to_multiple(blurry, 2)
-        features = [self.stem(x)]  # (B, 2w, H/2, W/2)
-        for stage in self.stages:
-            features.append(stage(features[-1]))
-        fused = self.fuse(torch.cat(features[self.joined], 1))  # (B, 2w, H/2, W/2)
+        fused = self.fuse(self._backbone(x))  # (B, 2w, H/2, W/2)
         extras: Extras = {}
         if isinstance(self.neck, FeatureDeconvolution):
-            deblurred, extras = self.neck(*fused.chunk(2, 1))
+            deblurred, found = self.neck(*fused.chunk(2, 1))
+            extras = found if return_extras else extras
+            del found  # memory is scarcest in the head
         else:
             deblurred = self.neck(fused)
+        del fused
         output = self.head(deblurred)  # (B, 3, H, W)
         output = crop(x + output if self.config.residual else output.to(x.dtype))
         return (output, extras) if return_extras else output
+
+    def _backbone(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> the features of all depths, (B, 8w, H/2, W/2) in the paper's network."""
+        features = [self.stem(x)]  # (B, 2w, H/2, W/2)
+        for stage in self.stages:
+            features.append(stage(features[-1]))
+        return torch.cat(features[self.joined], 1)
 
     def extras(self, blurry: Tensor) -> Extras:
         """Compute what the figures need, in half-resolution feature pixels (1 = 2 image pixels).
