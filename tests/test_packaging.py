@@ -378,6 +378,7 @@ def test_an_installation_says_what_it_does_and_can_leave_the_gpu_libraries_out()
     plain = with_installation("install")
     assert re.search(r"echo .Installing the packages .* on the disk", plain)
     shown = with_installation("install", "CPU=1")
+    assert re.search(r"echo .Installing .* 2 GB on the disk, without GPU libraries", shown)
     (pattern,) = re.findall(r"grep -Ev '(.*)' requirements.txt", shown)
     left = [name for name in PINS if not re.search(pattern, name)]
     assert "--torch-backend cpu" in shown and {"torch", "torchvision", "numpy"} <= set(left)
