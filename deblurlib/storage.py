@@ -122,7 +122,8 @@ _numbers = itertools.count()
 
 def _temporary(path: Path) -> Path:
     """A hidden name beside a file that says which process of which machine writes it."""
-    short = path.name.encode()[:100].decode(errors="ignore")  # a file name has 255 bytes at most
+    # a file name has 255 bytes at most, and need not be text
+    short = os.fsencode(path.name)[:100].decode(errors="ignore")
     return path.with_name(f".{short}.{_host}.{os.getpid()}.{next(_numbers)}.tmp")
 
 

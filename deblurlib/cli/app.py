@@ -5,6 +5,8 @@ Commands import what they need when they run, so that `--help` starts without to
 
 import errno
 import os
+import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -129,3 +131,6 @@ def main(
     ] = False,
 ) -> None:
     """Options of `deblurlib` itself."""
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be text in its encoding
+        with suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")

@@ -11,6 +11,7 @@ Source: Nah et al., CVPR 2017, section 3: means of 7 to 13 frames at 240 per sec
 
 import json
 import math
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -260,7 +261,7 @@ class _Maker:
 
     def _slots(self, stem: str) -> Iterator[Slot]:
         for block in range(10**6):
-            random = np.random.default_rng([self.seed, zlib.crc32(stem.encode()), block])
+            random = np.random.default_rng([self.seed, zlib.crc32(os.fsencode(stem)), block])
             count = self.counts[random.integers(len(self.counts))]
             for number in range(1, PAIRS_PER_SEQUENCE + 1):
                 yield Slot(f"{stem}_{block:03d}_n{count:02d}", number, count)

@@ -181,6 +181,8 @@ def _loaded(path: Path) -> Iterator[bytes]:
     except Exception as error:  # decoders raise many types for a damaged file
         if isinstance(error, OSError) and error.errno:
             reason = os.strerror(error.errno).lower()
+        elif "MAX_TEXT" in str(error):  # Pillow's protection against compressed gigabytes
+            reason = "its compressed texts or profile are too long: strip its metadata"
         else:
             reason = "it is damaged or not a picture"
         raise ValueError(

@@ -171,7 +171,7 @@ def check_film(source: Path, target: Path) -> list[str]:
 
 def _parts(target: Path) -> Path:
     """The folder of a film's segments, beside the output."""
-    name = target.name.encode()
+    name = os.fsencode(target.name)
     short = name[:SHORT].decode(errors="ignore")
     return target.with_name(f".{short}.{hashlib.sha256(name).hexdigest()[:8]}.parts")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 from torch import nn
 from typer.testing import CliRunner
 
@@ -539,3 +539,24 @@ def test_large_images_are_measured_in_windows():
     assert abs(sharpness(large) - sharpness(large[:1000, :1000])) < 0.02
     assert sharpness(large[:600, :600].astype(np.uint16) * 257) == sharpness(large[:600, :600])
     assert sharpness(PHOTO[:2]) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_in_another_encoding_is_deblurred_and_printed(tmp_path):
+    """As of files that were unpacked from an old archive."""
+    name = os.fsdecode(b"caf\xe9.png")
+    source = save(tmp_path / "in" / name)
+    command = [sys.executable, "-m", "deblurlib", "deblur", source, "-o", tmp_path / "out"]
+    command += ["--model", "aspdc", "--strength", "0"]
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    shown = subprocess.run(command, capture_output=True, env=strict, check=True)
+    assert rb"caf\udce9.png) did not get sharper" in shown.stdout
+    assert (read(tmp_path / "out" / name).pixels == PHOTO).all()
+
+
+def test_a_png_with_a_long_compressed_text_is_not_called_damaged(tmp_path):
+    text = PngImagePlugin.PngInfo()
+    text.add_text("workflow", "x" * 2_000_000, zip=True)
+    source = save(tmp_path / "a.png", pnginfo=text)
+    with pytest.raises(ValueError, match="texts or profile are too long: strip its metadata"):
+        read(source)
