@@ -4,9 +4,9 @@ Commands import what they need when they run, so that `--help` starts without to
 """
 
 import errno
+import io
 import os
 import sys
-from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -132,5 +132,5 @@ def main(
 ) -> None:
     """Options of `deblurlib` itself."""
     for stream in (sys.stdout, sys.stderr):  # names of files need not be text in its encoding
-        with suppress(AttributeError):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
