@@ -11,7 +11,7 @@ from .adaptation import (
     overview_and_crops,
     worst_window,
 )
-from .charts import binned, curves, histograms
+from .charts import binned, curves, histograms, training_curve
 from .diagrams import attention_tensors, dense_module, network
 from .filters import filters, kernel_and_inverse, zero_map, zeros_and_ringing
 from .motion import camera_paths, flow_fields, flow_picture, local_kernels
@@ -89,6 +89,7 @@ __all__ = [
     "signed_maps",
     "size_and_quality",
     "svrnn",
+    "training_curve",
     "use_style",
     "verdict_counts",
     "worst_window",

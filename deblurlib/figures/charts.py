@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 
 from .style import COLOURS
 
+LEAST_RANGE = 0.4  # dB that the axis of a training curve spans, so that noise does not look large
+
 
 def curves(
     series: Mapping[str, Any],
@@ -111,4 +113,47 @@ def binned(table: pd.DataFrame, xlabel: str, ylabel: str, width: float = 6.5) ->
         markersize=7,
     )
     axis.set(xlabel=xlabel, ylabel=ylabel, title="mean and standard deviation over pixels")
+    return figure
+
+
+def training_curve(record: Mapping[str, Any], width: float = 6.6) -> Figure:
+    """Draw the validation PSNR of shipped weights over all their training steps.
+
+    Stages whose curve the record does not hold are shaded, so that the axis counts every step.
+
+    Args:
+        record: The record of the weights, as `models.provenance` returns it.
+        width: Width of the figure in inches.
+
+    Returns:
+        The figure; nothing is shown.
+
+    Raises:
+        ValueError: If the record holds no validation curve.
+    """
+    curve = record.get("validation_psnr_db")
+    if not curve:
+        raise ValueError(
+            f"The record of {record.get('variant', 'these weights')} has no validation_psnr_db: "
+            "ship the weights with a version that writes it."
+        )
+    ends = np.cumsum([stage["steps"] for stage in record["stages"]])
+    before = int(ends[-1] - record["stages"][-1]["steps"])
+    steps = before + np.array([int(step) for step in curve])
+    values = np.array(list(curve.values()))
+    figure, axis = plt.subplots(figsize=(width, 2.8))
+    axis.axvspan(0, before, color="0.93")
+    for number, (end, stage) in enumerate(zip(ends, record["stages"], strict=True), 1):
+        if end < ends[-1]:
+            axis.axvline(end, color="0.4", linestyle=":", linewidth=1)
+        label = f"stage {number}: {stage['batch']} × {stage['patch']}²"
+        axis.text(end - stage["steps"] / 2, 1.0, label, ha="center", va="bottom", fontsize=8,
+                  transform=axis.get_xaxis_transform())  # fmt: skip
+    axis.plot(steps, values, "o-", color=COLOURS["blue"], markersize=4)
+    middle, half = (values.min() + values.max()) / 2, max(0.6 * np.ptp(values), LEAST_RANGE / 2)
+    axis.set(xlim=(0, ends[-1] * 1.02), ylim=(middle - half, middle + half))
+    axis.set_xlabel("training steps, all stages")
+    axis.set_ylabel("validation PSNR (dB)")
+    axis.set_title(f"last stage: {values[0]:.2f} to {values[-1]:.2f} dB", loc="left", pad=18)
+    axis.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
     return figure
