@@ -5,13 +5,14 @@ networks.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.stats import rankdata
 
+from ..data.flow import dis_flow
 from ..data.scenes import Scene
 
 if TYPE_CHECKING:
@@ -73,6 +74,23 @@ def motion_maps(scene: Scene) -> dict[str, np.ndarray]:
         "which diagonal": np.sin(axis),
     }
     return {name: half(scene.blur_extent * values) for name, values in maps.items()}
+
+
+def flow_by_dis(scene: Scene) -> np.ndarray:
+    """Estimate the motion of a scene from its sharp neighbouring frames.
+
+    This is the positive control of every probe: a feature that is known to hold the motion.
+
+    Args:
+        scene: A rendered scene of even height and width.
+
+    Returns:
+        (3, h, w): the maps of `motion_maps`, with the estimated flow in place of the exact one.
+    """
+    before, after = (dis_flow(scene.sharp, other) for other in (scene.previous, scene.next))
+    length = np.linalg.norm(after - before, axis=-1) / 2
+    estimated = replace(scene, flow_previous=before, flow_next=after, blur_extent=length)
+    return np.stack([*motion_maps(estimated).values()])
 
 
 def image_statistics(picture: np.ndarray, scales: Sequence[float] = (1, 2, 4)) -> np.ndarray:
@@ -184,31 +202,6 @@ def rank_correlations(features: np.ndarray, target: np.ndarray) -> np.ndarray:
     x, y = (a - a.mean(-1, keepdims=True) for a in (x, y))
     norm = np.sqrt((x**2).sum(-1) * (y**2).sum())
     return np.divide(x @ y, norm, out=np.zeros(len(x)), where=norm > 0)
-
-
-def best_channels(fit: Pixels, judge: Pixels) -> list[dict[str, str | float]]:
-    """Correlate single channels with the motion, the best chosen on scenes it is not judged on.
-
-    Args:
-        fit: Pixels that the best channel is chosen on.
-        judge: Pixels that it is judged on.
-
-    Returns:
-        For each quantity of the motion, by features: Spearman's correlation, without its sign, of
-        the best channel and of the median one.
-    """
-    rows: list[dict[str, str | float]] = []
-    for quantity in fit.motion:
-        row: dict[str, str | float] = {"quantity": quantity}
-        for name in fit.features:
-            chosen, judged = (
-                np.abs(rank_correlations(each.features[name], each.motion[quantity]))
-                for each in (fit, judge)
-            )
-            row[f"{name}: best channel"] = float(judged[chosen.argmax()])
-            row[f"{name}: median"] = float(np.median(judged))
-        rows.append(row)
-    return rows
 
 
 def probe(

@@ -99,26 +99,30 @@ def before_and_after(
     return figure
 
 
-def magnitudes(named: Mapping[str, np.ndarray], label: str, width: float = 10.0) -> Figure:
-    """Draw maps of one magnitude side by side on a common scale that starts at zero.
+def magnitudes(
+    named: Mapping[str, np.ndarray], label: str, columns: int | None = None, width: float = 10.0
+) -> Figure:
+    """Draw maps of one magnitude in a grid, on a common scale that starts at zero.
 
     Args:
         named: Maps (H, W) by title.
         label: Label of the colour bar: the quantity and its unit.
+        columns: Maps per row; None puts all of them in one row.
         width: Width of the figure in inches.
 
     Returns:
         The figure; nothing is shown.
     """
+    columns = columns or len(named)
+    rows = -(-len(named) // columns)
     height, length = next(iter(named.values())).shape
-    panel = width / len(named)
-    figure, axes = plt.subplots(
-        1, len(named), figsize=(width, 0.9 * panel * height / length + 0.4), squeeze=False
-    )
+    panel = 0.9 * width / columns * height / length + (0.2 if rows > 1 else 0)
+    figure, axes = plt.subplots(rows, columns, figsize=(width, rows * panel + 0.4), squeeze=False)
     highest = max(values.max() for values in named.values())
-    for axis, (title, values) in zip(axes[0], named.items(), strict=True):
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (title, values) in zip(axes.flat, named.items(), strict=False):
         image = axis.imshow(values, vmin=0, vmax=highest)
         axis.set_title(title)
-        axis.axis("off")
-    figure.colorbar(image, ax=axes[0], label=label, shrink=0.9)
+    figure.colorbar(image, ax=axes, label=label, shrink=0.9 if rows == 1 else 0.6)
     return figure

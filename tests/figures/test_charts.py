@@ -4,6 +4,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from deblurlib import figures
@@ -46,3 +47,13 @@ def test_every_shipped_network_has_a_curve_that_ends_with_its_steps(name, size):
 def test_a_record_without_a_curve_is_told_so():
     with pytest.raises(ValueError, match="record of paper has no validation_psnr_db"):
         figures.training_curve({**RECORD, "validation_psnr_db": {}})
+
+
+def test_magnitudes_stand_in_a_grid_on_one_scale():
+    maps = {str(n): np.full((4, 6), float(n)) for n in range(5)}
+    figure = figures.magnitudes(maps, "change", columns=3)
+    images = [axis.images[0] for axis in figure.axes[:5]]
+    assert [image.get_array()[0, 0] for image in images] == [0, 1, 2, 3, 4]
+    assert {image.get_clim() for image in images} == {(0, 4)}
+    places = [axis.get_subplotspec().rowspan.start for axis in figure.axes[:6]]
+    assert places == [0, 0, 0, 1, 1, 1]
