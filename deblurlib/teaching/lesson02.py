@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .verdicts import require, require_answer
+from .verdicts import numbers, require, require_answer
 
 
 def _count_subframes(subframes) -> str:
@@ -19,7 +19,9 @@ def _count_subframes(subframes) -> str:
         )  # twice the path of one side: that side lasts exposure / 2
         longest, mean = side.max(), np.hypot(*np.moveaxis(np.stack([before, after]), -1, 0)).mean()
         found, right = subframes(before, after, exposure), 2 * int(np.ceil(longest / 2)) + 1
-        require_answer(found)
+        found = float(numbers(found, (), "the number of sub-frames"))
+        require(found == int(found), f"{found:g} is not a whole number: round up.")
+        found = int(found)
         mistakes = {
             "the whole flow takes a whole frame period, but the shutter is open for exposure / "
             "2 of it on either side.": 2 * int(np.ceil(longest / exposure)) + 1,
@@ -72,6 +74,7 @@ def _tell_the_variant(tell) -> str:
         ]
         answers = [tell(s.blurry.copy(), s.sharp.copy()) for s in scenes]
         require_answer(answers[0])
+        answers = [str(a) for a in answers]
         said |= set(answers)
         right[variant] = np.mean([a == variant for a in answers])
     require(
@@ -124,8 +127,8 @@ def _estimate_the_exposure(estimate) -> str:
             noise=0,
             objects=1,
         )
-        answers.append(estimate(scene.blurry, scene.sharp, scene.flow_previous, scene.flow_next))
-        require_answer(answers[-1])
+        said = estimate(scene.blurry, scene.sharp, scene.flow_previous, scene.flow_next)
+        answers.append(float(numbers(said, (), "the exposure")))
     found, truths = np.array(answers, dtype=float), np.array(shutters)
     said = ", ".join(f"{f:.2f} for {t}" for f, t in zip(found, truths, strict=True))
     require(
@@ -154,8 +157,7 @@ def _count_the_electrons(electrons) -> str:
     for truth in (800, 3000, 10_000):
         light = (rng.uniform(20, 90, (32, 32, 3)) / truth).astype(np.float32)
         exposures = np.stack([expose(light, 2.2, truth, rng) for _ in range(200)])
-        found = electrons(exposures.copy())
-        require_answer(found)
+        found = float(numbers(electrons(exposures.copy()), (), "the number of electrons"))
         mean, variance = (np.ravel(f(exposures, axis=0)) for f in (np.mean, np.var))
         slope, deviation = (np.polyfit(mean, y, 1)[0] for y in (variance, np.sqrt(variance)))
         mistakes = {

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .verdicts import require, require_answer
+from .verdicts import numbers, pair, require, require_answer
 
 
 def _weight_for_reach(weight) -> str:
@@ -12,10 +12,7 @@ def _weight_for_reach(weight) -> str:
     """
     require_answer(weight)
     for reach in (10, 40, 200):
-        p = weight(reach)
-        require_answer(p)
-        require(np.ndim(p) == 0 and np.isfinite(p), "return one number, the weight p.")
-        p, steps = float(p), reach / 2
+        p, steps = float(numbers(weight(reach), (), "the weight p")), reach / 2
         require(
             abs(p) < 1,
             f"for {reach} pixels you give p = {p:.3f}: with |p| >= 1 nothing is ever forgotten, "
@@ -56,11 +53,12 @@ def _compose(compose) -> str:
     require_answer(compose)
     rng = np.random.default_rng(5)
     one, two, three = (tuple(rng.uniform(-1, 1, 2)) for _ in range(3))
-    found = compose(one, two)
-    require_answer(found)
-    require(len(found) == 2, "return both numbers of the composed step: (a, b).")
+    found = pair(compose(one, two), "return both numbers of the composed step: (a, b).")
     (a1, b1), (a2, b2) = one, two
-    a, b = (float(part) for part in found)
+    a, b = (
+        float(numbers(part, (), f"{name} of the step"))
+        for name, part in zip("ab", found, strict=True)
+    )
     require(
         not np.isclose(b, a1 * b2 + b1),
         "that does the second step first. h goes through the first: a1 h + b1, and the second "
@@ -102,9 +100,8 @@ def _backward_scan(gradients) -> str:
     x, p, grad = rng.standard_normal(12), rng.uniform(-0.8, 0.8, 12), rng.standard_normal(12)
     h = _scan(x, p)
     found = gradients(x.copy(), p.copy(), h.copy(), grad.copy())
-    require_answer(found)
-    require(len(found) == 2, "return both gradients: (dL/dx, dL/dp).")
-    dx, dp = (np.asarray(part, dtype=float) for part in found)
+    found = pair(found, "return both gradients: (dL/dx, dL/dp).")
+    dx, dp = (numbers(part, None, f"dL/d{name}") for name, part in zip("xp", found, strict=True))
     require(
         dx.shape == dp.shape == x.shape,
         f"both gradients have the shape of x, {x.shape}, not {dx.shape} and {dp.shape}.",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .verdicts import require, require_answer
+from .verdicts import numbers, require, require_answer
 
 
 def _fold_five_taps(fold) -> str:
@@ -22,7 +22,7 @@ def _fold_five_taps(fold) -> str:
     )
     for part in answer:
         require_answer(part)
-    taps, left = np.asarray(answer[0], float), int(answer[1])
+    taps, left = numbers(answer[0], None, "taps"), int(numbers(answer[1], (), "left"))
     require(
         taps.shape == (2, 3),
         f"the taps have shape {taps.shape}: five taps and one zero are two phases, rows, of three "
@@ -84,9 +84,7 @@ def _attend_in_pieces(attend) -> str:
         rng.standard_normal((40, 3)),
     )
     cuts = (7, 12, 30)  # pieces of different length
-    found = attend(query.copy(), _pieces(keys, values, cuts))
-    require_answer(found)
-    found = np.asarray(found, float)
+    found = numbers(attend(query.copy(), _pieces(keys, values, cuts)))
     require(
         found.shape == (3,),
         f"the result is one value of three channels, not an array {found.shape}.",
@@ -158,9 +156,7 @@ def _stretch_sideways(stretch) -> str:
     """
     require_answer(stretch)
     offset = np.random.default_rng(6).standard_normal((18, 4, 5))
-    found = stretch(offset.copy())
-    require_answer(found)
-    found = np.asarray(found, float)
+    found = numbers(stretch(offset.copy()), None, "the stretch")
     require(
         found.shape == (4, 5),
         f"return one number for each of 4 x 5 places, not an array {found.shape}.",

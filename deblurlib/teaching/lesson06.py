@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .verdicts import require, require_answer
+from .verdicts import numbers, require, require_answer
 
 
 def _check_fusion(fuse) -> str:
@@ -18,8 +18,7 @@ def _check_fusion(fuse) -> str:
         return (a[:, None] * f).sum(0)
 
     found = fuse(f.copy(), logits.copy())
-    require_answer(found)
-    found = np.asarray(found, float)
+    found = numbers(found)
     require(
         found.shape == (3, 5, 6),
         f"four branches of shape (3, 5, 6) should become one of that shape, not {found.shape}.",
@@ -73,6 +72,9 @@ def _check_address(source) -> str:
         places = list(np.ndindex(9, height, width))
         found = [source(*place, height, width) for place in places]
         require_answer(found[0])
+        for at in found:
+            if at is not None:
+                numbers(at, (3,), "what you return, (k', y', x'),")
         found = [None if at is None else tuple(int(v) for v in at) for at in found]
 
         behind = [None] * (len(places) - length)
@@ -138,10 +140,9 @@ def _check_surprise(surprise) -> str:
     for seed, mixed in ((1, 0.0), (4, 0.0), (2, -0.5), (3, 2.0)):
         a, b = maps(seed, mixed)
         rho = shifted_rank_correlations(a, b)
-        found = surprise(a.copy(), b.copy())
-        require_answer(found)
+        found = float(numbers(surprise(a.copy(), b.copy()), (), "the share"))
         require(
-            np.ndim(found) == 0 and 0 <= found <= 1,
+            0 <= found <= 1,
             f"a share lies between 0 and 1; yours is {found}.",
         )
         right, n = share(rho), a.size

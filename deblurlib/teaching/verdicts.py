@@ -103,6 +103,25 @@ def numbers(
     return values
 
 
+def pair(found: Any, reason: str) -> tuple[Any, Any]:
+    """Take what the student's code returned as two values.
+
+    Args:
+        found: The value.
+        reason: What to return instead.
+
+    Returns:
+        Both values.
+
+    Raises:
+        NotImplementedError: If it is `...` or None.
+        Wrong: With that reason, if it is not a tuple, a list or an array of two.
+    """
+    require_answer(found)
+    require(isinstance(found, tuple | list | np.ndarray) and len(found) == 2, reason)
+    return found[0], found[1]
+
+
 def truth(found: Any, what: str = "") -> bool:
     """Take a value as True or False, or say what else it is.
 

@@ -1,4 +1,7 @@
-"""Wrong but plausible answers to lessons 1, 4 and 7 are told what is wrong with them."""
+"""Wrong but plausible answers are told what is wrong with them.
+
+Those of lessons 2, 3, 5 and 6 that depend on their content stand in the files of those lessons.
+"""
 
 import numpy as np
 import pytest
@@ -58,7 +61,63 @@ def same_images(scores):
     return (scores[:, 1:] - scores[:, :1]).mean(0).max()
 
 
+def psnr(a, b, scale=255.0, factor=-10, logarithm=np.log10):
+    return factor * logarithm(((a / scale - b / scale) ** 2).mean())
+
+
+def psnr_of_channels(a, b):
+    return np.mean([psnr(a[..., c], b[..., c]) for c in range(3)])
+
+
+def compose(first, second):
+    return second[0] * first[0], second[0] * first[1] + second[1]
+
+
+def returning(value):
+    return lambda *given: value
+
+
 WRONG = [
+    ("00.1", psnr(np.eye(2), 0 * np.eye(2)), "function itself"),
+    ("00.1", returning("30 dB"), "the PSNR is the text '30 dB'"),
+    ("00.1", lambda a, b: (a - b) ** 2, "the PSNR has shape (12, 16, 3) instead of ()"),
+    ("00.1", lambda a, b: psnr(a, b).astype(complex), "complex"),
+    ("00.1", lambda a, b: -10 * np.log10(((a - b) ** 2 / 255**2).mean()), "keeps only its last 8"),
+    ("00.1", lambda a, b: psnr((a - b).astype(float), 0), "only the difference was taken in uint8"),
+    ("00.1", lambda a, b: psnr(a.astype(float), b, 1), "divide by 255 first"),
+    ("00.1", lambda a, b: -psnr(a, b), "the sign is reversed"),
+    ("00.1", lambda a, b: psnr(a, b, factor=-20), "the factor is 10, not 20"),
+    ("00.1", lambda a, b: psnr(a, b) / 2, "you took the root first"),
+    ("00.1", lambda a, b: psnr(a, b, logarithm=np.log), "decibels need log10"),
+    ("00.1", psnr_of_channels, "three PSNRs"),
+    ("00.1", lambda a, b: -20 * np.log10(np.abs(a / 255 - b / 255).mean()), "absolute errors"),
+    ("00.1", lambda a, b: psnr(a, b, 256.0), "not 256"),
+    ("00.1", lambda a, b: ((a / 255 - b / 255) ** 2).mean(), "take its logarithm"),
+    ("02.1", returning("25"), "the number of sub-frames is the text '25'"),
+    ("02.1", returning(12.5), "12.5 is not a whole number"),
+    ("02.1", returning(np.ones(3)), "has shape (3,) instead of ()"),
+    ("02.2", returning(np.zeros(2)), "must be 'blur' or 'blur_gamma', not '[0. 0.]'"),
+    ("02.3", returning("half"), "the exposure is the text 'half'"),
+    ("02.3", returning(float("nan")), "the exposure holds NaN"),
+    ("02.4", returning("many"), "the number of electrons is the text 'many'"),
+    ("02.4", lambda exposures: exposures.mean(0), "instead of ()"),
+    ("03.1", returning("-0.4"), "the weight p is the text '-0.4'"),
+    ("03.1", returning([-0.4]), "the weight p has shape (1,) instead of ()"),
+    ("03.2", lambda first, second: second[0] * first[0], "return both numbers"),
+    ("03.2", returning(("a", "b")), "a of the step is the text 'a'"),
+    ("03.3", lambda x, p, h, grad: (1 - p) * grad, "return both gradients"),
+    ("03.3", lambda x, p, h, grad: (1 - p) * grad[0], "return both gradients"),
+    ("03.3", lambda x, p, h, grad: (x, p * np.nan), "dL/dp holds NaN"),
+    ("05.1", returning((np.zeros((2, 3)), "one")), "left is the text 'one'"),
+    ("05.1", returning((np.zeros((2, 3)) * 1j, 1)), "taps is complex"),
+    ("05.2", returning("attend"), "the result is the text 'attend'"),
+    ("05.2", lambda query, pieces: float("nan"), "NaN"),
+    ("05.3", returning("wide"), "the stretch is the text 'wide'"),
+    ("06.1", returning("f"), "the result is the text 'f'"),
+    ("06.2", returning((1, 2)), "has shape (2,) instead of (3,)"),
+    ("06.2", returning("past the end"), "is the text 'past the end'"),
+    ("06.3", returning("p < 0.05"), "the share is the text 'p < 0.05'"),
+    ("06.3", lambda a, b: np.ones(a.shape), "the share has shape (12, 14) instead of ()"),
     ("01.1", "x = y", "function itself"),
     ("01.1", 3.0, "function itself, by its name"),
     ("01.1", lambda y, a: print(end=""), "returns nothing"),
@@ -145,8 +204,10 @@ def test_a_wrong_answer_is_told_its_mistake(exercise, answer, mistake):
 @pytest.mark.parametrize(
     ("exercise", "answer"),
     [
+        ("00.1", psnr),
         ("01.1", undo),
         ("01.1", lambda y, a: list(undo(y, a))),
+        ("03.2", lambda first, second: np.array(compose(first, second))),
         ("01.2", [np.float32(-3 / 7), np.True_]),
         ("04.1", distance),
         ("04.2", lambda flow: flow[::2, ::2] / 2),
