@@ -143,7 +143,9 @@ SHORT_TUNING: Mapping[str, Any] = {"lr": 2e-4}
 # Rows whose weights ship (first seed): those that a lesson opens. Of others, only the log does.
 OPENED: Mapping[str, tuple[str, ...]] = {
     "svdn_table2": ("fd",),
-    "svrnn_table4": ("no_convs",),
+    "svrnn_table4": ("no_skips", "no_convs", "no_rnns", "weights_only", "paper"),
+    "radn_table1": ("radn4", "radn4_wide", "final"),
+    "radn_table2": ("conv6", "conv6_sa", "deform6", "deform6_sa"),
     "aspdc_table5": ("v2", "v3", "v4", "v12"),
 }
 IMAGENET = NETWORKS["radn"].pretrained_variants  # start pretrained in the paper, like radn2
