@@ -10,9 +10,9 @@ def _check_psnr(psnr) -> str:
     require_answer(psnr)
     rng = np.random.default_rng(0)
     for spread in (8, 40):
-        a = rng.integers(60, 190, (12, 16, 3))
-        change = rng.normal(0, spread, a.shape) * np.array([0.5, 1, 1.5])  # channels differ
-        a, b = (np.clip(np.rint(x), 0, 255).astype(np.uint8) for x in (a, a + change))
+        levels = rng.integers(60, 190, (12, 16, 3))
+        change = rng.normal(0, spread, levels.shape) * np.array([0.5, 1, 1.5])  # channels differ
+        a, b = (np.clip(np.rint(x), 0, 255).astype(np.uint8) for x in (levels, levels + change))
         found = psnr(a.copy(), b.copy())
         found, squared = float(numbers(found, (), "the PSNR")), (a / 255 - b / 255) ** 2
         right = -10 * np.log10(squared.mean())
