@@ -87,11 +87,11 @@ def differences(
 def correlations_with_controls(
     table: pd.DataFrame, names: Sequence[str], width: float = 8.5
 ) -> Figure:
-    """Draw rank correlations over the band of chance, and what remains under three controls.
+    """Draw rank correlations over the band of chance, and what remains under four controls.
 
     Args:
-        table: Columns rho, low, high, "chance low", "chance high", "given edges", "sharp" and
-            "untrained"; NaN where there is no value.
+        table: Columns rho, low, high, "chance low", "chance high", "given edges", "sharp",
+            "dimmed" and "untrained"; NaN where there is no value.
         names: Names of the rows from top to bottom.
         width: Width of the figure in inches.
 
@@ -122,6 +122,7 @@ def correlations_with_controls(
     for column, marker, label in (
         ("given edges", "s", "given edges"),
         ("sharp", "o", "on the sharp picture"),
+        ("dimmed", "^", "sharp picture, dimmed"),
         ("untrained", "x", "untrained network"),
     ):
         axis.plot(

@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from .verdicts import require, require_answer
+from .verdicts import numbers, require, require_answer
+
+
+def _array(found: object) -> np.ndarray:
+    """What was returned as an array; of objects, if it has no regular shape."""
+    try:
+        return np.asarray(found)
+    except ValueError:
+        return np.asarray(found, dtype=object)
 
 
 def _check_error_of_difference(answer) -> str:
@@ -11,7 +19,11 @@ def _check_error_of_difference(answer) -> str:
     a, b = hard + gain, hard
     got = answer(a.copy(), b.copy())
     require_answer(got)
-    require(np.ndim(got) == 0, f"return one number, not an array of shape {np.shape(got)}.")
+    require(
+        _array(got).shape != a.shape,
+        "shape (40,): return one number for all pictures, not an array with one for each.",
+    )
+    got = float(numbers(got, (), "the error"))
     n, right = len(a), gain.std(ddof=1) / np.sqrt(len(a))
     mistakes = {
         "this treats the two rows as if they had restored different pictures: take the "
@@ -57,7 +69,12 @@ def _check_passes(answer) -> str:
             right[i] = True
         got = answer(p.copy())
         require_answer(got)
-        got = np.asarray(got)
+        got = _array(got)
+        require(
+            got.dtype == bool or got.shape != p.shape,
+            "give True or False for each value.",
+        )
+        require(got.dtype.kind not in "USOc", "give True or False for each value.")
         require(
             got.shape == p.shape,
             f"return {len(p)} answers in the order of the p values, not {got.shape}.",
@@ -75,11 +92,8 @@ def _check_passes(answer) -> str:
 
 
 def _check_seeds_needed(answer) -> str:
-    require_answer(answer)
-    require(
-        np.ndim(answer) == 0 and float(answer) == int(answer) and answer > 0,
-        "the answer is a whole number of seeds.",
-    )
+    answer = float(numbers(answer, (), "the number of seeds"))
+    require(answer == int(answer) and answer > 0, "the answer is a whole number of seeds.")
     require(
         answer != 2,
         "twice the error, not the error times the square root of two: 0.1 = 2 x 0.1 / sqrt(n).",
@@ -95,7 +109,7 @@ def _check_seeds_needed(answer) -> str:
     )
     require(
         answer == 4,
-        f"with {answer} seeds twice the error is {0.2 / np.sqrt(answer):.3f} dB: find the "
+        f"with {answer:g} seeds twice the error is {0.2 / np.sqrt(answer):.3f} dB: find the "
         "smallest that will do.",
     )
     return (

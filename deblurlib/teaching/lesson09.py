@@ -5,7 +5,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import rankdata, spearmanr
 
 from ..analysis.correlation import rank_residual
-from .verdicts import require, require_answer
+from .verdicts import numbers, require, require_answer
 
 
 def _rank_correlation(function) -> str:
@@ -17,12 +17,9 @@ def _rank_correlation(function) -> str:
         np.round(2 * a) + rng.integers(0, 2, (6, 7)),
     ):  # skewed; with ties
         found, right = function(a.copy(), b.copy()), spearmanr(a.ravel(), b.ravel()).statistic
-        require_answer(found)
-        require(
-            np.ndim(found) == 0,
-            f"two maps have one correlation; yours has the shape {np.shape(found)}.",
-        )
+        found = float(numbers(found, (), "the correlation of two maps"))
         mistakes = {
+            "the sign is reversed.": -right,
             "that is Pearson's correlation of the values: one very fast pixel would decide it. "
             "Take ranks first.": np.corrcoef(a.ravel(), b.ravel())[0, 1],
             "the ranks are not centred: subtract their mean, or all correlations come "
@@ -45,7 +42,7 @@ def _rank_correlation(function) -> str:
         )
     with np.errstate(all="ignore"):
         require(
-            np.isnan(function(a, np.ones_like(a))),
+            np.isnan(numbers(function(a, np.ones_like(a)), (), finite=False)),
             "a constant map has no order, so no rank correlation: return `np.nan`.",
         )
     return "any growing function of a map leaves it as it is, so neither units nor outliers matter."
@@ -65,7 +62,7 @@ def _given_edges(function) -> str:
             np.exp(3 * (edges + own * shared)) + 0.3 * smooth(),
         )
         found = function(a.copy(), b.copy(), edges.copy())
-        require_answer(found)
+        found = float(numbers(found, (), "the correlation"))
         x, y = rank_residual(a, edges), rank_residual(b, edges)
         right = (x * y).sum() / np.sqrt((x**2).sum() * (y**2).sum())
         plain = spearmanr(a.ravel(), b.ravel()).statistic
@@ -127,7 +124,8 @@ def _referee(answer) -> str:
     }
     for name, (right, reason) in reasons.items():
         require(
-            answer[name] in {"motion", "edges", "things", "chance"},
+            isinstance(answer[name], str)
+            and answer[name] in {"motion", "edges", "things", "chance"},
             f"{name} is {answer[name]!r}: choose one of the four words.",
         )
         require(answer[name] == right, reason)

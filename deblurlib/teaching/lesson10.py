@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .verdicts import require, require_answer
+from .verdicts import numbers, require
 
 
 def _check_macs(answer) -> str:
@@ -14,8 +14,8 @@ def _check_macs(answer) -> str:
         layer = torch.nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, device="meta")
         with FlopCounterMode(display=False) as counter:
             layer(torch.empty(1, inputs, height, width, device="meta"))
-        right, got = counter.get_total_flops() // 2, answer(*size)
-        require_answer(got)
+        right = counter.get_total_flops() // 2
+        got = float(numbers(answer(*size), (), "the count"))
         weights = kernel**2 * inputs * outputs
         mistakes = {
             "these are the weights; each is used once at every position of the output.": weights,
@@ -27,24 +27,28 @@ def _check_macs(answer) -> str:
             "with odd sizes the output is rounded up: the first pixel always counts.": weights
             * (height // stride)
             * (width // stride),
+            "the kernel is left out: every output value reads kernel x kernel taps.": height
+            * width
+            * inputs
+            * outputs,
             "these are operations, and a multiply-accumulate is two of them.": 2 * right,
         }
         for reason, number in mistakes.items():
-            require(got == right or got != number, f"{got} for {size}: {reason}")
-        require(got == right, f"{got} for {size}, where torch counts {right}.")
+            require(got == right or got != number, f"{got:g} for {size}: {reason}")
+        require(got == right, f"{got:g} for {size}, where torch counts {right}.")
     return "as torch counts. A layer at half the resolution costs a quarter, whatever its weights."
 
 
 def _check_least_milliseconds(answer) -> str:
     for gmac, tflops in ((201, 11.3), (891, 11.0)):
-        got = answer(gmac, tflops)
-        require_answer(got)
+        got = float(numbers(answer(gmac, tflops), (), "the time"))
         right = 2 * gmac / tflops
         require(
             not np.isclose(got, right / 2),
             "a multiply-accumulate is two operations, and peaks count operations.",
         )
         require(not np.isclose(got, right / 1000), "these are seconds.")
+        require(not np.isclose(got, 1 / right), "upside down: work divided by speed is a time.")
         require(
             np.isclose(got, right),
             f"{float(got):.4g} ms for {gmac} GMAC at {tflops} TFLOP/s, but it is {right:.4g} ms.",
@@ -53,8 +57,9 @@ def _check_least_milliseconds(answer) -> str:
 
 
 def _check_megabytes(answer) -> str:
-    require_answer(answer)
-    n, got = 160 * 90, float(answer)
+    n, got = 160 * 90, float(numbers(answer, (), "the number of megabytes"))
+    require(not np.isclose(got, n**2 * 4), "that is in bytes: a megabyte is 10^6 of them.")
+    require(not np.isclose(got, n**2 * 8 / 1e6), "eight bytes are double precision; use four.")
     require(not np.isclose(got, n**2 / 1e6), "a number in single precision has four bytes.")
     require(
         not np.isclose(got, n**2 * 4 / 2**20, rtol=1e-3), "a megabyte is 10^6 bytes here, not 2^20."
