@@ -139,7 +139,7 @@ class Tiles:
         each = bytes_per_pixel(network, precision)
         limit = MEMORY_ON_GPU
         if device.type == "cpu":
-            limit = MEMORY_ON_CPU - IMAGE * height * width
+            limit = max(MEMORY_ON_CPU - IMAGE * height * width, MEMORY_ON_CPU // 2)
             # much smaller tiles would consist of margins
             limit = max(limit, int(each * ((MARGINS + 2) * self.margin) ** 2))
         budget = min(free_memory(device) / 2, limit)

@@ -245,11 +245,12 @@ class SVRNN(nn.Module):
         if self.config.p == "zero":
             return x.new_zeros(len(x), 4 * RNNS * 2 * self.config.width, *half)
         if self.config.p == "constant":
-            p: Tensor = self.constant.expand(len(x), -1, *half)
+            p: Tensor = self.constant.expand(len(x), -1, *half).clone()
         else:
             p = self.weight_network(x)
         p = p.to(torch.promote_types(p.dtype, torch.float32))
-        p = p.sigmoid() if self.config.p_range == "sigmoid" else p.tanh()
+        # in place: these are the largest tensors
+        p = p.sigmoid_() if self.config.p_range == "sigmoid" else p.tanh_()
         return p.mean((2, 3), keepdim=True).expand_as(p) if self.config.p == "averaged" else p
 
     def _deblur_with_weight_network(self, x: Tensor) -> Tensor:

@@ -337,8 +337,15 @@ def test_the_size_of_tiles_follows_the_free_memory(free, tiled, monkeypatch):
 
 def test_a_large_picture_is_never_taken_whole_however_much_memory_there_is(monkeypatch):
     monkeypatch.setattr(tiles, "free_memory", lambda device: 2**50)
-    cut = Tiles(create_model("svdn", size="small"), (6144, 8192))
+    network = create_model("svdn", size="small")
+    cut = Tiles(network, (6144, 8192))
     assert 512 < cut.side < 2048
+    assert cut.side < Tiles(network, (3000, 4000)).side  # the picture itself takes memory, too
+    assert cut.side < Tiles(network, (6144, 8192), precision="bf16").side
+    # and tiles that consist of margins take time
+    assert Tiles(network, (20_000, 20_000)).side > 512
+    wide = Tiles(network, (20_000, 20_000), margin=400)
+    assert wide.side >= 3 * wide.margin
 
 
 def test_tiles_with_their_margins_keep_to_what_a_network_states(monkeypatch):
