@@ -29,6 +29,11 @@ KINDS = {
 SHARP = {"sharp", "sharp_crops", *(f"{split}_sharp" for split in SPLITS)} | {
     name for partners in KINDS.values() for name in partners if name not in ("b", "hq")
 }
+# what names of files say where both kinds lie in one folder
+MARKS = [
+    re.compile(rf"(?<![^\W_])(?:{names})(?![^\W_])", re.IGNORECASE)
+    for names in ("blur|blurry|blurred", "sharp|gt|target|groundtruth|clear|clean")
+]
 # test sets that are often collected in one folder
 COLLECTED = re.compile(r"gopro|hide|reds|dvd|bsd|realblur[-_]?[jr]", re.IGNORECASE)
 REDS = re.compile(r"(train|val|test)_(blur|sharp)((?:_\w+)?)")
@@ -246,6 +251,8 @@ def _is_sharp(root: Path, folder: Path) -> bool:
 
 def _find_unpaired(root: Path, folders: Sequence[Path]) -> Iterator[Group]:
     found = list(_holding_pictures(root, folders))
+    for group, _ in found:
+        _refuse_mixed(root, group)
     if len(found) == 2 and _look_like_a_pair(*found):
         names = [folder.relative_to(root) for _, folder in found]
         raise ValueError(
@@ -254,6 +261,21 @@ def _find_unpaired(root: Path, folders: Sequence[Path]) -> Iterator[Group]:
             "PairedFolder.from_folders."
         )
     return (group for group, _ in found)
+
+
+def _refuse_mixed(root: Path, group: Group) -> None:
+    """Raise a ValueError if one folder holds both kinds, as 1_blur.png beside 1_sharp.png."""
+    blurry, sharp = (
+        {mark.sub("", path.stem): path for path in group.blurry.values() if mark.search(path.stem)}
+        for mark in MARKS
+    )
+    both = sorted(blurry.keys() & sharp.keys())
+    if both:
+        names = " and ".join(str(kind[both[0]].relative_to(root)) for kind in (blurry, sharp))
+        raise ValueError(
+            f"{root} holds blurry and sharp images in one folder, such as {names}: move them into "
+            "the folders blur and sharp, under equal names."
+        )
 
 
 def _look_like_a_pair(first: tuple[Group, Path], second: tuple[Group, Path]) -> bool:

@@ -90,8 +90,8 @@ def without_pairs(root: Path, layout: str) -> str:
         One sentence.
     """
     return (
-        f"{root} holds no pair, since no image has a partner of the same name: lay it out as "
-        f"{LAYOUTS[layout]}."
+        f"{root} holds no pair, since no image has a partner of the same name: give partners equal "
+        f"names, and lay it out as {LAYOUTS[layout]}."
     )
 
 

@@ -321,6 +321,7 @@ def test_pairs_are_recognised_and_counted(tmp_path, name):
 UNPAIRED = {
     "RWBI": tree("{1,2}", suffix="jpg"),
     "one folder": tree("."),
+    "one folder, a mark without a partner": tree(".", names=["sharpener", "blur_1", "sharp_2"]),
     "folders": tree("{holiday,party,dog}"),
     "DVD's qualitative part": tree("qualitative_datasets/{alley,boat}/input", suffix="jpg"),
     "a and b without pairs": both(tree("a", names=["1", "2"]), tree("b", names=["3"])),
@@ -344,6 +345,18 @@ REFUSED = {
     "blur alone": (tree("train/GOPR0372_07_00/blur"), "holds no pair"),
     "REDS without its sharp part": (tree("train_blur/000"), "holds no pair"),
     "sharp beside an unknown name": (tree("{sharp,fotos}"), "whose name does not say what they"),
+    "both kinds in one folder": (
+        tree(".", names=["7_blur", "7_sharp", "8_blur", "8_sharp"]),
+        "in one folder, such as 7_blur.png and 7_sharp.png: move them",
+    ),
+    "marks in front": (
+        tree("{a1,a2}", names=["Blurred-7", "GT-7"]),
+        "such as a1/Blurred-7.png and a1/GT-7.png",
+    ),
+    "kinds in the names of partners": (
+        both(tree("blur", names=["1_blur", "2_blur"]), tree("sharp", names=["1_sharp"])),
+        "give partners equal names",
+    ),
     "two unknown names": (tree("{shaky,tripod}"), "which do not say which are sharp"),
     "an LMDB": (lambda root: (root / "blur_crops.lmdb").mkdir(), "unpack blur_crops.lmdb, or give"),
     "an archive": (lambda root: (root / "train.zip").write_bytes(b""), "unpack train.zip, or give"),
