@@ -103,7 +103,7 @@ class Display(Progress):
         elapsed = {task.name: now - task.clock for task in running}
         left = self.forecast.left(elapsed, [task.name for task in waiting], self.jobs)
         line = f"{self.done} of {self.count} lessons"
-        return line if left is None else f"{line}, about {duration(left)} left, until {clock(left)}"
+        return line if not left else f"{line}, about {duration(left)} left, until {clock(left)}"
 
     def _print(self, line: str) -> None:
         self.console.print(line, soft_wrap=True, markup=False)

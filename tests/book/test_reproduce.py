@@ -372,6 +372,8 @@ def test_a_terminal_of_80_columns_shows_lessons_trainings_and_the_end(tmp_path, 
     assert any("05_region_adaptive_dense_network" in line and "cell 3/4" in line for line in lines)
     assert "  05: svdn fd full seed 0: 9 of 40 steps, 1 min elapsed, 3 min left" in lines
     assert any(re.match(r"  0 of 13 lessons, about \d+ min left, until", line) for line in lines)
+    shown.show([], [])
+    assert shown.lines == ["  0 of 13 lessons"]  # nothing is left to wait for
 
 
 @pytest.mark.parametrize(
