@@ -121,7 +121,8 @@ def bench(
     parts: Annotated[
         list[str] | None,
         typer.Argument(
-            help="operators, networks, training, precision, metrics; default: the first two."
+            help="operators, networks, rivals, training, precision, metrics; default: the first "
+            "two."
         ),
     ] = None,
     size: Annotated[
@@ -153,14 +154,16 @@ def bench(
 
     Writes tables/operators.csv, tables/inference.csv, and for training steps on one thread
     tables/training_steps.csv and tables/training_parts.csv, for equal trainings in both precisions
-    from five seeds tables/precision.csv. "metrics" writes what each installed package calls SSIM
-    and PSNR to tables/ssim_packages.csv. At 720x1280 the networks take about a quarter of an hour
-    on two cores; keep the machine otherwise idle.
+    from five seeds tables/precision.csv. "rivals" times SVDN at 180x320 against ONNX Runtime,
+    OpenVINO and ncnn, as far as they are installed, into tables/rivals.csv. "metrics" writes what
+    each installed package calls SSIM and PSNR to tables/ssim_packages.csv. At 720x1280 the networks
+    take about a quarter of an hour on two cores; keep the machine otherwise idle.
     """
-    if unknown := set(parts or ()) - {"operators", "networks", "training", "precision", "metrics"}:
+    known = ("operators", "networks", "rivals", "training", "precision", "metrics")
+    if unknown := set(parts or ()) - set(known):
         raise ValueError(
-            f"There is no part {unknown.pop()!r}: choose operators, networks, training, "
-            "precision, metrics, or none for the first two."
+            f"There is no part {unknown.pop()!r}: choose {', '.join(known)}, or none for the "
+            "first two."
         )
     if not re.fullmatch(r"\d+x\d+", size) or min(map(int, size.split("x"))) < 16:
         raise ValueError(
@@ -178,6 +181,12 @@ def bench(
 
             tables["networks"] = networks.run(
                 folder, (96, 160) if quick else (height, width), repeats
+            )
+        if "rivals" in (parts or []):
+            from ..bench import rivals
+
+            tables["rivals"] = rivals.run(
+                folder, **given(size=(32, 48), threads=(1,)) if quick else {}, repeats=repeats
             )
         if "training" in (parts or []):
             from ..bench import steps
