@@ -163,13 +163,16 @@ def earlier_verdicts() -> pd.DataFrame:
 def blind_check() -> pd.DataFrame:
     """List claims that were judged from paper and table alone, before looking at the ledger.
 
-    The claims are 15 of all, drawn by `numpy.random.default_rng(2026)`.
+    Draw 1 are 15 of all claims, by `numpy.random.default_rng(2026)`; its reader had seen part of
+    the ledger. Draw 2 are 15 of the measured claims, in the order of `random.Random(20261130)`;
+    its reader had seen the papers, the claims, their measurements and tables, and nothing else.
 
     Returns:
-        Columns id, dated, judged, ledger (the verdict at that time), agree, remark, and follow up.
+        Columns id, draw, dated, judged, ledger (the verdict at that time), agree, remark, and
+        follow up.
     """
     rows = pd.read_csv(FOLDER / "blind_check.csv", dtype=str, keep_default_na=False)
-    rows.insert(4, "agree", rows.judged == rows.ledger)
+    rows.insert(5, "agree", rows.judged == rows.ledger)
     return rows
 
 
