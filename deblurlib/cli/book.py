@@ -68,8 +68,24 @@ def reproduce(
 
 
 @commands.command(epilog="Example: deblurlib refresh --notebooks 04")
-def refresh(notebooks: Notebooks = None, jobs: Jobs = None) -> None:
+def refresh(
+    notebooks: Notebooks = None,
+    jobs: Jobs = None,
+    reproduced: Annotated[
+        bool,
+        typer.Option(
+            "--reproduced", help="Take the outputs that `deblurlib reproduce` left; run nothing."
+        ),
+    ] = False,
+    results: Results = None,
+) -> None:
     """Execute the committed notebooks in place and strip machine-made metadata."""
+    if reproduced:
+        from ..book.pages import fill_pages
+
+        filled = fill_pages(notebooks, folder_for_results(results))
+        typer.echo(f"{len(filled)} notebooks filled: {', '.join(filled)}")
+        return
     from ..book.notebooks import refresh_notebooks
 
     if refresh_notebooks(**given(notebooks=notebooks, jobs=jobs)):
