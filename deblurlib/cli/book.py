@@ -81,7 +81,7 @@ def refresh(
 ) -> None:
     """Execute the committed notebooks in place and strip machine-made metadata."""
     if reproduced:
-        from ..book.pages import fill_pages
+        from ..book.filling import fill_pages
 
         filled = fill_pages(notebooks, folder_for_results(results))
         typer.echo(f"{len(filled)} notebooks filled: {', '.join(filled)}")

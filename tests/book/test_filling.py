@@ -5,7 +5,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from typer.testing import CliRunner
 
-from deblurlib.book.pages import INJECTED, fill_pages
+from deblurlib.book.filling import INJECTED, fill_pages
 from deblurlib.cli.app import app
 
 PARAMETERS = 'preset = "quick"  # "smoke" | "quick"\nseed = 0\nresults = ""'
