@@ -245,12 +245,13 @@ class SVRNN(nn.Module):
         if self.config.p == "zero":
             return x.new_zeros(len(x), 4 * RNNS * 2 * self.config.width, *half)
         if self.config.p == "constant":
-            p: Tensor = self.constant.expand(len(x), -1, *half).clone()
+            made: Tensor = self.constant.expand(len(x), -1, *half)
         else:
-            p = self.weight_network(x)
-        p = p.to(torch.promote_types(p.dtype, torch.float32))
-        # in place: these are the largest tensors
-        p = p.sigmoid_() if self.config.p_range == "sigmoid" else p.tanh_()
+            made = self.weight_network(x)
+        p = made.to(torch.promote_types(made.dtype, torch.float32))
+        # a copy, the largest tensor of all, is changed in place; hooks may hold the original
+        out = p if p is not made and not torch.is_grad_enabled() else None
+        p = (torch.sigmoid if self.config.p_range == "sigmoid" else torch.tanh)(p, out=out)
         return p.mean((2, 3), keepdim=True).expand_as(p) if self.config.p == "averaged" else p
 
     def _deblur_with_weight_network(self, x: Tensor) -> Tensor:

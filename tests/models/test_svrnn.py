@@ -392,3 +392,18 @@ def test_precisions_and_memory_layouts(variant):
 def test_unknown_words_list_the_known_ones():
     with pytest.raises(ValueError, match=r"no resize 'matlab'.*caffe"):
         create_model("svrnn", resize="matlab")
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("p_range", ["tanh", "sigmoid"])
+def test_what_a_hook_saw_of_the_weight_network_stays(precision, p_range):
+    network, seen = create_model("svrnn", "paper", size="small", p_range=p_range).eval(), []
+
+    def hook(module, inputs, output):
+        seen.append((output, output.clone()))
+
+    network.weight_network.register_forward_hook(hook)
+    with torch.no_grad(), torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        network(torch.rand(1, 3, 16, 16))
+    ((held, then),) = seen
+    assert torch.equal(held, then)
