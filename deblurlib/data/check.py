@@ -127,7 +127,10 @@ class DataReport:
 
     @property
     def _faulty(self) -> int:
-        return sum(len(files) for split in self.splits for files in split.faults.values())
+        return sum(
+            len({*split.unmatched, *split.unreadable}) + len(split.mismatched)
+            for split in self.splits
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain data for JSON.
@@ -153,7 +156,7 @@ class DataReport:
         lines.append(
             "Every file can be read and has what it needs."
             if self.ok
-            else f"{self._faulty} files need attention."
+            else f"{self._faulty} file{'s need' if self._faulty > 1 else ' needs'} attention."
         )
         return "\n".join(lines)
 
@@ -183,7 +186,8 @@ def check_data(root: str | Path) -> DataReport:
         sizes = pool.map(_inspect, files)
         bar = progress_bar(sizes, desc="check", total=len(files), unit="file", delay=2)
         found = dict(zip(files, bar, strict=True))
-    others = sorted(set(find_pictures(Path(root))) - set(files))
+    used = set(map(Path.resolve, files))
+    others = [path for path in find_pictures(Path(root)) if path.resolve() not in used]
     report.outside = [str(path.relative_to(root)) for path in others]
     official = OFFICIAL.get(report.dataset or "", {})
     here = splits_of(groups)

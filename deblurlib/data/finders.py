@@ -1,24 +1,23 @@
 """Recognising layouts of data sets by the names of their folders and files."""
 
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from .pairing import HIDDEN, Group, aligned, pictures_below
+from .pairing import Group, aligned, pictures_below
+from .trees import SPLITS, children, split_called, word_of
 
-SPLITS = ("train", "val", "valid", "validation", "test")
 VARIANTS = ("blur", "blur_gamma")
-DEPTH = 5  # levels of folders that are searched
 # names of video frames: prefix and number
 FRAME = r"(.*?)(\d+)"
 FLAT_FRAME = r"(.*[-_])(\d{6})"  # all sequences in one folder, as in GOPR0372_07_00-000047
+TRUTH = ("gt", "groundtruth", "ground_truth", "clear", "clean")
 # names of folders, in lower case, that hold one kind of image beside the other kind
 KINDS = {
-    "input": ("target", "gt", "groundtruth", "ground_truth", "sharp"),
-    "blur": ("gt", "target", "groundtruth", "ground_truth", "clear"),
-    "blurry": ("sharp", "gt", "target", "groundtruth", "ground_truth", "clear"),
-    "blurred": ("sharp", "gt", "target", "groundtruth", "ground_truth", "clear"),
+    "input": ("target", "sharp", *TRUTH),
+    "inputs": ("targets",),
+    "blur": ("target", *TRUTH),
+    **dict.fromkeys(("blurry", "blurred", "motion_blurred"), ("sharp", "target", *TRUTH)),
     "lq": ("gt", "hq"),
     "a": ("b",),
     "blur_crops": ("sharp_crops",),
@@ -36,35 +35,17 @@ MARKS = [
 ]
 # test sets that are often collected in one folder
 COLLECTED = re.compile(r"gopro|hide|reds|dvd|bsd|realblur[-_]?[jr]", re.IGNORECASE)
-REDS = re.compile(r"(train|val|test)_(blur|sharp)((?:_\w+)?)")
+REDS = re.compile(r"(train|val|test)_(blur|sharp)((?:_\w+)?)")  # in lower case
 GOPRO = re.compile(r"GOPR\d{4}_\d\d_\d\d\w*")
 REALBLUR = re.compile(r"(realblur[-_][jr]).*", re.IGNORECASE)
+BSD = re.compile(r"bsd_\w+", re.IGNORECASE)  # one exposure, as BSD_1ms8ms
 LIST = re.compile(r"realblur_([jr])_(train|test)_list\.txt", re.IGNORECASE)
 
 Find = Callable[[Path, Sequence[Path]], Iterator[Group]]
 
 
-def folders_below(root: Path, depth: int = DEPTH) -> Iterator[Path]:
-    """List a folder and those below it, without hidden ones.
-
-    Args:
-        root: The folder.
-        depth: How many levels to descend.
-
-    Yields:
-        The folders, sorted.
-    """
-    yield root
-    if depth:
-        with os.scandir(root) as entries:
-            names = [entry.name for entry in entries if entry.is_dir()]
-        for name in sorted(names):
-            if not name.startswith(HIDDEN):
-                yield from folders_below(root / name, depth - 1)
-
-
 def _find_sequences(root: Path, folders: Sequence[Path]) -> Iterator[Group]:
-    found = {folder: _children(folder) for folder in folders}
+    found = {folder: children(folder) for folder in folders}
     found = {
         folder: inside
         for folder, inside in found.items()
@@ -90,9 +71,10 @@ def _find_sequences(root: Path, folders: Sequence[Path]) -> Iterator[Group]:
 def _find_reds(root: Path, folders: Sequence[Path]) -> Iterator[Group]:
     files: dict[str, dict[str, dict[str, Path]]] = {}  # by part, such as train_sharp, and sequence
     for folder in folders:
-        nested = any(REDS.fullmatch(name) or name in SPLITS for name in _children(folder))
-        if REDS.fullmatch(folder.name) and not nested:
-            files.setdefault(folder.name, {}).update(_by_parent(pictures_below(folder)))
+        name = folder.name.lower()
+        nested = any(REDS.fullmatch(each) or split_called(each) for each in children(folder))
+        if REDS.fullmatch(name) and not nested:
+            files.setdefault(name, {}).update(_by_parent(pictures_below(folder)))
     named = {name: match for name in files if (match := REDS.fullmatch(name)) is not None}
     parts = {name: match for name, match in named.items() if match[2] == "blur"}
     names = {folder.name.lower() for folder in folders}
@@ -119,15 +101,15 @@ def _find_realblur(root: Path, folders: Sequence[Path]) -> Iterator[Group]:
     listed = _realblur_lists(root, folders)
     sets = {str(m[1]) for folder in folders if (m := REALBLUR.fullmatch(folder.name))}
     for folder in folders:
-        inside = _children(folder)
-        if not folder.name.startswith("scene") or not {"blur", "gt"} <= set(inside):
+        inside = children(folder)
+        if not folder.name.lower().startswith("scene") or not {"blur", "gt"} <= set(inside):
             continue
         blurry, sharp = (
             {key.rpartition("_")[2]: path for key, path in pictures_below(inside[name]).items()}
             for name in ("blur", "gt")
         )
         collection = next((m[1] for p in folder.parents if (m := REALBLUR.fullmatch(p.name))), "")
-        place = f"{collection[-1:].lower()}/{folder.name}"
+        place = f"{collection[-1:].lower()}/{folder.name.lower()}"
         split = next((name for name, scenes in listed.items() if place in scenes), "")
         yield Group(
             split=split,
@@ -151,16 +133,18 @@ def _realblur_lists(root: Path, folders: Sequence[Path]) -> dict[str, set[str]]:
 
 
 def _find_bsd(root: Path, folders: Sequence[Path]) -> Iterator[Group]:
+    exposures = {folder.name for folder in folders if BSD.fullmatch(folder.name)}
     for folder in folders:
-        inside = _children(folder)
-        pair = [inside[name] / "RGB" for name in ("blur", "sharp") if name in inside]
-        if len(pair) == 2 and all(path.is_dir() for path in pair):
+        inside = children(folder)
+        pair = [children(inside.get(name)).get("rgb") for name in ("blur", "sharp")]
+        if all(pair):
             split, sequence = _place(root, folder)
             blurry, sharp = aligned(*map(pictures_below, pair))
+            exposure = next((p.name for p in folder.parents if p.name in exposures), None)
             yield Group(
                 split=split,
                 sequence=sequence,
-                variant=None,
+                variant=exposure if len(exposures) > 1 else None,
                 blurry=blurry,
                 sharp=sharp,
                 frames=FRAME,
@@ -180,7 +164,7 @@ def _side_by_side(
 ) -> Iterator[Group]:
     found: list[tuple[str, str, dict[str, Path], dict[str, Path]]] = []
     for folder in folders:
-        inside = _children(folder)
+        inside = children(folder)
         for name, partners in kinds.items():
             partner = next((p for p in partners if p in inside), None)
             if name in inside and partner is not None:
@@ -208,12 +192,12 @@ def _side_by_side(
 
 def _find_hide(root: Path, folders: Sequence[Path]) -> Iterator[Group]:
     for folder in folders:
-        found = [split for split in SPLITS if (folder / split).is_dir()]
-        if not found or not (folder / "GT").is_dir():
+        inside = children(folder)
+        if "gt" not in inside:
             continue
-        truth = {Path(key).name: path for key, path in pictures_below(folder / "GT").items()}
-        for split in found:
-            parts = _by_parent(pictures_below(folder / split))  # test-close-ups, test-long-shot
+        truth = {Path(key).name: path for key, path in pictures_below(inside["gt"]).items()}
+        for split, below in _splits_in(folder):
+            parts = _by_parent(pictures_below(below))  # test-close-ups, test-long-shot
             for part, blurry in parts.items():
                 yield Group(
                     split=split,
@@ -232,8 +216,8 @@ def _refuse_sharp(root: Path, folders: Sequence[Path]) -> Iterator[Group]:
     if sharp and others:
         raise ValueError(
             f"{root} holds sharp images in {sharp[0].relative_to(root)} and others in "
-            f"{others[0].relative_to(root)}, whose name does not say what they are: call it blur, "
-            "blurry or input, or pair the folders with PairedFolder.from_folders."
+            f"{others[0].relative_to(root)}, which is no known name of blurry images: call it "
+            "blur, blurry or input, or pair the folders with PairedFolder.from_folders."
         )
     if sharp:
         raise ValueError(
@@ -246,7 +230,7 @@ def _refuse_sharp(root: Path, folders: Sequence[Path]) -> Iterator[Group]:
 def _is_sharp(root: Path, folder: Path) -> bool:
     """Whether names say that a folder holds sharp frames, as all of GOPRO_Large_all do."""
     parts = [root.resolve().name, *folder.relative_to(root).parts]
-    return bool(SHARP & {part.lower() for part in parts} or GOPRO.fullmatch(parts[-1]))
+    return bool(SHARP & {word_of(part) for part in parts} or GOPRO.fullmatch(parts[-1]))
 
 
 def _find_unpaired(root: Path, folders: Sequence[Path]) -> Iterator[Group]:
@@ -256,8 +240,8 @@ def _find_unpaired(root: Path, folders: Sequence[Path]) -> Iterator[Group]:
     if len(found) == 2 and _look_like_a_pair(*found):
         names = [folder.relative_to(root) for _, folder in found]
         raise ValueError(
-            f"{root} holds images of equal names in {names[0]} and {names[1]}, which do not say "
-            "which are sharp: call them blurry and sharp, or pair them with "
+            f"{root} holds images of equal names in {names[0]} and {names[1]}, which are no "
+            "known names of the two kinds: call them blurry and sharp, or pair them with "
             "PairedFolder.from_folders."
         )
     return (group for group, _ in found)
@@ -315,14 +299,6 @@ FINDERS: dict[str, Find] = {
 # Folders and names
 
 
-def _children(folder: Path | None) -> dict[str, Path]:
-    """The folders in a folder by their names in lower case."""
-    if folder is None or not folder.is_dir():
-        return {}
-    with os.scandir(folder) as entries:
-        return {entry.name.lower(): folder / entry.name for entry in entries if entry.is_dir()}
-
-
 def _has_partner(inside: dict[str, Path]) -> bool:
     """Whether `blur` has a partner that is not called `sharp`."""
     return any(partner in inside for partner in KINDS["blur"])
@@ -333,19 +309,26 @@ def _by_split(
 ) -> Iterator[tuple[str, str, dict[str, Path], dict[str, Path]]]:
     """Split, sequence and paired files of two folders, which may hold the splits as folders."""
     split, sequence = _place(root, folder)
-    inside = [name for name in SPLITS if name in _children(blurry or sharp)]
-    if not inside:
+    inside = [_splits_in(each) for each in (blurry, sharp)]
+    names = list(dict.fromkeys(name for name, _ in inside[0 if blurry else 1]))
+    if not names:
         yield (split, sequence, *aligned(pictures_below(blurry), pictures_below(sharp)))
-    for name in inside:
-        pair = (pictures_below(each and _children(each).get(name)) for each in (blurry, sharp))
+    for name in names:
+        pair = (pictures_below(dict(each).get(name)) for each in inside)
         yield (name, sequence, *aligned(*pair))
+
+
+def _splits_in(folder: Path | None) -> list[tuple[str, Path]]:
+    """The folders in a folder that are called like splits, under the names of these."""
+    found = {path: split_called(path.name) for path in children(folder).values()}
+    return [(split, path) for path, split in found.items() if split]
 
 
 def _place(root: Path, folder: Path) -> tuple[str, str]:
     """The split and the sequence that a folder's path below root names."""
     parts = folder.relative_to(root).parts
-    split = next((part for part in parts if part in SPLITS), "")
-    return split, "/".join(part for part in parts if part != split)
+    part = next(filter(split_called, parts), "")
+    return split_called(part), "/".join(each for each in parts if each != part)
 
 
 def _by_parent(files: dict[str, Path]) -> dict[str, dict[str, Path]]:

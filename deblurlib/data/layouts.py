@@ -5,12 +5,14 @@ images without ground truth (RWBI). Every layout is read into groups: the images
 one variant.
 """
 
+import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from .finders import FINDERS, SPLITS, folders_below
+from .finders import FINDERS
 from .pairing import Group
+from .trees import SPLITS, folders_below
 
 LAYOUTS = {
     "sequences": "SEQUENCE/{blur,blur_gamma,sharp}/*.png",
@@ -23,6 +25,7 @@ LAYOUTS = {
     "unpaired": "images without ground truth",
     "two folders": "two folders, paired by name",
 }
+DEPTH = 5  # levels of folders that are searched
 PACKED = (".zip", ".tar", ".gz", ".lmdb", ".7z", ".rar")
 
 
@@ -40,9 +43,9 @@ def scan(root: Path) -> tuple[str, list[Group]]:
     """
     if not root.is_dir():
         raise ValueError(f"The data folder {root} does not exist: give the root of a data set.")
-    folders = list(folders_below(root))
+    folders = folders_below(root, DEPTH)
     for layout, find in FINDERS.items():
-        if groups := sorted(find(root, folders), key=_order):
+        if groups := sorted(_each_once(find(root, folders)), key=_order):
             return layout, groups
     packed = [path.name for each in folders for path in each.iterdir() if path.suffix in PACKED]
     hint = f"unpack {packed[0]}, or " if packed else ""
@@ -173,6 +176,39 @@ def name_dataset(layout: str, groups: Iterable[Group]) -> str | None:
         return "GoPro"
     names = {"hide": "HIDE", "reds": "REDS", "realblur": "RealBlur", "bsd": "BSD"}
     return names.get(layout)
+
+
+def _each_once(groups: Iterable[Group]) -> list[Group]:
+    """Leave out images that links to files show a second time in their split."""
+    found = list(groups)
+    real = functools.cache(Path.resolve)
+    linked = [(group, key) for group in found for key in group.keys if _linked(group, key)]
+    seen = {
+        _files_of(group, key, real)
+        for group in found
+        if linked
+        for key in group.keys
+        if not _linked(group, key)
+    }
+    for group, key in linked:
+        files = _files_of(group, key, real)
+        if files in seen:
+            for each in (group.blurry, group.sharp or {}):
+                each.pop(key, None)
+        seen.add(files)
+    return found
+
+
+def _linked(group: Group, key: str) -> bool:
+    return group.blurry[key].is_symlink()
+
+
+def _files_of(group: Group, key: str, real: Callable[[Path], Path]) -> tuple[str | Path, ...]:
+    """The split and the files of an image where they truly lie."""
+    files = [group.blurry[key], *([group.sharp[key]] if group.sharp else [])]
+    return group.split, *(
+        path.resolve() if path.is_symlink() else real(path.parent) / path.name for path in files
+    )
 
 
 def _order(group: Group) -> tuple[int, str, str]:

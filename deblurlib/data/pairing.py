@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .pictures import is_picture
-
-HIDDEN = (".", "__MACOSX")  # how the names of folders begin that are not searched
+from .trees import folders_below
 
 
 @dataclass(frozen=True)
@@ -74,12 +73,12 @@ def find_pictures(folder: Path) -> list[Path]:
     Returns:
         The files, sorted.
     """
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if is_picture(path)
-        and not any(part.startswith(HIDDEN) for part in path.relative_to(folder).parts)
-    )
+    return sorted(path for each in folders_below(folder) for path in _pictures_in(each))
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """The image files in a folder, sorted; broken links among them, so that they are reported."""
+    return sorted(path for path in folder.iterdir() if is_picture(path) and not path.is_dir())
 
 
 def pictures_below(folder: Path | None, *, deep: bool = True) -> dict[str, Path]:
@@ -95,7 +94,7 @@ def pictures_below(folder: Path | None, *, deep: bool = True) -> dict[str, Path]
     """
     if folder is None:
         return {}
-    found = find_pictures(folder) if deep else sorted(filter(is_picture, folder.iterdir()))
+    found = find_pictures(folder) if deep else _pictures_in(folder)
     names = [path.relative_to(folder) for path in found]
     counts = Counter(name.with_suffix("").as_posix() for name in names)
     keys = (name.with_suffix("").as_posix() for name in names)

@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 from ..progress import progress_bar
 from ..provenance import digest_of
 from ..storage import write_atomically
-from .finders import SPLITS, VARIANTS
+from .finders import VARIANTS
 from .flow import dis_flow
 from .metadata import Pixels
 from .pictures import Picture, encode
 from .scenes import RESPONSE
+from .trees import SPLITS
 from .video import HDR, Frame, frame_times, is_film, read_frames
 
 PAIRS_PER_SEQUENCE = 25

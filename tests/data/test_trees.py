@@ -1,0 +1,56 @@
+"""Links in data sets: what is reached twice counts once."""
+
+import pytest
+
+from deblurlib.data import PairedFolder, check_data
+from tests.data.test_layouts import grow
+
+# what links to what below a tree of train/GOPR1/{blur,sharp}, of three pairs; then pairs by split
+LINKS = {
+    "a split again": ("latest", "train", {"train": 3}),
+    "a split under another name": ("val", "train", {"train": 3, "val": 3}),
+    "a sequence": ("train/again", "train/GOPR1", {"train": 3}),
+    "the root": ("train/GOPR1/up", ".", {"train": 3}),
+    "above the root": ("train/up", "..", {"train": 3}),
+    "the sharp images": ("train/GOPR1/GT", "train/GOPR1/sharp", {"train": 3}),
+}
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_images_that_links_reach_again_count_once(tmp_path, name):
+    link, target, pairs = LINKS[name]
+    root = tmp_path / "data"
+    grow(root, "train/GOPR1/{blur,sharp}")
+    (root / link).symlink_to(root / target)
+    report = check_data(root)
+    assert {split.split: split.pairs["blur"] for split in report.splits} == pairs
+    assert report.ok and not report.outside, report.text
+    assert len(PairedFolder(root, "all")) == sum(pairs.values())
+
+
+def test_links_to_files_count_once_and_links_out_of_the_folder_are_followed(tmp_path):
+    root = tmp_path / "data"
+    grow(root, "street/{blur,sharp}")
+    for kind in ("blur", "sharp"):
+        (root / "street" / kind / "000009.png").symlink_to(root / "street" / kind / "000001.png")
+        grow(tmp_path, f"disk/{kind}/night")
+        (root / kind).mkdir()
+        (root / kind / "night").symlink_to(tmp_path / "disk" / kind / "night")
+    report = check_data(root)
+    assert report.ok and report.splits[0].pairs == {"blur": 6} and not report.outside, report.text
+    assert len(PairedFolder(root)) == 6
+
+
+def test_two_links_to_one_sharp_image_are_two_pairs(tmp_path):
+    grow(tmp_path, "{blur,sharp}")
+    (tmp_path / "sharp" / "000002.png").unlink()
+    (tmp_path / "sharp" / "000002.png").symlink_to("000001.png")
+    assert len(PairedFolder(tmp_path)) == 3
+
+
+def test_a_file_with_two_faults_is_counted_once(tmp_path):
+    grow(tmp_path, "{input,target}")
+    (tmp_path / "input" / "000004.png").symlink_to("nowhere.png")
+    report = check_data(tmp_path)
+    assert report.text.endswith("1 file needs attention.")
+    assert report.splits[0].unmatched == report.splits[0].unreadable == ["input/000004.png"]
