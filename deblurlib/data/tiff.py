@@ -1,8 +1,10 @@
 """TIFF: pixels of any layout and depth as plain arrays, and the writer; both by tifffile."""
 
 import io
+import json
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -178,7 +180,9 @@ def write(
     order = exif.byte_order(data) if data else "<"
     directory = exif.parse(data) if data else exif.Directory()
     tags: list[ExtraTag] = [
-        (tag, entry.type, entry.count, entry.data, True)
+        (tag, entry.type, len(told), told, True)
+        if tag == exif.DESCRIPTION and (told := _description(entry.data, pixels.shape))
+        else (tag, entry.type, entry.count, entry.data, True)
         for tag, entry in directory.entries.items()
         if tag not in exif.STORAGE_TAGS
     ]
@@ -210,6 +214,16 @@ def write(
     )
     _add_directories(file, directory, order)
     return file.getvalue()
+
+
+def _description(data: bytes, shape: tuple[int, ...]) -> bytes | None:
+    """The description that tifffile writes, with the shape of these pixels; None for any other."""
+    if not data.startswith(b'{"shape":'):
+        return None
+    with suppress(ValueError):
+        told = json.loads(data.rstrip(b"\0"))
+        return json.dumps({**told, "shape": shape}).encode("ascii") + b"\0"
+    return None
 
 
 def _add_directories(file: io.BytesIO, directory: exif.Directory, order: exif.ByteOrder) -> None:

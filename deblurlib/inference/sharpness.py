@@ -50,5 +50,6 @@ def _grey(pixels: NDArray[Any]) -> NDArray[np.float32]:
 def _score(grey: NDArray[np.float32]) -> float | None:
     if min(grey.shape) < 3 or not np.ptp(grey):
         return None
-    blur = float(blur_effect(grey / 255))  # type: ignore[no-untyped-call]  # untyped there
+    with np.errstate(invalid="ignore", divide="ignore"):  # no detail along one axis: not a number
+        blur = float(blur_effect(grey / 255))  # type: ignore[no-untyped-call]  # untyped there
     return 1 - blur if np.isfinite(blur) else None

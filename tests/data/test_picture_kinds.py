@@ -171,3 +171,18 @@ def test_a_format_of_a_plugin_names_the_package(tmp_path, monkeypatch, content, 
     assert is_picture(path)
     with pytest.raises(ValueError, match=f"pip install {package}"):
         read(path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_shape_in_a_description_of_tifffile_is_that_of_the_output(tmp_path, caplog):
+    pixels = np.arange(3 * 20 * 24, dtype=np.uint8).reshape(3, 20, 24)
+    source = tmp_path / "planar.tif"
+    tifffile.imwrite(
+        source, pixels, photometric="rgb", planarconfig="separate", metadata={"place": "Ä"}
+    )
+    target = tmp_path / "out.tif"
+    target.write_bytes(encode(read(source), ".tif"))
+    with tifffile.TiffFile(target) as tiff:
+        assert tiff.series[0].shape == (20, 24, 3)
+        assert tiff.shaped_metadata[0] == {"shape": [20, 24, 3], "place": "Ä"}
+    assert not caplog.records

@@ -16,6 +16,7 @@ import deblurlib
 from deblurlib.data.photographs import list_photographs, load_photograph
 from deblurlib.inference import deblur, memory, resolve_network, tiles
 from deblurlib.inference.memory import LiveBytes, bytes_per_pixel, free_memory
+from deblurlib.inference.sharpness import sharpness
 from deblurlib.inference.tiles import GRID, RAMP, Tiles, round_up
 from deblurlib.models import create_model, spec_of
 
@@ -526,3 +527,9 @@ def test_tiles_are_halved_down_to_the_grid():
         sides.append(tiles.side)
     assert sides == [256, 128, 64, 32] and GRID == 32
     assert not Tiles(torch.nn.Identity(), (300, 500), tile=128).shrink()  # the caller's choice
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_image_without_detail_along_one_axis_has_no_score_and_no_warning():
+    rows = np.repeat(np.arange(0, 240, 6, dtype=np.uint8)[:, None], 3, 1)
+    assert sharpness(rows) is None
