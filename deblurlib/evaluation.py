@@ -86,7 +86,7 @@ def ssim(output: Picture, sharp: Picture, **settings: object) -> float:
         The index in [-1, 1].
 
     Raises:
-        ValueError: As for `psnr`, or if the images are batches.
+        ValueError: As for `psnr`, or if the images are batches, or smaller than the window.
     """
     pair = _pair(output, sharp)
     if pair[0].ndim not in (2, 3):
@@ -95,6 +95,13 @@ def ssim(output: Picture, sharp: Picture, **settings: object) -> float:
         )
     axis = -1 if pair[0].ndim == 3 else None
     settings = {"data_range": 1.0, "channel_axis": axis, **settings}
+    window = settings.get("win_size") or (11 if settings.get("gaussian_weights") else 7)
+    height, width = pair[0].shape[:2]
+    if isinstance(window, int) and min(height, width) < window:
+        raise ValueError(
+            f"The images are {width} x {height}, smaller than SSIM's window of {window} x {window}"
+            ": give larger ones, arrays with the channels last or tensors with them first."
+        )
     return float(structural_similarity(*pair, **settings))  # type: ignore[no-untyped-call]  # untyped there
 
 

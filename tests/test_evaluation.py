@@ -373,3 +373,11 @@ def test_lpips_names_what_is_missing_and_downloads_nothing(monkeypatch, scene, t
     with pytest.raises(FileNotFoundError, match=r"alexnet-owt-7be5be79\.pth is not in torch"):
         evaluation.lpips_alex(scene.blurry, scene.sharp)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("settings", "window"), [({}, 7), ({"gaussian_weights": True}, 11)])
+def test_an_image_smaller_than_the_window_of_ssim_is_named(settings, window):
+    picture = torch.rand(3, window - 1, 20)
+    with pytest.raises(ValueError, match=f"are 20 x {window - 1}, smaller than .* {window} x"):
+        ssim(picture, picture, **settings)
+    assert ssim(torch.zeros(3, window, 20), torch.zeros(3, window, 20), **settings) == 1

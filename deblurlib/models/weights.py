@@ -20,6 +20,17 @@ from .spec import NetworkSpec
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 SIZES = ("full", "small")
+CHECKPOINT = (b"PK", b"\x80")  # how files of torch.save begin: a zip archive, earlier a pickle
+DAMAGE = (
+    SafetensorError,
+    BadZipFile,
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    MemoryError,
+)
 EXPERIMENT = "experiment.json"  # the record of a training, beside its checkpoints
 
 LOADED: dict[str, str] = {}  # sha256 of each shipped file of weights that was loaded, by its name
@@ -289,27 +300,18 @@ def _read_state(path: Path) -> Any:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return {key: torch.from_numpy(arrays[key]) for key in arrays}
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        SafetensorError,
-        BadZipFile,
-        OSError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        MemoryError,
-    ) as error:
-        raise ValueError(
-            f"{path} cannot be read as weights ({type(error).__name__}): "
-            "give an intact .safetensors, .pth or .npz file."
-        ) from None
-    except Exception as error:  # torch wraps what a forbidden pickle wants to do in UnpicklingError
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # torch wraps what a forbidden pickle wants to do in UnpicklingError, and what is no pickle
+        if isinstance(error, DAMAGE) or not path.read_bytes()[:2].startswith(CHECKPOINT):
+            raise ValueError(
+                f"{path} cannot be read as weights ({type(error).__name__}): "
+                "give an intact .safetensors, .pth or .npz file."
+            ) from None
         raise ValueError(
             f"{path} was not loaded, since it holds more than tensors ({type(error).__name__}): "
             "give a plain state_dict."
         ) from None
-    return state
 
 
 def _translated(state: Any, spec: NetworkSpec, model: nn.Module, path: Path) -> Any:

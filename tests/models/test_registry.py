@@ -124,6 +124,18 @@ def test_a_broken_translation_is_reported_while_our_own_files_load(
         load_model("svdn", theirs)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"version https://git-lfs.github.com/spec/v1\n", b"<!DOCTYPE html>", b"", b"PK\3\4cut"],
+    ids=["pointer", "page", "empty", "cut"],
+)
+def test_a_file_that_is_no_checkpoint_is_not_said_to_hold_more_than_tensors(tmp_path, content):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"weights.pth cannot be read as weights \(\w+\): give"):
+        load_model("svrnn", path)
+
+
 def test_a_damaged_file_of_the_authors_is_reported(tmp_path):
     path = tmp_path / "DeblurringNet_NF.pth"
     torch.save({"deblurring_state_dict": None}, path)
