@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .finders import FINDERS
 from .pairing import Group
-from .trees import SPLITS, folders_below
+from .trees import SPLITS, folders_below, split_called
 
 LAYOUTS = {
     "sequences": "SEQUENCE/{blur,blur_gamma,sharp}/*.png",
@@ -41,6 +41,8 @@ def scan(root: Path) -> tuple[str, list[Group]]:
     Raises:
         ValueError: If the folder does not exist or holds no images in a known layout.
     """
+    if root.is_file():
+        raise ValueError(f"The data folder {root} is a file: give the root of a data set.")
     if not root.is_dir():
         raise ValueError(f"The data folder {root} does not exist: give the root of a data set.")
     folders = folders_below(root, DEPTH)
@@ -104,7 +106,8 @@ def choose_split(root: Path, groups: list[Group], split: str | None) -> tuple[li
     Args:
         root: The root of the data set, for error messages.
         groups: Its groups.
-        split: The split, "all" for every one, None if there is only one.
+        split: The split or a name of its folder such as "Training", "all" for every one, None if
+            there is only one.
 
     Returns:
         The groups of the split, and its name.
@@ -120,8 +123,12 @@ def choose_split(root: Path, groups: list[Group], split: str | None) -> tuple[li
         raise ValueError(
             f"{root} holds the splits {listed}: choose one with split=…, or use split='all'."
         )
-    chosen = found[0] if split is None else split
+    chosen = found[0] if split is None else split_called(split) or split
     if chosen not in found:
+        if found == [""]:
+            raise ValueError(
+                f"{root} has no splits, so it has no split {split!r}: leave the split out."
+            )
         listed = ", ".join(map(repr, found))
         raise ValueError(f"{root} has no split {chosen!r}: choose one of {listed}.")
     return [group for group in groups if group.split == chosen], chosen

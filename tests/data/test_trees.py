@@ -54,3 +54,17 @@ def test_a_file_with_two_faults_is_counted_once(tmp_path):
     report = check_data(tmp_path)
     assert report.text.endswith("1 file needs attention.")
     assert report.splits[0].unmatched == report.splits[0].unreadable == ["input/000004.png"]
+
+
+def test_a_split_is_found_by_the_name_of_its_folder_and_none_is_said_to_be_absent(tmp_path):
+    grow(tmp_path, "{Training,testing}/GOPR1/{blur,sharp}", "one/{blur,sharp}")
+    assert PairedFolder(tmp_path, "Training").split == "train"
+    with pytest.raises(ValueError, match="no split 'val': choose one of '', 'train', 'test'"):
+        PairedFolder(tmp_path, "val")
+    with pytest.raises(ValueError, match="one has no splits, so it has no split 'train': leave"):
+        PairedFolder(tmp_path / "one", "train")
+
+
+def test_a_file_is_not_said_to_be_a_folder_that_does_not_exist(tmp_path):
+    (tmp_path / "train.zip").write_bytes(b"")
+    assert "is a file: give the root" in check_data(tmp_path / "train.zip").text
