@@ -4,25 +4,25 @@
 # arithmetic: none needs torch._dynamo, so none pays for it.
 #
 # What happens: the first operator under a dispatch mode, the first checkpoint and the creation of
-# the first optimiser import torch._dynamo, with it sympy and 900 modules in all, which takes seconds and
-# 160 MB that are never given back. Each is wrapped in a function that switches the compiler off
-# for its duration, and does so by importing the compiler. A TorchFunctionMode is not wrapped. A
-# dispatch mode escapes if it overrides the class method `_should_skip_dynamo`, which is private.
+# the first optimiser import torch._dynamo, and with it sympy and 900 modules in all. That takes
+# seconds and 150 MB, which stay. Each is wrapped in a function that switches the compiler off, and
+# that imports the compiler to do so. A TorchFunctionMode is not wrapped, and a dispatch mode
+# escapes if it overrides the class method `_should_skip_dynamo`, which is private.
 #
-# Why it matters: a program that counts FLOPs or reports the memory of a network measures its own
-# import along with it, and a process that only deblurs keeps 160 MB of compiler because it counted
+# Why it matters: a program that reports the FLOPs, time or memory of a network measures this import
+# along with it, and a process that only deblurs keeps the compiler in memory because it counted
 # once. Whoever measures should run the mode once before.
 #
-# Seen with Python 3.11.7, torch 2.15.0 from PyPI, Linux on x86-64, no GPU (each in a process of its
-# own; the seconds on one busy core, and not part of the check):
+# Seen with Python 3.11.7, torch 2.15.0 from PyPI, numpy 2.4.6, Linux on x86-64, no GPU (each in a
+# process of its own; the seconds are of a busy processor, and not part of the check):
 #                                           new modules   MB   s   torch._dynamo
 #   an operator                                       0    0 0.0   no
 #   under a TorchFunctionMode                         0    0 0.0   no
-#   under a TorchDispatchMode                       914  159 1.6   yes
+#   under a TorchDispatchMode                       914  156 1.8   yes
 #   the same, _should_skip_dynamo false               0    0 0.0   no
-#   under FlopCounterMode                           916  159 2.0   yes
-#   through torch.utils.checkpoint                  914  160 2.0   yes
-#   creation of torch.optim.SGD                     914  158 1.9   yes
+#   under FlopCounterMode                           916  154 5.1   yes
+#   through torch.utils.checkpoint                  914  155 2.5   yes
+#   creation of torch.optim.SGD                     914  154 4.4   yes
 set -euo pipefail
 
 python="${PYTHON:-python3}"
