@@ -328,7 +328,13 @@ def _place(root: Path, folder: Path) -> tuple[str, str]:
     """The split and the sequence that a folder's path below root names."""
     parts = folder.relative_to(root).parts
     part = next(filter(split_called, parts), "")
-    return split_called(part), "/".join(each for each in parts if each != part)
+    split = split_called(part)
+    if not split:
+        return split, "/".join(parts)
+    at = parts.index(part)
+    beside = _splits_in(root.joinpath(*parts[:at]))
+    shared = [name for name, _ in beside].count(split) > 1  # train beside Training
+    return split, "/".join((*parts[: at + shared], *parts[at + 1 :]))
 
 
 def _by_parent(files: dict[str, Path]) -> dict[str, dict[str, Path]]:

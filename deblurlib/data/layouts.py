@@ -186,36 +186,29 @@ def name_dataset(layout: str, groups: Iterable[Group]) -> str | None:
 
 
 def _each_once(groups: Iterable[Group]) -> list[Group]:
-    """Leave out images that links to files show a second time in their split."""
+    """Leave out images that links to files show again, unless in a split of their own."""
     found = list(groups)
+    images = [(group, key) for group in found for key in group.keys]
+    linked = [(group, key) for group, key in images if group.blurry[key].is_symlink()]
+    if not linked:
+        return found
     real = functools.cache(Path.resolve)
-    linked = [(group, key) for group in found for key in group.keys if _linked(group, key)]
-    seen = {
-        _files_of(group, key, real)
-        for group in found
-        if linked
-        for key in group.keys
-        if not _linked(group, key)
-    }
-    for group, key in linked:
+    seen: set[tuple[str | Path, ...]] = set()
+    for group, key in sorted(images, key=lambda image: image[0].blurry[image[1]].is_symlink()):
         files = _files_of(group, key, real)
-        if files in seen:
+        if group.blurry[key].is_symlink() and (group.split, *files) in seen:
             for each in (group.blurry, group.sharp or {}):
                 each.pop(key, None)
-        seen.add(files)
-    return found
+        seen |= {(group.split, *files), ("", *files)}
+    return [group for group in found if group.files]
 
 
-def _linked(group: Group, key: str) -> bool:
-    return group.blurry[key].is_symlink()
-
-
-def _files_of(group: Group, key: str, real: Callable[[Path], Path]) -> tuple[str | Path, ...]:
-    """The split and the files of an image where they truly lie."""
+def _files_of(group: Group, key: str, real: Callable[[Path], Path]) -> list[Path]:
+    """Where the files of an image truly lie."""
     files = [group.blurry[key], *([group.sharp[key]] if group.sharp else [])]
-    return group.split, *(
+    return [
         path.resolve() if path.is_symlink() else real(path.parent) / path.name for path in files
-    )
+    ]
 
 
 def _order(group: Group) -> tuple[int, str, str]:

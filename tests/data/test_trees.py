@@ -68,3 +68,22 @@ def test_a_split_is_found_by_the_name_of_its_folder_and_none_is_said_to_be_absen
 def test_a_file_is_not_said_to_be_a_folder_that_does_not_exist(tmp_path):
     (tmp_path / "train.zip").write_bytes(b"")
     assert "is a file: give the root" in check_data(tmp_path / "train.zip").text
+
+
+def test_two_folders_of_one_split_keep_their_names(tmp_path):
+    grow(tmp_path, "{train,Training}/GOPR1/{blur,sharp}")
+    names = PairedFolder(tmp_path).names
+    assert len(set(names)) == 6 and names[0] == "Training/GOPR1/000001"
+    assert check_data(tmp_path).splits[0].sequences == 2
+
+
+def test_a_selection_by_links_counts_once_unless_it_is_a_split(tmp_path):
+    grow(tmp_path, "train/GOPR1/{blur,sharp}")
+    for folder in ("small/GOPR1", "val/GOPR1"):
+        for kind in ("blur", "sharp"):
+            link = tmp_path / folder / kind / "000001.png"
+            link.parent.mkdir(parents=True)
+            link.symlink_to(tmp_path / "train/GOPR1" / kind / link.name)
+    pairs = {split.split: split.pairs for split in check_data(tmp_path).splits}
+    assert pairs == {"train": {"blur": 3}, "val": {"blur": 1}}
+    assert len(PairedFolder(tmp_path, "val")) == len(PairedFolder(tmp_path / "small")) == 1
