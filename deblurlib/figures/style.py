@@ -118,7 +118,8 @@ def encoded(png: bytes) -> tuple[bytes, str]:
     """Make a figure's file small without a visible change.
 
     Drawings need few colours and become a PNG with a palette; a palette would turn the gradients of
-    photographs and colour maps into steps, so those become a JPEG, unless the PNG is smaller.
+    photographs and colour maps into steps, so those become a JPEG, unless the PNG is smaller. So
+    does a large drawing whose JPEG is smaller.
 
     Args:
         png: A PNG.
@@ -133,15 +134,16 @@ def encoded(png: bytes) -> tuple[bytes, str]:
     colours[np.asarray(few)[0, 0]] = 255  # the paper stays white
     few.putpalette(colours.ravel().tolist())
     error = np.abs(np.asarray(few.convert("RGB"), np.int16) - np.asarray(full, np.int16)).max(-1)
-    if np.percentile(error, 99.9) <= UNSEEN:
-        return _saved(few, "PNG", optimize=True), "png"
+    drawing = np.percentile(error, 99.9) <= UNSEEN
+    if drawing and len(png := _saved(few, "PNG", optimize=True)) <= LARGE:
+        return png, "png"
     jpegs = (
         _saved(full, "JPEG", quality=quality, subsampling="4:2:0", optimize=True)
         for quality in (QUALITY, LOWER)
     )
     jpeg = next(jpegs)
     files = {
-        "png": _saved(full, "PNG", optimize=True),
+        "png": png if drawing else _saved(full, "PNG", optimize=True),
         "jpeg": jpeg if len(jpeg) <= LARGE else next(jpegs),
     }
     kind = min(files, key=lambda each: len(files[each]))
