@@ -305,7 +305,8 @@ def _ncnn(network: nn.Module, image: torch.Tensor, rival: Rival) -> Call:
             pnnx.export(_with_torchvision(network), path, image.contiguous())
         net.load_param(str(Path(folder) / "network.ncnn.param"))
         net.load_model(str(Path(folder) / "network.ncnn.bin"))
-    blurry = ncnn.Mat(image[0].contiguous().numpy()).clone()
+    pixels = image[0].contiguous().numpy()  # in a variable, as ncnn.Mat does not keep it alive
+    blurry = ncnn.Mat(pixels).clone()
 
     def call() -> np.ndarray:
         extractor = net.create_extractor()

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..results import results_folder
 from ..storage import write_atomically
 from .extra import notebook_packages
+from .fitting import fit
 from .notebooks import find_notebooks, read_notebook, strip_metadata
 
 with notebook_packages():
@@ -35,7 +36,7 @@ def fill_pages(notebooks: str | Path | None = None, results: str | Path | None =
     pages = find_notebooks(notebooks)
     filled = [(page, _filled(page, copies / page.name)) for page in pages]
     for page, notebook in filled:
-        write_atomically(page, nbformat.writes(strip_metadata(notebook)) + "\n")
+        write_atomically(page, nbformat.writes(fit(strip_metadata(notebook))) + "\n")
     return [page.name for page, _ in filled]
 
 

@@ -16,6 +16,7 @@ from rich.markup import escape
 from ..results import ROOT
 from ..storage import write_atomically
 from .extra import notebook_packages, require
+from .fitting import fit
 from .kernel import end_with
 from .names import LESSON, READS, left_alone, lessons_in, number
 
@@ -271,7 +272,7 @@ def _refresh(path: Path) -> float:
         record_timing=False,
     )
     client.execute(cwd=str(path.parent))
-    write_atomically(path, nbformat.writes(strip_metadata(notebook)) + "\n")
+    write_atomically(path, nbformat.writes(fit(strip_metadata(notebook))) + "\n")
     return time.monotonic() - began
 
 
