@@ -26,7 +26,7 @@ DISTRIBUTION = {  # of a module, where the names differ
     "yaml": "pyyaml",
 }
 STARTED = {"jupyterlab"}  # programs, never imported
-FOR_THE_USER = {"onnxruntime"}  # runs the files that deblurlib.inference writes
+RIVALS = {"ncnn", "openvino", "pnnx"}  # `deblurlib bench rivals` times those that it finds
 FOR_OTHERS = {"imagecodecs"}  # tifffile decodes with it
 LOADERS = {"import_module", "importorskip", "find_spec", "require"}
 
@@ -90,7 +90,7 @@ def test_every_import_is_declared(path):
     assert at_once <= CORE | book, (
         "a core dependency, or an import inside the function that needs it"
     )
-    assert later <= CORE | OPTIONAL, "a dependency, or a package of an extra"
+    assert later <= CORE | OPTIONAL | RIVALS, "a dependency, or a package of an extra"
 
 
 def test_every_import_of_the_tests_is_declared():
@@ -103,7 +103,7 @@ def test_every_import_of_the_tests_is_declared():
 def test_every_declared_package_is_used():
     used = set().union(*(at_once | later for at_once, later in IMPORTED.values()))
     assert CORE - used == FOR_OTHERS
-    assert OPTIONAL - used == STARTED | FOR_THE_USER
+    assert OPTIONAL - used == STARTED
 
 
 def test_errors_and_pages_name_extras_that_exist():

@@ -15,6 +15,7 @@ from .notebooks import read_notebook
 PACKAGE = Path(__file__).resolve().parent.parent
 # The module that reads the other files of a folder; a test checks that none is missing.
 ASSETS = {
+    "book/durations.csv": "book.forecast",
     "book/explorer.html.j2": "book.frames",
     "book/page.html.j2": "book.pages",
     "book/report.html": "book.report",

@@ -442,6 +442,7 @@ def test_ablation_shows_ours_beside_theirs(monkeypatch, tmp_path):
     assert early.exit_code and "The row 'base' is not finished" in early.stderr
     alone = call("ablation", "svdn_table2", "--finished", "--against", "fd", "--json")
     assert [line["row"] for line in json.loads(alone.stdout)] == ["fd"]
+    monkeypatch.setenv("COLUMNS", "200")
     words = call("ablation", "svdn_table2", "--against", "fd")
     assert "minus fd" in words.stdout and "With one seed" in words.stderr
     monkeypatch.setattr("deblurlib.experiments.ablations.measured", pytest.fail)  # not needed
