@@ -442,7 +442,7 @@ def test_the_count_is_near_what_the_process_takes():
             lines = Path("/proc/self/status").read_text().splitlines()
             return int(next(line for line in lines if line.startswith(what)).split()[1])
         torch.set_num_threads(1)
-        network, side = create_model("svdn", size="small"), 512
+        network, side = create_model("svdn", size="small"), 1024  # little beside it
         counted, picture = bytes_per_pixel(network), np.full((side, side, 3), 99, np.uint8)
         deblur(picture[:200, :200], network, tile=0)
         Path("/proc/self/clear_refs").write_text("5")  # forget the most that was taken so far
