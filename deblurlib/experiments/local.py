@@ -217,9 +217,16 @@ def _is_free(work: Work, experiment: Experiment, failed: set[str]) -> bool:
 def _train(work: Work, experiment: Experiment, failed: set[str]) -> None:
     try:
         run = fit(
-            experiment, device=work.device, folder=work.folder, progress=False, **work.options
+            experiment,
+            device=work.device,
+            folder=work.folder,
+            progress=False,
+            wait=False,
+            **work.options,
         )
         outcome = {"state": "reused" if run.cached else "trained", "seconds": run.seconds}
+    except BlockingIOError:  # another process was quicker: the next training is free
+        return
     except Exception as error:
         failed.add(experiment.hash)
         outcome = {"state": f"failed: {error}", "seconds": float("nan")}

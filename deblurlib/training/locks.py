@@ -13,7 +13,7 @@ SECONDS_BETWEEN_TRIES = 0.5
 
 
 @contextmanager
-def run_lock(folder: Path, tell: Callable[[str], object]) -> Iterator[None]:
+def run_lock(folder: Path, tell: Callable[[str], object], wait: bool = True) -> Iterator[None]:
     """Hold the lock of a run's folder; wait while another process holds it.
 
     Under `torchrun`, the first process holds it for all, and does not wait.
@@ -21,12 +21,14 @@ def run_lock(folder: Path, tell: Callable[[str], object]) -> Iterator[None]:
     Args:
         folder: The folder of the run, which need not exist.
         tell: Called once with one sentence, before waiting.
+        wait: Whether to wait.
 
     Yields:
         Nothing.
 
     Raises:
-        BlockingIOError: If another process holds it and several processes share this training.
+        BlockingIOError: If another process holds it and either several processes share this
+            training or `wait` is False.
     """
     if int(os.environ.get("RANK", 0)) != 0:
         yield
@@ -38,7 +40,7 @@ def run_lock(folder: Path, tell: Callable[[str], object]) -> Iterator[None]:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         sentence = f"The training {folder.name} is running in {_holder(path)}"
-        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        if not wait or int(os.environ.get("WORLD_SIZE", 1)) > 1:
             raise BlockingIOError(f"{sentence}: wait until it has finished.") from None
         tell(f"{sentence}: waiting until it has finished.")
         lock.acquire()

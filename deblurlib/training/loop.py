@@ -55,6 +55,7 @@ def fit(  # noqa: PLR0913 - the options of a training, not of its result
     checkpoint_seconds: float = 300,
     validate_every: int | None = None,
     progress: bool | None = None,
+    wait: bool = True,
 ) -> Run:
     """Train a network; an interrupted run resumes, a finished one is loaded.
 
@@ -78,6 +79,7 @@ def fit(  # noqa: PLR0913 - the options of a training, not of its result
         validate_every: Steps between measurements, for the log, on eight scenes of the validation
             photographs; None for no measurements.
         progress: Whether to show a progress bar; None shows it in a terminal, and lines elsewhere.
+        wait: Whether to wait while another process trains the same run.
 
     Returns:
         The network with its log.
@@ -85,6 +87,7 @@ def fit(  # noqa: PLR0913 - the options of a training, not of its result
     Raises:
         ValueError: If the batch cannot be split evenly, or a number of steps is below 1.
         FloatingPointError: If ten losses in a row are not finite; the last good checkpoint stays.
+        BlockingIOError: If another process trains the same run and `wait` is False.
         KeyboardInterrupt: If a signal ended the training; the message says how to resume it.
     """
     for name, every in (("checkpoint_every", checkpoint_every), ("validate_every", validate_every)):
@@ -112,6 +115,7 @@ def fit(  # noqa: PLR0913 - the options of a training, not of its result
             checkpoint_every=checkpoint_every,
             checkpoint_seconds=checkpoint_seconds,
             progress=progress,
+            wait=wait,
         ).model
         if run is not None
         else None
@@ -120,7 +124,7 @@ def fit(  # noqa: PLR0913 - the options of a training, not of its result
     if start is not None:
         network.load_state_dict(start.state_dict())
     fabric = fabric_for(device, experiment)
-    with run_lock(home, lambda sentence: print(sentence, file=sys.stderr)):
+    with run_lock(home, lambda sentence: print(sentence, file=sys.stderr), wait):
         if not resume:
             clear(home)
         elif is_finished(home):  # by the process that held the lock

@@ -95,3 +95,14 @@ def test_a_run_is_free_unless_it_is_trained_or_waits_for_another(tmp_path):
     with run_lock(tmp_path / tuned.start.hash, pytest.fail):
         assert not local._is_free(work, tuned.start, set())
     assert local._is_free(work, tuned, {tuned.start.hash, tuned.reblur.hash})
+
+
+def test_who_loses_the_race_for_a_run_does_not_wait_for_it(tmp_path, capsys):
+    """Another process took the lock after this one had seen that the run is free."""
+    (experiment, *_) = rows("svdn_table2", replace(TINY, train_steps=1)).values()
+    work, failed = local.Work(order=[experiment], folder=tmp_path, device="cpu"), set()
+    with run_lock(tmp_path / experiment.hash, pytest.fail):
+        local._train(work, experiment, failed)  # would wait for ever
+    assert not failed and not work.is_done(experiment) and not capsys.readouterr().out
+    local._train(work, experiment, failed)
+    assert not failed and work.is_done(experiment)

@@ -36,14 +36,14 @@ def test_the_second_waits_says_for_whom_and_loads(tmp_path, capsys, monkeypatch)
     trained = fit(TINY, folder=tmp_path / "other", progress=False, device="cpu")
     asked, real = [], loop.run_lock
 
-    def waiting(folder, tell):
+    def waiting(folder, tell, wait):
         def told(sentence):
             tell(sentence)
             asked.append(sentence)
             trained.folder.rename(home)  # as the other process would write it
             process.kill()
 
-        return real(folder, told)
+        return real(folder, told, wait)
 
     monkeypatch.setattr(loop, "run_lock", waiting)
     before = (trained.folder / "log.jsonl").read_bytes()
