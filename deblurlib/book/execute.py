@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import sys
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -25,7 +26,19 @@ with notebook_packages():
 
 
 class KernelManager(AsyncKernelManager):
-    """Starts kernels that end with this process."""
+    """Starts kernels that end with this process.
+
+    On Linux they are reached through sockets with names of their own. TCP ports are chosen before
+    the kernel binds them: two kernels that start at the same time can be given the same ones.
+
+    Args:
+        **options: Options of `AsyncKernelManager`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        if sys.platform == "linux":  # a name that begins with @ is no file: nothing is left behind
+            options = {"transport": "ipc", "ip": f"@deblurlib-{uuid.uuid4()}", **options}
+        super().__init__(**options)
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """Form the command that starts a kernel.
