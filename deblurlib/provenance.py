@@ -35,25 +35,29 @@ def environment() -> dict[str, Any]:
     }
 
 
-def git_commit() -> str:
-    """Return the commit of the source tree, with "+" if files have changed since.
+def git_commit(root: Path | None = None) -> str:
+    """Return the commit of a source tree, with "+" if files have changed since.
+
+    Args:
+        root: The folder of a checkout of this project; None for this one.
 
     Returns:
         Twelve hexadecimal digits, or "unknown" outside a checkout of this project, such as in an
         environment within the repository of another one.
     """
     package = f"{Path(__file__).parent.name}/__init__.py"
+    root = ROOT if root is None else root
     try:
-        if _git("ls-files", "--full-name", package) != package:
+        if _git(root, "ls-files", "--full-name", package) != package:
             return "unknown"
-        return _git("describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*")
+        return _git(root, "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
 
 
-def _git(*arguments: str) -> str:
+def _git(root: Path, *arguments: str) -> str:
     done = subprocess.run(
-        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=10
+        ["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=10
     )
     return done.stdout.strip()
 

@@ -137,8 +137,8 @@ def bench(
     parts: Annotated[
         list[str] | None,
         typer.Argument(
-            help="operators, networks, rivals, training, precision, metrics; default: the first "
-            "two."
+            help="operators, networks, pictures, rivals, training, precision, metrics; default: "
+            "the first two."
         ),
     ] = None,
     size: Annotated[
@@ -161,7 +161,9 @@ def bench(
     ] = "auto",
     against: Annotated[
         Path | None,
-        typer.Option(help="For training: a checkout of another commit, timed in turn with this."),
+        typer.Option(
+            help="For training and pictures: a checkout of another commit, timed in turn with this."
+        ),
     ] = None,
     results: Results = None,
     as_json: AsJson = False,
@@ -170,53 +172,44 @@ def bench(
 
     Writes tables/operators.csv, tables/inference.csv, and for training steps on one thread
     tables/training_steps.csv and tables/training_parts.csv, for equal trainings in both precisions
-    from five seeds tables/precision.csv. "rivals" times SVDN at 180x320 against ONNX Runtime,
-    OpenVINO and ncnn, as far as they are installed, into tables/rivals.csv. "metrics" writes what
-    each installed package calls SSIM and PSNR to tables/ssim_packages.csv. At 720x1280 the networks
-    take about a quarter of an hour on two cores; keep the machine otherwise idle.
+    from five seeds tables/precision.csv. "pictures" times deblur() with each network at full width
+    on one thread, into tables/picture_times.csv. "rivals" times SVDN at 180x320 against ONNX
+    Runtime, OpenVINO and ncnn, as far as they are installed, into tables/rivals.csv. "metrics"
+    writes what each installed package calls SSIM and PSNR to tables/ssim_packages.csv. At 720x1280
+    the networks take about a quarter of an hour on two cores; keep the machine otherwise idle.
     """
-    known = ("operators", "networks", "rivals", "training", "precision", "metrics")
-    if unknown := set(parts or ()) - set(known):
-        raise ValueError(
-            f"There is no part {unknown.pop()!r}: choose {', '.join(known)}, or none for the "
-            "first two."
-        )
     if not re.fullmatch(r"\d+x\d+", size) or min(map(int, size.split("x"))) < 16:
         raise ValueError(
             f"--size is {size!r}: give HEIGHTxWIDTH, such as 720x1280, each 16 or more."
         )
     height, width = map(int, size.split("x"))
-    folder, tables = folder_for_results(results), {}
+    from ..bench import metrics, networks, operators, pictures, precision, rivals, steps
+    from .tables import print_table
+
+    folder = folder_for_results(results)
+    shape = (96, 160) if quick else (height, width)
+    runs = {
+        "operators": lambda: operators.run(folder, quick, repeats, device, backends.split()),
+        "networks": lambda: networks.run(folder, shape, repeats),
+        "pictures": lambda: pictures.run(
+            folder, shape, repeats, against, width="small" if quick else "full"
+        ),
+        "rivals": lambda: rivals.run(
+            folder, **given(size=(32, 48), threads=(1,)) if quick else {}, repeats=repeats
+        ),
+        "training": lambda: steps.run(folder, repeats, against, quick),
+        "precision": lambda: precision.run(folder, **given(seeds=2, steps=5) if quick else {}),
+        "metrics": lambda: metrics.run(folder),
+    }
+    if unknown := set(parts or ()) - set(runs):
+        raise ValueError(
+            f"There is no part {unknown.pop()!r}: choose {', '.join(runs)}, or none for the "
+            "first two."
+        )
     with redirect_stdout(sys.stderr if as_json else sys.stdout):
-        if "operators" in (parts or ["operators"]):
-            from ..bench import operators
-
-            tables["operators"] = operators.run(folder, quick, repeats, device, backends.split())
-        if "networks" in (parts or ["networks"]):
-            from ..bench import networks
-
-            tables["networks"] = networks.run(
-                folder, (96, 160) if quick else (height, width), repeats
-            )
-        if "rivals" in (parts or []):
-            from ..bench import rivals
-
-            tables["rivals"] = rivals.run(
-                folder, **given(size=(32, 48), threads=(1,)) if quick else {}, repeats=repeats
-            )
-        if "training" in (parts or []):
-            from ..bench import steps
-
-            tables["training"] = steps.run(folder, repeats, against, quick)
-        if "precision" in (parts or []):
-            from ..bench import precision
-
-            tables["precision"] = precision.run(folder, **given(seeds=2, steps=5) if quick else {})
-        if "metrics" in (parts or []):
-            from ..bench import metrics
-            from .tables import print_table
-
-            tables["metrics"] = metrics.run(folder)
+        chosen = parts or ["operators", "networks"]
+        tables = {name: run() for name, run in runs.items() if name in chosen}
+        if "metrics" in tables:
             print_table(tables["metrics"].round(4))
     if as_json:
         print_json({name: records(table) for name, table in tables.items()})
