@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .dictionary import name_of
 from .pixels import as_unit
 from .provenance import ROOT, environment
-from .storage import write_atomically
+from .storage import check_writable, write_atomically
 
 if TYPE_CHECKING:
     import numpy as np
@@ -186,22 +186,6 @@ def check_new_table(path: Path, *, overwrite: bool = False) -> None:
     if path.exists() and not overwrite:
         raise ValueError(f"{path} exists already: choose another name, or add --overwrite.")
     check_writable(path.parent)
-
-
-def check_writable(folder: Path) -> None:
-    """Check before the work that files can be written to a folder.
-
-    Args:
-        folder: The folder, which need not exist; nothing is created.
-
-    Raises:
-        ValueError: If it, or the nearest folder above it that exists, is a file or not writable.
-    """
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not nearest.is_dir():
-        raise ValueError(f"{nearest} is a file, so there is no folder {folder}: choose another.")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise ValueError(f"The folder {nearest} is not writable: choose another one.")
 
 
 def origin_of(path: Path) -> Path:

@@ -7,12 +7,15 @@ import itertools
 import os
 import platform
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
 import psutil
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_atomically(path: Path, content: str | bytes, *, overwrite: bool = True) -> Path:
@@ -51,6 +54,30 @@ def write_atomically(path: Path, content: str | bytes, *, overwrite: bool = True
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     return path
+
+
+def check_writable(folder: Path) -> None:
+    """Check before the work that files can be written to a folder.
+
+    Args:
+        folder: The folder, which need not exist; nothing is left in it.
+
+    Raises:
+        ValueError: If it, or the nearest folder above it that exists, is a file or not writable.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise ValueError(f"{nearest} is a file, so there is no folder {folder}: choose another.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(f"The folder {nearest} is not writable: choose another one.")
+    try:
+        with tempfile.TemporaryFile(dir=nearest):  # permissions do not tell, as those of /proc
+            pass
+    except OSError as error:
+        if error.errno not in NO_SPACE:  # what exists already needs no space
+            raise ValueError(
+                f"The folder {nearest} takes no files ({error.strerror}): choose another one."
+            ) from None
 
 
 def publish(temporary: Path, path: Path, *, overwrite: bool) -> None:

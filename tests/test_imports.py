@@ -20,7 +20,7 @@ LAYERS = [
     {"models"},
     {"losses"},
     {"data", "ops", "papers", "results", "theory"},
-    {"dictionary", "pixels", "progress", "provenance", "storage"},
+    {"dictionary", "pixels", "progress", "provenance", "storage", "wording"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 

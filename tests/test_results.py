@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -73,6 +74,13 @@ def test_a_folder_that_is_not_writable_is_named_before_the_work(tmp_path, monkey
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
     with pytest.raises(ValueError, match=f"The folder {tmp_path} is not writable"):
         results.check_new_table(tmp_path / "new" / "t.csv")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a file system without files")
+def test_a_folder_that_permissions_allow_but_that_takes_no_files_is_named(monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: True)  # as for root
+    with pytest.raises(ValueError, match=r"The folder /proc takes no files \("):
+        results.check_new_table(Path("/proc/x/t.csv"))
 
 
 def test_equal_figures_are_equal_files(tmp_path):

@@ -8,6 +8,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.text import Text
 
 from ..progress import duration
+from ..wording import counted
 from .forecast import Forecast, clock
 from .notebooks import read_notebook
 from .task import Task
@@ -102,7 +103,7 @@ class Display(Progress):
         now = time.monotonic()
         elapsed = {task.name: now - task.clock for task in running}
         left = self.forecast.left(elapsed, [task.name for task in waiting], self.jobs)
-        line = f"{self.done} of {self.count} lessons"
+        line = f"{self.done} of {counted(self.count, 'lesson')}"
         return line if not left else f"{line}, about {duration(left)} left, until {clock(left)}"
 
     def _print(self, line: str) -> None:

@@ -17,6 +17,7 @@ from ..analysis.verdicts import VERDICTS, verdict
 from ..figures import VERDICT_COLOURS
 from ..results import origin_of
 from ..storage import write_atomically
+from ..wording import counted
 from .data_page import data_page
 from .extra import notebook_packages
 from .ledger import ledger, readable
@@ -97,7 +98,7 @@ def _shows(tables: Iterable[Path]) -> str:
                 found[f"preset {origin['preset']} on {origin.get('data', 'unknown data')}"] += 1
     if len(found) < 2:
         return "".join(f"All measurements are of {settings}." for settings in found)
-    listed = ", ".join(f"{settings} ({n} tables)" for settings, n in found.most_common())
+    listed = ", ".join(f"{settings} ({counted(n, 'table')})" for settings, n in found.most_common())
     return f"Measurements of several settings are mixed here: {listed}."
 
 

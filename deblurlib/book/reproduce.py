@@ -21,6 +21,7 @@ from rich.markup import escape
 from ..experiments.presets import Preset, get_preset
 from ..results import book_folder, data_folder, results_folder, whole_seed
 from ..storage import locked
+from ..wording import counted
 from .display import Display
 from .extra import require
 from .manifest import Entry, Manifest
@@ -124,7 +125,7 @@ def _run(
     if manifest.damaged:
         console.print(f"{manifest.path} is damaged: what it does not record runs again.")
     console.print(
-        f"{len(paths)} notebooks, preset {parameters['preset']}, {jobs} at a time, "
+        f"{counted(len(paths), 'notebook')}, preset {parameters['preset']}, {jobs} at a time, "
         f"{threads} threads each → {folder}",
         soft_wrap=True,
     )

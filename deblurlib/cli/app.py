@@ -3,7 +3,6 @@
 Commands import what they need when they run, so that `--help` starts without torch.
 """
 
-import errno
 import io
 import os
 import sys
@@ -23,7 +22,6 @@ EXIT_CODES = (
     "finished work is kept. "
     "An error is one sentence on stderr; set DEBLURLIB_DEBUG=1 for its traceback."
 )
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 OUT_OF_MEMORY = "Out of memory: use smaller images, batches or tiles."
 
 
@@ -54,6 +52,8 @@ def explain(error: Exception) -> tuple[str, ExitCode] | None:
     Returns:
         One sentence and the exit code; None for a bug, whose traceback should be shown.
     """
+    from ..storage import NO_SPACE
+
     if isinstance(error, ImportError):
         sentence = missing_module(error)
         return None if sentence is None else (sentence, ExitCode.USAGE)

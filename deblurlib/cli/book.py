@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ..wording import counted
 from .shared import (
     AsJson,
     Device,
@@ -84,7 +85,7 @@ def refresh(
         from ..book.filling import fill_pages
 
         filled = fill_pages(notebooks, folder_for_results(results))
-        typer.echo(f"{len(filled)} notebooks filled: {', '.join(filled)}")
+        typer.echo(f"{counted(len(filled), 'notebook')} filled: {', '.join(filled)}")
         return
     from ..book.notebooks import refresh_notebooks
 
@@ -117,7 +118,7 @@ def student_edition(out: Annotated[Path, typer.Argument(help="A new folder.")]) 
     """Write the book for students: exercises and first checks, without solutions or outputs."""
     from ..book.editions import student_edition as write
 
-    typer.echo(f"{len(write(out))} notebooks without solutions in {out}.")
+    typer.echo(f"{counted(len(write(out)), 'notebook')} without solutions in {out}.")
 
 
 @commands.command(epilog="Example: deblurlib site build/site")
@@ -129,7 +130,7 @@ def site(out: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
     from ..book.editions import site as write
 
     pages = [*write(out), *write_api(deblurlib, out / "api")]
-    typer.echo(f"{len(pages)} pages: {out / 'index.html'}")
+    typer.echo(f"{counted(len(pages), 'page')}: {out / 'index.html'}")
 
 
 @commands.command(epilog="Example: deblurlib bench networks --size 360x640")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..wording import counted
 from .shared import AsJson, ExitCode, given, print_json
 
 commands = typer.Typer()
@@ -58,7 +59,7 @@ def make_pairs(
     if as_json:
         print_json({"output": str(output), "variant": variant, "films": rows})
     else:
-        typer.echo(f"{sum(row['pairs'] for row in rows)} pairs in {output}.")
+        typer.echo(f"{counted(sum(row['pairs'] for row in rows), 'pair')} in {output}.")
     for row in rows:
         if row["error"] is not None:
             typer.secho(row["error"], fg="red", err=True)
@@ -101,6 +102,7 @@ def export(
     from ..inference import resolve_network
     from ..inference.onnx_export import to_onnx
     from ..models import load_model
+    from ..storage import check_writable
 
     if output.suffix.lower() != ".onnx":
         raise ValueError(f"{output} does not end in .onnx: give the name of an ONNX file.")
@@ -108,6 +110,7 @@ def export(
         raise ValueError(f"{output} exists: choose another name, or replace it with --overwrite.")
     if not re.fullmatch(r"\d+x\d+", size):
         raise ValueError(f"--size is {size!r}: give HEIGHTxWIDTH, such as 720x1280.")
+    check_writable(output.parent)
     network = resolve_network(model, "cpu") if weights == "default" else load_model(model, weights)
     height, width = map(int, size.split("x"))
     to_onnx(network, output, (height, width), native=native)

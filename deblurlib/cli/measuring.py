@@ -1,9 +1,9 @@
 """The command `evaluate`: rows that are shown and written as soon as they are measured."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,8 @@ import typer
 from ..analysis.significance import paired_bootstrap
 from ..evaluation import evaluate_each
 from ..results import as_csv, check_new_table, save_table
+from ..wording import counted
+from .shared import records
 from .tables import Rows
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from ..evaluation import Samples
 
 PARTS, FEWEST_TO_SPLIT = 5, 10  # of the images by blur
+NEARLY_SHARP = 35.0  # dB of a blurry image, from which it is hard to see that it is blurry
 
 
 class Measurement:
@@ -115,6 +118,53 @@ class Measurement:
             self.error = error
 
 
+def summary(table: pd.DataFrame) -> dict[str, Any]:
+    """Summarise a measurement.
+
+    Args:
+        table: The result of `evaluate`.
+
+    Returns:
+        The mean of each metric, and the results of the functions below.
+    """
+    return {
+        "mean": records(table.drop(columns="image").mean().to_frame().T)[0],
+        "gain": gains_over_blurry(table),
+        "gain_by_blur": gains_by_blur(table),
+        "gain_on_nearly_sharp": gain_on_nearly_sharp(table),
+        "without_blur": without_blur(table),
+    }
+
+
+def sentences(found: dict[str, Any]) -> Iterator[str]:
+    """Describe a measurement.
+
+    Args:
+        found: The result of `summary`.
+
+    Yields:
+        Lines of text.
+    """
+    yield "mean\n" + pd.Series(found["mean"]).astype(float).round(3).to_string()
+    for name, gain in found["gain"].items():
+        interval = f"[{gain['low']:+.3f}, {gain['high']:+.3f}]"
+        yield f"gain in {name}  {gain['value']:+.3f}  95 % interval {interval}"
+    for part in found["gain_by_blur"]:
+        yield (
+            f"blurry {part['blurry_from']:.1f} to {part['blurry_to']:.1f} dB: gain "
+            f"{part['gain']:+.2f} dB, {part['harmed']} of {counted(part['images'], 'image')} worse"
+        )
+    if part := found["gain_on_nearly_sharp"]:
+        yield (
+            f"blurry {part['blurry_from']:.0f} dB or more: gain {part['gain']:+.2f} dB, smallest "
+            f"{part['smallest_gain']:+.2f} dB, {part['harmed']} of "
+            f"{counted(part['images'], 'image')} worse"
+        )
+    if equal := found["without_blur"]:
+        words = "blurry image equals its reference", "blurry images equal their references"
+        yield f"{counted(equal, *words)}: gains leave such images out."
+
+
 def gains_over_blurry(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Estimate by how much a network improves on the blurry images.
 
@@ -122,14 +172,16 @@ def gains_over_blurry(table: pd.DataFrame) -> dict[str, dict[str, float]]:
         table: The result of `evaluate`.
 
     Returns:
-        value, low and high (the ends of the 95 % interval over images) by metric. Metrics that are
-        infinite for an image, and tables of fewer than two images or without a network, have none.
+        value, low and high (the ends of the 95 % interval over images) by metric; images whose
+        metric is infinite are left out. Fewer than two images, and tables without a network, have
+        none.
     """
     found = {}
     for name in table:
         if f"blurry {name}" in table and len(table) > 1:
             gain = (table[name] - table[f"blurry {name}"]).to_numpy(float)
-            if np.isfinite(gain).all():
+            gain = gain[np.isfinite(gain)]
+            if len(gain) > 1:
                 estimate = paired_bootstrap(gain)
                 low, high = estimate.interval
                 found[str(name)] = {"value": estimate.value, "low": low, "high": high}
@@ -162,3 +214,44 @@ def gains_by_blur(table: pd.DataFrame, metric: str = "rgb-psnr") -> list[dict[st
         row = {"images": len(part), "blurry_from": part[0, 1], "blurry_to": part[-1, 1]}
         rows.append({**row, "gain": gain.mean(), "harmed": int((gain < 0).sum())})
     return rows
+
+
+def gain_on_nearly_sharp(table: pd.DataFrame, metric: str = "rgb-psnr") -> dict[str, float]:
+    """Measure what a network does to images that hardly need it.
+
+    Args:
+        table: The result of `evaluate`.
+        metric: The metric, in dB.
+
+    Returns:
+        Of the images whose blurry metric is finite and at least `NEARLY_SHARP`: images,
+        blurry_from, the mean gain, smallest_gain, and harmed, the number of images that got worse.
+        Empty if there are none, without the metric, or without a network.
+    """
+    blurry = f"blurry {metric}"
+    if not {metric, blurry} <= set(table):
+        return {}
+    chosen = table[np.isfinite(table[blurry]) & (table[blurry] >= NEARLY_SHARP)]
+    gain = chosen[metric] - chosen[blurry]
+    if not len(chosen):
+        return {}
+    return {
+        "images": len(chosen),
+        "blurry_from": NEARLY_SHARP,
+        "gain": gain.mean(),
+        "smallest_gain": gain.min(),
+        "harmed": int((gain < 0).sum()),
+    }
+
+
+def without_blur(table: pd.DataFrame, metric: str = "rgb-psnr") -> int:
+    """Count the images that equal their sharp ones, which no mean in dB can include.
+
+    Args:
+        table: The result of `evaluate`.
+        metric: The metric, in dB.
+
+    Returns:
+        How many.
+    """
+    return int(np.isinf(table[f"blurry {metric}"]).sum()) if f"blurry {metric}" in table else 0

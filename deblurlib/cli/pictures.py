@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..wording import counted
 from .shared import AsJson, Device, ExitCode, Overwrite, given, print_json, records
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ def deblur(
     else:
         existed = f"; {kept} existed already, --overwrite replaces them" if kept else ""
         others = f"; {_counted(work.others)} skipped" if work.others else ""
-        typer.echo(f"{done} of {len(rows)} images deblurred into {output}{existed}{others}.")
+        deblurred = f"{done} of {counted(len(rows), 'image')} deblurred into {output}"
+        typer.echo(f"{deblurred}{existed}{others}.")
         if no_sharper := _no_sharper(rows):
             typer.echo(f"{_counted(no_sharper, 'image')} did not get sharper: keep the original.")
         lost = sorted({name for row in rows for name in row["lost"]})
@@ -153,7 +155,10 @@ def evaluate(
         typer.Option("--blurry-only", help="Measure the blurry images alone, without a network."),
     ] = False,
     split: Annotated[
-        str | None, typer.Option(help="train or test, if the data set has both.")
+        str | None,
+        typer.Option(
+            help="train or test, if the data set has both; of rendered scenes also validation."
+        ),
     ] = None,
     variant: Annotated[
         str | None, typer.Option(help="blur or blur_gamma, if the data set has both.")
@@ -165,6 +170,13 @@ def evaluate(
     preset: Annotated[
         str, typer.Option(help="Preset for the number and size of rendered scenes.")
     ] = "quick",
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            help="Camera that rendered scenes pass through, real or daylight; default: none, a "
+            "clean average."
+        ),
+    ] = None,
     metrics: Annotated[
         str,
         typer.Option(
@@ -187,9 +199,9 @@ def evaluate(
     Rows are printed and written as they are measured: until the last one, OUTPUT.partial.csv holds
     those of an unfinished or interrupted call.
     """
-    from .measuring import Measurement, gains_by_blur, gains_over_blurry
+    from .measuring import Measurement, sentences, summary
 
-    images = _dataset(preset, **given(data=data, split=split, variant=variant))
+    images = _dataset(preset, **given(data=data, split=split, variant=variant, camera=camera))
     dataset = images if frames is None else _subset(images, frames)
     network = None if blurry_only else _network(model, weights, size, device)
     used = {} if blurry_only else _identity(model, weights, size)
@@ -200,29 +212,16 @@ def evaluate(
     try:
         measurement.save(
             table,
-            data=Path(data).name if data else "rendered test scenes",
+            data=_described(data, preset, split, camera),
             **({"model": None} if blurry_only else {"model": model, **used}),
         )
     finally:  # also if the disk is full
-        mean, gains = table.drop(columns="image").mean(), gains_over_blurry(table)
+        found = summary(table)
         if as_json:
-            report = {
-                "mean": records(mean.to_frame().T)[0],
-                "gain": gains,
-                "gain_by_blur": gains_by_blur(table),
-                "images": records(table),
-            }
+            report = {**found, "images": records(table)}
             print_json({"model": None if blurry_only else model, **used, **report})
         else:
-            typer.echo("mean\n" + mean.round(3).to_string())
-            for name, gain in gains.items():
-                interval = f"[{gain['low']:+.3f}, {gain['high']:+.3f}]"
-                typer.echo(f"gain in {name}  {gain['value']:+.3f}  95 % interval {interval}")
-            for part in gains_by_blur(table):
-                typer.echo(
-                    f"blurry {part['blurry_from']:.1f} to {part['blurry_to']:.1f} dB: gain "
-                    f"{part['gain']:+.2f} dB, {part['harmed']} of {part['images']} images worse"
-                )
+            typer.echo("\n".join(sentences(found)))
 
 
 @commands.command(epilog="Example: deblurlib check-data /data/GOPRO_Large --json")
@@ -295,7 +294,7 @@ def _identity(model: str, weights: str, size: str | None) -> dict[str, str]:
 def _counted(paths: list[Path], kind: str = "other file") -> str:
     """How many files there are, and the names of the first."""
     names = ", ".join(path.name for path in paths[:3]) + (", …" if paths[3:] else "")
-    return f"{len(paths)} {kind}{'s' * (len(paths) != 1)} ({names})"
+    return f"{counted(len(paths), kind)} ({names})"
 
 
 def _no_sharper(rows: "list[Row]") -> list[Path]:
@@ -310,7 +309,11 @@ def _no_sharper(rows: "list[Row]") -> list[Path]:
 
 
 def _dataset(
-    preset: str, data: str | None = None, split: str | None = None, variant: str | None = None
+    preset: str,
+    data: str | None = None,
+    split: str | None = None,
+    variant: str | None = None,
+    camera: str | None = None,
 ) -> "PairedFolder | SceneDataset":
     """A data set from disk, or rendered scenes."""
     from ..data import PairedFolder, SceneDataset
@@ -318,14 +321,28 @@ def _dataset(
 
     chosen = get_preset(preset)  # a wrong name is an error even if the preset is not used
     if data is not None:
+        if camera is not None:
+            raise ValueError(
+                f"--camera {camera} is for rendered scenes, and {data} holds images that a camera "
+                "took: leave one of them out."
+            )
         return PairedFolder(data, split, variant, neighbours=False)
     return SceneDataset(
-        "test",
+        split or "test",
         chosen.test_scenes,
         chosen.scene_size,
         variant=variant or "blur",
         photos=chosen.photos,
+        camera=camera,
     )
+
+
+def _described(data: str | None, preset: str, split: str | None, camera: str | None) -> str:
+    """What was measured on, for the origin of a table."""
+    if data is not None:
+        return Path(data).name
+    through = f" through the camera {camera!r}" if camera else ""
+    return f"rendered {split or 'test'} scenes of the preset {preset}{through}"
 
 
 def _subset(dataset: "PairedFolder | SceneDataset", frames: str) -> "Subset[Sample]":
@@ -338,7 +355,7 @@ def _subset(dataset: "PairedFolder | SceneDataset", frames: str) -> "Subset[Samp
     chosen = range(len(dataset))[first:end]
     if not chosen:
         raise ValueError(
-            f"--frames {frames} selects none of the {len(dataset)} images: "
+            f"--frames {frames} selects none of {counted(len(dataset), 'image')}: "
             "give FIRST:END, counted from 0."
         )
     return Subset(dataset, chosen)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..wording import counted
 from .shared import (
     AsJson,
     Device,
@@ -285,9 +286,9 @@ def sweep(
         print_table(table)
     left = (table.state == "left").sum()
     if left:
+        several = counted(left, "training is", "trainings are")
         typer.echo(
-            f"The time is used up and {left} of {len(table)} trainings are left: "
-            "run the same command again.",
+            f"The time is used up and {several} left, of {len(table)}: run the same command again.",
             err=True,
         )
     if table.state.str.startswith("failed").any():

@@ -1,5 +1,6 @@
 """Checking a folder of real images: layout, counts, sizes and faulty files."""
 
+import filecmp
 import json
 import os
 from collections import Counter
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..progress import progress_bar
+from ..wording import counted
 from .finders import VARIANTS
 from .layouts import LAYOUTS, name_dataset, scan, splits_of, without_pairs
 from .pairing import Group, find_pictures
@@ -54,6 +56,7 @@ OFFICIAL = {
         "test": Official(pairs=3000, sequences=20),
     },
 }
+IMAGES = ("image", "images")
 MOST_LISTED = 5  # sizes or files in one line of a report
 
 
@@ -71,6 +74,7 @@ class SplitReport:
         unmatched: Files without a partner.
         unreadable: Files that cannot be read.
         mismatched: Blurry files that differ in size from their partners.
+        identical: Blurry files with the content of their partners, or links to them.
     """
 
     split: str
@@ -82,6 +86,20 @@ class SplitReport:
     unmatched: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     mismatched: list[str] = field(default_factory=list)
+    identical: list[str] = field(default_factory=list)
+
+    @property
+    def faulty(self) -> int:
+        """Number of files that need attention.
+
+        A still scene may have identical pairs, but a split of nothing else has no blur at all.
+        """
+        no_blur = len(self.identical) == sum(self.pairs.values())
+        return (
+            len({*self.unmatched, *self.unreadable})
+            + len(self.mismatched)
+            + no_blur * len(self.identical)
+        )
 
     @property
     def faults(self) -> dict[str, list[str]]:
@@ -90,6 +108,7 @@ class SplitReport:
             "without a partner": self.unmatched,
             "unreadable": self.unreadable,
             "differing in size": self.mismatched,
+            "identical to their sharp images": self.identical,
         }
 
 
@@ -119,7 +138,7 @@ class DataReport:
 
     @property
     def ok(self) -> bool:
-        """Whether every image can be read and has a partner of its size.
+        """Whether every image can be read and has a partner of its size that is not itself.
 
         Missing parts of a data set do not count as faults.
         """
@@ -127,10 +146,7 @@ class DataReport:
 
     @property
     def _faulty(self) -> int:
-        return sum(
-            len({*split.unmatched, *split.unreadable}) + len(split.mismatched)
-            for split in self.splits
-        )
+        return sum(split.faulty for split in self.splits)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain data for JSON.
@@ -150,13 +166,14 @@ class DataReport:
         for split in self.splits:
             lines += _describe(split, self)
         for name, pairs in self.absent_splits.items():
-            lines.append(f"  {name}: absent; the complete {self.dataset} has {pairs} pairs here")
+            here = counted(pairs, "pair")
+            lines.append(f"  {name}: absent; the complete {self.dataset} has {here} here")
         if self.outside:
             lines.append(f"  not used, outside this layout: {_counted(self.outside)}")
         lines.append(
             "Every file can be read and has what it needs."
             if self.ok
-            else f"{self._faulty} file{'s need' if self._faulty > 1 else ' needs'} attention."
+            else f"{counted(self._faulty, 'file needs', 'files need')} attention."
         )
         return "\n".join(lines)
 
@@ -210,7 +227,7 @@ def _report_split(
     official: Official | None,
 ) -> SplitReport:
     sizes, pairs = Counter[str](), Counter[str]()
-    mismatched = []
+    mismatched, identical = [], []
     for group in groups:
         for key in group.keys:
             blurry = group.blurry[key]
@@ -219,6 +236,8 @@ def _report_split(
             sizes[size or "unreadable"] += 1
             if size and partner and size != partner:
                 mismatched.append(f"{blurry.relative_to(root)} ({size}, its partner {partner})")
+            elif size and group.sharp and filecmp.cmp(blurry, group.sharp[key], shallow=False):
+                identical.append(str(blurry.relative_to(root)))
     unmatched = {path for group in groups for path in group.unmatched}
     unreadable = {path for group in groups for path in group.files if not found[path]}
     return SplitReport(
@@ -231,18 +250,19 @@ def _report_split(
         unmatched=sorted(str(path.relative_to(root)) for path in unmatched),
         unreadable=sorted(str(path.relative_to(root)) for path in unreadable),
         mismatched=mismatched,
+        identical=identical,
     )
 
 
 def _describe(split: SplitReport, report: DataReport) -> Iterator[str]:
-    kind = "pairs" if report.paired else "images without ground truth"
+    kind = ("pair",) if report.paired else tuple(f"{n} without ground truth" for n in IMAGES)
     counts = [
-        f"{n} {kind} with `{variant}`" if variant else f"{n} {kind}"
+        counted(n, *kind) + (f" with `{variant}`" if variant else "")
         for variant, n in split.pairs.items()
     ]
     words = ", ".join(counts) or "no pairs"
     if report.layout in ("sequences", "reds", "realblur", "bsd"):
-        words += f" in {split.sequences} sequence{'s' * (split.sequences != 1)}"
+        words += f" in {counted(split.sequences, 'sequence')}"
     sizes = _listed([f"{size} ({n})" for size, n in split.sizes.items()])
     yield f"  {split.split or 'no split'}: {words}; sizes {sizes}"
     if split.official_pairs:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
+from ..wording import counted
 from .headers import find_faults
 from .layouts import (
     choose_split,
@@ -195,7 +196,8 @@ class PairedFolder(Dataset[Sample]):
         faults = list(find_faults(pairs, smallest, moving=moving))
         bad = [fault for fault in faults if fault is not None]
         if bad and not skip_bad:
-            more = f", and {len(bad) - 1} more of {first} pairs are faulty" if bad[1:] else ""
+            others = counted(len(bad) - 1, "other pair is", "other pairs are")
+            more = f", and {others} faulty" if bad[1:] else ""
             raise ValueError(
                 f"{bad[0]}{more}: replace or remove the files, train on smaller crops if they are "
                 "too small, or leave the pairs out with skip_bad (--skip-bad)."
@@ -204,12 +206,15 @@ class PairedFolder(Dataset[Sample]):
         sound.items = [self.items[i] for i, fault in enumerate(faults) if fault is None]
         if bad:
             logger.warning(
-                "%s: %d of %d pairs are left out: %s.", self.root, len(bad), first, "; ".join(bad)
+                "%s: %s left out: %s.",
+                self.root,
+                counted(len(bad), f"of {counted(first, 'pair')} is", f"of {first} pairs are"),
+                "; ".join(bad),
             )
         if len(sound) < (1 if count is None else count):
             raise ValueError(
-                f"{self.root} has {len(sound)} usable pairs, but {count or 'at least 1'} "
-                "are asked for: ask for fewer, or add some."
+                f"{self.root} has {counted(len(sound), 'usable pair')}, but "
+                f"{count or 'at least 1'} are asked for: ask for fewer, or add some."
             )
         sound.items = sound.items[:count]
         return sound
@@ -266,4 +271,5 @@ class PairedFolder(Dataset[Sample]):
 @functools.cache
 def _warn_of_unmatched(root: Path, count: int) -> None:
     """Say once per process that files are left out."""
-    logger.warning("%s: %d files have no partner and are left out.", root, count)
+    files = counted(count, "file has no partner and is", "files have no partner and are")
+    logger.warning("%s: %s left out.", root, files)

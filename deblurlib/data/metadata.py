@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from . import colour, exif, png, xmp
+from . import colour, exif, extras, png, xmp
 from .exif import ORIENTATION
 
 FOREIGN_MODES = ("CMYK", "LAB")  # colours that have been converted, so that the profile is void
@@ -55,6 +55,7 @@ class Metadata(TypedDict, total=False):
         dpi: Resolution in pixels per inch, horizontal and vertical.
         compressed: Whether a TIFF was compressed.
         lossless: Whether the file was a lossless WebP.
+        beside: What the file holds beside the image and no output does, such as "gain map".
     """
 
     exif: bytes
@@ -66,6 +67,7 @@ class Metadata(TypedDict, total=False):
     dpi: tuple[float, float]
     compressed: bool
     lossless: bool
+    beside: list[str]
 
 
 def orientation(image: Image.Image) -> int:
@@ -129,6 +131,10 @@ def collect(image: Image.Image, data: bytes, width: int, height: int) -> Metadat
         block, packet = _add_png(found, png.read_chunks(data), block, packet)
     if image.format == "WEBP" and b"VP8L" in data:
         found["lossless"] = True
+    if image.format in ("AVIF", "HEIF") and (chunk := extras.container_colour(data)):
+        found["colour"] = [chunk]
+    if beside := extras.extras(image, data):
+        found["beside"] = beside
     return _upright(found, block, packet, (width, height))
 
 
@@ -260,7 +266,7 @@ def losses(metadata: Metadata, format: str) -> list[str]:
         lost.append("colour chunks")
     if format == "TIFF" and "texts" in metadata and _has_description(metadata):
         lost.append(NAMES["texts"])
-    return lost
+    return lost + metadata.get("beside", [])
 
 
 def check_fits(metadata: Metadata, format: str, *, grey: bool) -> None:

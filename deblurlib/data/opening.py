@@ -8,6 +8,7 @@ from PIL import Image
 
 from . import colour
 from .errors import Unsupported
+from .extras import bits_of_jpeg
 
 FORMATS = {
     ".png": "PNG",
@@ -51,8 +52,8 @@ def opened(data: bytes) -> Iterator[Image.Image]:
         The image, not yet decoded.
 
     Raises:
-        Unsupported: If the format needs a plugin that is missing, is none of `READABLE`, or the
-            file has several frames.
+        Unsupported: If the format needs a plugin that is missing, is none of `READABLE`, has other
+            than 8 bits in a JPEG, or the file has several frames.
     """
     plugin = _plugin(data)
     if plugin == "HEIF":
@@ -71,6 +72,8 @@ def opened(data: bytes) -> Iterator[Image.Image]:
             f"is in the format {plugin}, which needs another package: "
             f"`pip install {PLUGINS[plugin]}`."
         )
+    if (bits := bits_of_jpeg(data)) not in (None, 8):
+        raise Unsupported(f"is a JPEG of {bits} bits per channel: convert it to a 16-bit TIFF.")
     with Image.open(io.BytesIO(data)) as image:
         if image.format not in READABLE:
             known = ", ".join(sorted(set(FORMATS.values())))

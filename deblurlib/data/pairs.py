@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from ..progress import progress_bar
 from ..provenance import digest_of
-from ..storage import write_atomically
+from ..storage import check_writable, write_atomically
 from .finders import VARIANTS
 from .flow import dis_flow
 from .metadata import Pixels
@@ -163,7 +163,7 @@ def make_pairs(
         frames: Least and greatest number of frames that are averaged. Each sequence draws an odd
             number between them, so that there is a middle frame.
         variant: "blur" averages the levels of the frames, "blur_gamma" the light, levels^2.2.
-        split: "train", "val", "valid", "validation" or "test"; None for a data set without splits.
+        split: One of `trees.SPLITS`, such as "train"; None for a data set without splits.
         seed: Seed of the numbers of frames.
         flow: Also write the optical flow (dense inverse search) from the sharp frame to the first
             and to the last frame of its exposure, as flow/NUMBER_first.flo and NUMBER_last.flo.
@@ -183,6 +183,7 @@ def make_pairs(
         raise ValueError(f"variant is {variant!r}: choose one of {', '.join(VARIANTS)}.")
     if split is not None and split not in SPLITS:
         raise ValueError(f"split is {split!r}: choose one of {', '.join(SPLITS)}, or none.")
+    check_writable(Path(output))
     films = _find_films([videos] if isinstance(videos, str | Path) else videos)
     maker = _Maker(Path(output) / (split or ""), counts, variant, seed, flow, progress)
     return [maker.make(film) for film in films]

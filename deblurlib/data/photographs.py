@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..wording import counted
 from .pairing import find_pictures
 from .pictures import read_picture, to_8_bits
 
@@ -115,7 +116,8 @@ def list_photographs(split: str, photos: str | Path | None = None) -> list[Path]
     pictures = find_pictures(Path(photos))
     if len(pictures) < 10:
         raise ValueError(
-            f"{photos} holds {len(pictures)} images: at least 10 are needed for three splits."
+            f"{photos} holds {counted(len(pictures), 'image')}: at least 10 are needed for "
+            "three splits."
         )
     side = {0: "validation", 1: "test"}
     return [p for i, p in enumerate(pictures) if side.get(i % 10, "train") == split]

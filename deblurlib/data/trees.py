@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-SPLITS = ("train", "val", "valid", "validation", "test")
+SPLITS = ("train", "val", "valid", "validation", "dev", "eval", "evaluation", "test")
 SPLIT = re.compile(rf"({'|'.join(SPLITS)})(ing)?([-_ ]?(set|data))?", re.IGNORECASE)
 IMAGES = re.compile(r"[-_ ]?(images?|imgs?|frames?|pictures?)$")  # the end of blurry_images
 # how the names of folders begin that are not searched: hidden, of macOS, of Synology

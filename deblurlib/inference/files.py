@@ -25,7 +25,7 @@ from ..data.pictures import (
 )
 from ..data.video import is_film, require_av
 from ..progress import progress_bar
-from ..storage import remove_leftovers, write_atomically
+from ..storage import NO_SPACE, remove_leftovers, write_atomically
 from .deblurring import check_strength, deblur, resolve_network
 from .films import deblur_film
 from .planning import Plan, outputs, plan
@@ -34,7 +34,7 @@ from .sharpness import sharpness
 from .tiles import Tiles
 from .windows import parameter_of
 
-MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # they would stop the next image too
+MACHINE_ERRORS = (*NO_SPACE, errno.EROFS)  # they would stop the next image too
 COMPARISON_QUALITY = 90
 logger = logging.getLogger(__name__)
 
@@ -238,6 +238,8 @@ def _write(path: Path, content: bytes, overwrite: bool) -> None:
 def _sentence(source: Path, error: Exception) -> str:
     """The error in one sentence that names the file, and the type of an unusual error."""
     words = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        words = f"{error.filename}: {error.strerror}."
     if type(error) in (ValueError, MemoryError) or isinstance(error, OSError):
         return words if str(source) in words else f"{source}: {words or type(error).__name__}"
     reason = f"{type(error).__name__}: {words}" if words else type(error).__name__

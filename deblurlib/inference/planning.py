@@ -12,7 +12,8 @@ from PIL import Image
 
 from ..data.pictures import FORMATS, READ_ONLY, is_picture
 from ..data.video import is_film
-from ..results import check_writable
+from ..storage import check_writable
+from ..wording import counted
 from .films import WRITTEN
 
 LONGEST_NAME, LONGEST_PATH = 255, 4096  # bytes, where the system does not state its own
@@ -65,8 +66,8 @@ def plan(
         jobs = [(path, output) for path, _ in found.values()]
     elif names_a_file or (output.exists() and not output.is_dir()):
         raise ValueError(
-            f"{output} is a single file: give a folder for {len(found)} images or for the images "
-            "of a folder."
+            f"{output} is a single file: give a folder for {counted(len(found), 'image')} or for "
+            "the images of a folder."
         )
     else:
         jobs = [(path, output / _writable(below)) for path, below in found.values()]

@@ -1,6 +1,7 @@
 """Running a network on one window of an image: NumPy in, NumPy out, without gradients."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,8 @@ from torch import nn
 from ..data.samples import to_array, to_tensor
 from .precision import Precision, autocast
 
+OVERSHOOT = 0.1  # beyond [0, 1]: what restored edges reach
+MOST_OUTSIDE = 0.1  # of all values: more come from a network with another range, such as [-1, 1]
 SMALLEST = 16  # pixels per side that every network accepts
 ALL = slice(None)
 
@@ -60,7 +63,8 @@ def run_window(
         columns: The columns that are needed.
 
     Returns:
-        (h, w, 3) float32 in [0, 1]; h and w as rows and columns say.
+        (h, w, 3) float32 in [0, 1]; h and w as rows and columns say. Values outside are clipped,
+        with a warning where they are so many that the network must have another range.
 
     Raises:
         ValueError: If the network's output has a different shape or non-finite values.
@@ -75,13 +79,29 @@ def run_window(
             "use a network that keeps the shape."
         )
     height, width = window.shape[:2]
-    restored = to_array(y[0, :, :height, :width][:, rows, columns].clamp(0, 1))
+    y = y[0, :, :height, :width][:, rows, columns]
+    restored = to_array(y.clamp(0, 1))
     if not np.isfinite(restored).all():
         raise ValueError(
             f"{kind} returned values that are not finite: load weights that fit the network "
             "and have not diverged."
         )
+    _warn_of_range(y, kind)
     return restored
+
+
+def _warn_of_range(y: torch.Tensor, kind: str) -> None:
+    """Say so if a network does not map to [0, 1]."""
+    low, high = y.aminmax()
+    if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
+        return
+    outside = ((y < -OVERSHOOT) | (y > 1 + OVERSHOOT)).float().mean()
+    if outside > MOST_OUTSIDE:
+        warnings.warn(
+            f"{kind} returned many values far outside [0, 1], which were clipped: wrap it in a "
+            "module that takes and returns [0, 1].",
+            stacklevel=2,
+        )
 
 
 def _as_input(window: np.ndarray, like: torch.Tensor) -> torch.Tensor:

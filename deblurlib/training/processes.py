@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from ..data import collate
 from ..data.samples import Sample
+from ..wording import counted
 from .crops import TrainingCrops
 from .experiment import Experiment
 from .interrupts import leave_signals_to_training
@@ -37,8 +38,9 @@ def batches_of(
     processes, parts, batch = fabric.world_size, experiment.accumulate, experiment.batch
     if batch % (processes * parts):
         raise ValueError(
-            f"A batch of {batch} cannot be split over {processes} processes and {parts} parts: "
-            "choose a multiple of their product."
+            f"A batch of {batch} cannot be split over "
+            f"{counted(processes, 'process', 'processes')} and {counted(parts, 'part')}: choose "
+            "a multiple of their product."
         )
     first = start * batch + fabric.global_rank
     loader = DataLoader(

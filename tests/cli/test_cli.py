@@ -302,10 +302,10 @@ def test_check_data_reports_in_words_and_in_json(tmp_path):
     for kind in ("blur", "sharp"):
         folder = tmp_path / "train" / "GOPR0001_00_00" / kind
         folder.mkdir(parents=True)
-        Image.new("RGB", (32, 32), 128).save(folder / "000001.png")
+        Image.new("RGB", (32, 32), len(kind)).save(folder / "000001.png")
     words, data = call("check-data", tmp_path), call("check-data", tmp_path, "--json")
     assert words.exit_code == data.exit_code == 0
-    assert "train: 1 pairs" in words.stdout and "1111" in words.stdout
+    assert "train: 1 pair with" in words.stdout and "1111" in words.stdout
     report = json.loads(data.stdout)
     assert report["dataset"] == "GoPro" and report["splits"][0]["pairs"] == {"blur": 1}
 

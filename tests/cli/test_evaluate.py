@@ -17,7 +17,8 @@ import deblurlib
 from deblurlib import evaluation
 from deblurlib.analysis.significance import paired_bootstrap
 from deblurlib.cli.app import app
-from deblurlib.cli.measuring import gains_by_blur
+from deblurlib.cli.measuring import gains_by_blur, sentences, summary
+from deblurlib.data import SceneDataset
 
 ROOT = Path(deblurlib.__file__).parents[1]
 
@@ -188,6 +189,45 @@ def test_the_gain_over_the_blurry_images_is_printed_with_its_interval(data):
     assert lines[-1].startswith("gain in ssim-skimage  ")
     one = CliRunner().invoke(app, ["evaluate", str(data), "--frames", "0:1"]).stdout
     assert "gain" not in one and "gain" not in call(data).stdout
+
+
+@pytest.mark.parametrize("camera", [None, "real", "daylight"])
+def test_rendered_scenes_pass_through_the_camera_that_is_named(tmp_path, camera):
+    options = ["--preset", "smoke", "--split", "validation", "--frames", ":2"]
+    given = ["--camera", camera] if camera else []
+    assert call(*options, *given, "-o", tmp_path / "t.csv").exit_code == 0
+    scenes = SceneDataset("validation", 2, 128, variant="blur", camera=camera)
+    expected = [evaluation.psnr(scene.blurry, scene.sharp) for scene in scenes]
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert table.blurry_rgb_psnr_db.tolist() == pytest.approx(expected)
+    data = json.loads((tmp_path / "t.csv.origin.json").read_text())["data"]
+    through = f" through the camera '{camera}'" if camera else ""
+    assert data == f"rendered validation scenes of the preset smoke{through}"
+
+
+def test_a_camera_needs_rendered_scenes_and_a_name(data):
+    taken, unknown = call(data, "--camera", "real"), call("--camera", "phone")
+    assert taken.exit_code == 2 and "--camera real is for rendered scenes" in taken.stderr
+    assert unknown.exit_code == 2 and "choose one of real, daylight" in unknown.stderr
+    assert "choose one of train, validation, test" in call("--split", "eval").stderr
+
+
+def test_harm_to_nearly_sharp_images_is_told_apart_and_images_without_blur_are_counted():
+    table = pd.DataFrame({"image": range(5), "blurry rgb-psnr": [20, 35, 40, 45, np.inf]})
+    table["rgb-psnr"] = [21, 36, 38, 41, 50]
+    found = summary(table)
+    assert found["gain_on_nearly_sharp"] == {
+        "images": 3,
+        "blurry_from": 35,
+        "gain": pytest.approx(-5 / 3),
+        "smallest_gain": -4,
+        "harmed": 2,
+    }
+    assert found["gain"]["rgb-psnr"]["value"] == -1 and found["without_blur"] == 1
+    *_, nearly, equal = sentences(found)
+    assert nearly == "blurry 35 dB or more: gain -1.67 dB, smallest -4.00 dB, 2 of 3 images worse"
+    assert equal.startswith("1 blurry image equals its reference: gains")
+    assert summary(table[:1])["gain_on_nearly_sharp"] == {}
 
 
 def test_the_gain_is_split_by_blur_so_that_harm_to_sharp_images_shows():

@@ -1,7 +1,9 @@
 """Data sets as people have them: sixty folders, and what `check_data` and `PairedFolder` say."""
 
+import functools
 import io
 import re
+import zlib
 
 import numpy as np
 import pytest
@@ -12,14 +14,12 @@ from deblurlib.data import PairedFolder, check_data
 NAMES = ("000001", "000002", "000003")
 
 
-def encoded(suffix):
+@functools.cache
+def encoded(suffix, level=99):
     file = io.BytesIO()
     kind = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper())
-    Image.fromarray(np.full((16, 20, 3), 99, np.uint8)).save(file, kind)
+    Image.fromarray(np.full((16, 20, 3), level, np.uint8)).save(file, kind)
     return file.getvalue()
-
-
-FILES = {suffix: encoded(suffix) for suffix in ("png", "jpg", "tif", "bmp", "webp")}
 
 
 def grow(root, *folders, names=NAMES, suffix="png"):
@@ -34,7 +34,7 @@ def grow(root, *folders, names=NAMES, suffix="png"):
         for name in names:
             path = root / folder / f"{name}.{suffix}"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(FILES[suffix])
+            path.write_bytes(encoded(suffix, zlib.crc32(str(path).encode()) % 251))
 
 
 def tree(*folders, **options):
@@ -301,6 +301,12 @@ PAIRED = {
         None,
         {"train": {"": 3}, "val": {"": 3}, "test": {"": 3}},
     ),
+    "splits of rarer names": (
+        tree("{dev,eval,valid}/GOPR0372_07_00/{blur,sharp}"),
+        "sequences",
+        "GoPro",
+        {"valid": {"blur": 3}, "dev": {"blur": 3}, "eval": {"blur": 3}},
+    ),
     "splits of any name, inside": (
         tree("{Input,Target}/{Training,testdata}"),
         "input-target",
@@ -363,6 +369,38 @@ def test_pairs_are_recognised_and_counted(tmp_path, name):
     if any(len(variants) > 1 for variants in pairs.values()):
         with pytest.raises(ValueError, match="differ by decibels: choose one with variant="):
             PairedFolder(tmp_path, next(iter(pairs)))
+
+
+@pytest.mark.parametrize("by", ["a folder's link", "links", "hard links", "copies"])
+def test_sharp_images_as_their_own_blurry_ones_are_found(tmp_path, by):
+    grow(tmp_path, "sharp")
+    if by == "a folder's link":
+        (tmp_path / "blur").symlink_to("sharp")
+    else:
+        (tmp_path / "blur").mkdir()
+    for path in sorted((tmp_path / "sharp").iterdir()):
+        copy = tmp_path / "blur" / path.name
+        if by == "links":
+            copy.symlink_to(path)
+        elif by == "hard links":
+            copy.hardlink_to(path)
+        elif by == "copies":
+            copy.write_bytes(path.read_bytes())
+    report = check_data(tmp_path)
+    assert not report.ok and report.splits[0].pairs == {"blur": 3}
+    assert report.text.splitlines()[2:] == [
+        "    identical to their sharp images: 3: blur/000001.png, blur/000002.png, blur/000003.png",
+        "3 files need attention.",
+    ]
+
+
+def test_a_still_scene_is_named_but_is_no_fault(tmp_path):
+    grow(tmp_path, "{blur,sharp}")
+    still = tmp_path / "sharp" / "000002.png"
+    (tmp_path / "blur" / still.name).write_bytes(still.read_bytes())
+    report = check_data(tmp_path)
+    assert report.ok and report.splits[0].identical == ["blur/000002.png"]
+    assert "identical to their sharp images: 1: blur/000002.png" in report.text
 
 
 UNPAIRED = {

@@ -281,7 +281,7 @@ def test_what_exists_is_replaced_on_request_only(tmp_path):
     first = snapshot(tmp_path / "out")
     again = call(source, "-o", tmp_path / "out")
     assert again.exit_code == 0 and snapshot(tmp_path / "out") == first
-    assert "0 of 1 images deblurred" in again.stdout
+    assert "0 of 1 image deblurred" in again.stdout
     assert "1 existed already, --overwrite replaces them" in again.stdout and not again.stderr
     os.utime(source, (2**33, 2**33))  # the image was changed afterwards
     changed = call(source, "-o", tmp_path / "out")

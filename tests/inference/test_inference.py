@@ -533,3 +533,26 @@ def test_tiles_are_halved_down_to_the_grid():
 def test_an_image_without_detail_along_one_axis_has_no_score_and_no_warning():
     rows = np.repeat(np.arange(0, 240, 6, dtype=np.uint8)[:, None], 3, 1)
     assert sharpness(rows) is None
+
+
+class Symmetric(nn.Module):
+    def forward(self, x):
+        return 2 * x - 1
+
+
+def test_a_network_with_another_range_is_clipped_with_one_warning(recwarn):
+    picture = np.random.default_rng(0).random((40, 40, 3)).astype(np.float32)
+    clipped = deblur(picture, Symmetric(), tile=32)
+    said = [str(each.message) for each in recwarn]
+    assert len(said) == 1 and said[0].startswith("Symmetric returned many values far")
+    assert np.allclose(clipped, (2 * picture - 1).clip(0, 1), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_network_that_overshoots_at_edges_is_clipped_without_a_warning():
+    class Overshooting(nn.Module):
+        def forward(self, x):
+            return 1.3 * x - 0.15  # a twelfth of the values is more than 0.1 outside
+
+    picture = np.random.default_rng(0).random((40, 40, 3)).astype(np.float32)
+    deblur(picture, Overshooting())
