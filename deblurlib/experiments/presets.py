@@ -80,8 +80,8 @@ PRESETS = {
             seeds=3,
             size="small",
         ),
-        # long enough for the ledger's gate of 0.5 dB, which the rows of SVDN's table miss by 0.03 to
-        # 0.08 dB after 5,000 steps; 2.3 hours of one core with bf16 for that table
+        # long enough for the ledger's gate of 0.5 dB, which the rows of SVDN's table miss by 0.03
+        # to 0.08 dB after 5,000 steps; 2.3 hours of one core with bf16 for that table
         Preset(
             name="long",
             test_scenes=100,
