@@ -71,7 +71,7 @@ def profile_of(chunks: list[Chunk], grey: bool) -> bytes | None:
         return None
     if code is not None:
         raise ValueError(
-            f"Its chunk cICP ({', '.join(map(str, code))}) cannot be stored in this format: "
+            f"Its colours (cICP {', '.join(map(str, code))}) cannot be stored in this format: "
             "write it as .png."
         )
     gamma = struct.unpack(">I", found.get(b"gAMA", struct.pack(">I", SRGB_GAMMA)))[0]

@@ -30,7 +30,7 @@ from ..storage import check_writable, write_atomically
 from .finders import VARIANTS
 from .flow import dis_flow
 from .metadata import Pixels
-from .pictures import Picture, encode
+from .pictures import Picture, encode, is_picture
 from .scenes import RESPONSE
 from .trees import SPLITS
 from .video import HDR, Frame, frame_times, is_film, read_frames
@@ -312,6 +312,8 @@ def _find_films(items: Iterable[str | Path]) -> list[Path]:
         path = Path(item)
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist: give a film or a folder of films.")
+        if is_picture(path) and path.is_file():
+            raise ValueError(f"{path} is an image: give a film or a folder of films.")
         films = sorted(filter(is_film, path.rglob("*"))) if path.is_dir() else [path]
         if not films:
             raise ValueError(f"{path} holds no film: give another folder.")

@@ -162,3 +162,10 @@ def test_films_of_one_name_and_missing_ones_are_refused(tmp_path):
         make_pairs(tmp_path, tmp_path / "out")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         make_pairs(tmp_path / "none.mp4", tmp_path / "out")
+
+
+def test_an_image_is_not_taken_for_a_film(tmp_path):
+    (tmp_path / "street.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="is an image: give a film"):
+        make_pairs(tmp_path / "street.png", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
