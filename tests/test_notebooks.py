@@ -31,7 +31,21 @@ PARAMETERS = {
     "seed": 0,
     "device": "auto",
 }
-MOST_BYTES, MOST_LINES, MOST_CELL_LINES, FEWEST_WORDS = 900_000, 400, 25, 3
+MOST_BYTES, FEWEST_WORDS = 900_000, 4
+# A line of code fits into JupyterLab at 1400 pixels, a cell onto its screen, with its first output.
+MOST_COLUMNS, MOST_CELL_LINES = 88, 32
+# How much code a lesson has is counted in statements: their number stays the same however they are
+# wrapped, whereas a limit on lines would reward long ones.
+MOST_STATEMENTS = 400
+# Terms that a reader of one lesson may meet there first, as regular expressions.
+TERMS = (
+    "AUC",
+    "[Ss]oftmax",
+    "[Ss]kips?|[Ss]kip connections?",
+    "Holm",
+    "Spearman",
+    "[Ll]inear probe",
+)
 FEWEST_PIXELS = 500  # that a figure is wide on the screen
 MACHINE_PATH = re.compile(
     r"(?<![\w.:/])/(?:home|root|tmp|work|workspace|content|Users|usr|opt|var|mnt|srv|private)/|[A-Z]:\\\\|site-packages"
@@ -58,6 +72,14 @@ def count_lines(cell):
     return sum(bool(line.strip()) for line in cell.source.splitlines())
 
 
+def count_statements(notebook):
+    return sum(
+        isinstance(node, ast.stmt)
+        for cell in code_cells(notebook)
+        for node in ast.walk(ast.parse(cell.source))
+    )
+
+
 def count_words(notebook):
     """Words of prose, without formulas, links' addresses and markup."""
     text = re.sub(
@@ -69,8 +91,8 @@ def count_words(notebook):
     return len(re.findall(r"[A-Za-zÀ-ÿ][\w'’-]*", text))
 
 
-def words_per_line(notebook):
-    return count_words(notebook) / max(sum(map(count_lines, code_cells(notebook))), 1)
+def words_per_statement(notebook):
+    return count_words(notebook) / max(count_statements(notebook), 1)
 
 
 # Each rule takes a path and the notebook, and yields what is wrong.
@@ -145,18 +167,32 @@ def has_short_cells(path, notebook):
             yield f"{count_lines(cell)} lines in the cell {start!r}, {MOST_CELL_LINES} at most"
 
 
+def has_narrow_code(path, notebook):
+    for cell in code_cells(notebook):
+        for line in cell.source.splitlines():
+            if len(line) > MOST_COLUMNS:
+                yield f"{len(line)} columns, {MOST_COLUMNS} at most: {line.strip()[:40]!r}"
+
+
 def has_little_code(path, notebook):
-    lines = sum(map(count_lines, code_cells(notebook)))
-    if lines > MOST_LINES:
-        yield f"{lines} lines of code, {MOST_LINES} at most"
+    if (found := count_statements(notebook)) > MOST_STATEMENTS:
+        yield f"{found} statements, {MOST_STATEMENTS} at most"
 
 
 def has_prose(path, notebook):
-    if words_per_line(notebook) <= FEWEST_WORDS:
-        yield (
-            f"{words_per_line(notebook):.1f} words of prose per line of code, "
-            f"more than {FEWEST_WORDS} wanted"
-        )
+    if (found := words_per_statement(notebook)) <= FEWEST_WORDS:
+        yield f"{found:.1f} words of prose per statement, more than {FEWEST_WORDS} wanted"
+
+
+def links_terms_to_the_glossary(path, notebook):
+    """Where the prose of a lesson first uses such a term, a click explains it."""
+    prose = re.sub(
+        r"(?m)^#[^\n]*|```.*?```|`[^`\n]+`", " ", "\n".join(markdown(notebook)), flags=re.S
+    )
+    for term in TERMS:
+        first = re.search(rf"(\[[^\]]*)?\b(?:{term})\b([^\[\]]*\]\(GLOSSARY\.md\))?", prose)
+        if first and not (first[1] and first[2]):
+            yield f"{first[0]!r} is not linked to the glossary where it is first used"
 
 
 def tags_items_that_exist(path, notebook):
@@ -269,8 +305,10 @@ RULES = [
     catches_planned_errors,
     is_small,
     has_short_cells,
+    has_narrow_code,
     has_little_code,
     has_prose,
+    links_terms_to_the_glossary,
     tags_items_that_exist,
     names_no_machine,
     trains_through_the_lesson,
@@ -393,8 +431,13 @@ BREAKAGES = [
         edit(lambda nb: nb.cells[2].metadata.update(tags=["raises-exception"])),
     ),
     (is_small, edit(lambda nb: output_of(nb, output_type="stream", text="x" * MOST_BYTES))),
-    (has_short_cells, edit(lambda nb: nb.cells[2].update(source="x = 1\n" * 26))),
+    (has_short_cells, edit(lambda nb: nb.cells[2].update(source="x = 1\n" * 33))),
+    (has_narrow_code, edit(lambda nb: nb.cells[2].update(source=f"x = 1  # {'x' * 80}"))),
     (has_little_code, edit(lambda nb: nb.cells.extend([new_code_cell("x = 1\n" * 20)] * 20))),
+    (
+        links_terms_to_the_glossary,
+        edit(lambda nb: nb.cells.append(new_markdown_cell("A softmax, a [softmax](GLOSSARY.md)"))),
+    ),
     (
         has_prose,
         edit(

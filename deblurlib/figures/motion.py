@@ -125,11 +125,17 @@ def local_kernels(
     height, length = shown.shape[:2]
     figure, axis = plt.subplots(figsize=(width, width * height / length))
     axis.imshow(0.4 * shown + 0.6)
-    for y in range(stride // 2, height, stride):
-        for x in range(stride // 2, length, stride):
-            for flow, colour in ((flow_previous, "blue"), (flow_next, "vermilion")):
+    halves = {
+        "first half of the exposure": (flow_previous, COLOURS["blue"]),
+        "second half": (flow_next, COLOURS["vermilion"]),
+    }
+    for label, (flow, colour) in halves.items():
+        axis.plot([], [], color=colour, label=label)
+        for y in range(stride // 2, height, stride):
+            for x in range(stride // 2, length, stride):
                 u, v = scale * flow[y, x]
-                axis.plot([x, x + u], [y, y + v], color=COLOURS[colour], linewidth=1.5)
+                axis.plot([x, x + u], [y, y + v], color=colour, linewidth=1.5)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, frameon=False)
     axis.set(xlim=(-0.5, length - 0.5), ylim=(height - 0.5, -0.5))
     axis.axis("off")
     return figure

@@ -102,14 +102,18 @@ def described(figure: Figure) -> str:
         figure: The figure.
 
     Returns:
-        Its title, and the title and labels of each of its axes that has any.
+        Its title, and the title, labels and legend of each of its axes; for axes without any, such
+        as those of a diagram, the texts in them.
     """
     title = figure.get_suptitle()
     parts = [title] if title else []
     for axes in figure.axes:
         titles = (axes.get_title(side) for side in ("left", "center", "right"))
-        names = (*titles, axes.get_ylabel(), axes.get_xlabel())
-        parts.append(", ".join(name for name in names if name))
+        names = [*titles, axes.get_ylabel(), axes.get_xlabel()]
+        if legend := axes.get_legend():
+            names += [text.get_text() for text in legend.get_texts()]
+        found = list(filter(None, names)) or [text.get_text() for text in axes.texts]
+        parts.append(", ".join(found))
     words = "; ".join(dict.fromkeys(part for part in parts if part))
     return " ".join(words.split()) or "figure without text"
 

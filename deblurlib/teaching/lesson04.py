@@ -49,8 +49,13 @@ def _wrong_distances(points: np.ndarray, end: np.ndarray) -> dict[str, np.ndarra
     def to(places):
         return np.linalg.norm(points - places, axis=-1)
 
-    right = to(np.clip(along / squared, 0, 1) * end)
+    nearest = np.clip(along / squared, 0, 1)
+    right, both_ends = to(nearest * end), len(points) == len(end)
     return {
+        "t has one number for each point, and end has two: with two points NumPy pairs them up "
+        "silently. Give t a last axis, t[..., None].": to(nearest[:, 0] * end)
+        if both_ends
+        else right,
         "this is the square of the distance: take the root.": right**2,
         "this is the sum of |dx| and |dy|: the distance is the root of the sum of squares.": np.abs(
             points - np.clip(along / squared, 0, 1) * end
@@ -123,8 +128,9 @@ def _check_offsets(answer) -> str:
         got = answer(np.array(D))
         require(
             isinstance(got, str) or got is None or np.shape(got) == (50,),
-            "the operator needs 50 numbers, (down, right) for each of 25 taps; yours has shape "
-            f"{np.shape(got)}.",
+            "the operator needs 50 numbers in one row, (down, right) for each of 25 taps; yours "
+            f"has shape {np.shape(got)}"
+            + ("." if np.shape(got) != (25, 2) else ": `.ravel()` puts them in a row."),
         )
         got = numbers(got, (50,), "the list of offsets")
         grid = np.stack(np.divmod(np.arange(25), 5), -1) - 2
@@ -158,6 +164,12 @@ def _check_offsets(answer) -> str:
             "the grid point (down, right) of tap k is (k // 5 - 2, k % 5 - 2): rows and columns "
             "are exchanged.": wanted - grid[:, ::-1],
             "the grid is not centred: its middle tap is at (0, 0).": wanted - (grid + 2),
+            "each pair is (right, down): the operator wants (down, right), and D is (right, "
+            "down).": (wanted - grid)[:, ::-1],
+            "the grid point is added: an offset is the point minus the grid point.": wanted + grid,
+            "these are points instead of offsets, and (right, down) instead of (down, right).": (
+                wanted[:, ::-1]
+            ),
         }
         name_mistake(got.reshape(25, 2), wanted - grid, mistakes)
         require(
@@ -167,7 +179,8 @@ def _check_offsets(answer) -> str:
         )
         require(
             np.allclose(points[::-1], wanted) or np.allclose(points, wanted),
-            f"for D = {D} tap 0 reads at (down, right) = {points[0].round(2)}, not at {wanted[0]}.",
+            f"for D = {D} tap 0 reads at (down, right) = {points[0].round(2) + 0.0}, not at "
+            f"{wanted[0] + 0.0}.",
         )
         require(
             np.allclose(points, wanted),

@@ -270,8 +270,8 @@ def test_every_exercise_of_the_book_has_one_marking_hint_and_no_other_has():
     assert set(re.findall(r"\b\d\d\.\d\b(?! dB)", TEACHING)) <= set(teaching.CHECKS)
 
 
-def test_the_six_lessons_leave_time_for_exercises_and_show_sections_tables_and_figures_that_exist():
-    lessons = [lesson.split("\n## ")[0] for lesson in TEACHING.split("\n## Lesson ")[1:]]
+def test_the_six_sessions_leave_time_for_exercises_and_show_sections_and_figures_that_exist():
+    lessons = [lesson.split("\n## ")[0] for lesson in TEACHING.split("\n## Session ")[1:]]
     assert len(lessons) == 6 and all(
         "Needs no GPU" in lesson and "Common mistakes:" in lesson for lesson in lessons
     )
@@ -286,6 +286,11 @@ def test_the_six_lessons_leave_time_for_exercises_and_show_sections_tables_and_f
         marked = re.findall(r"^\| (\d\d\.\d) \|", lesson, re.MULTILINE)
         assert said and sorted(", ".join(said.groups()).split(", ")) == sorted(marked), lesson[:20]
         assert "**Goals.** Students can " in lesson
+    for row, lesson in zip(rows_of("session")[:6], lessons, strict=True):  # the overview
+        on_screen = re.findall(r"^\| \d+ \| \[(\d\d)\]", lesson, re.MULTILINE)
+        assert row[0] == lesson[0] and row[1] in lesson.splitlines()[0]
+        assert re.findall(r"\[(\d\d)\]", row[2]) == list(dict.fromkeys(on_screen))
+        assert f"(30 minutes): {row[3]}. **Homework:** {row[4]}.\n" in lesson
     for _, shown, seen in rows_of("minutes"):
         ((link, titles),) = re.findall(r"\]\((\S+?)\) (.+)", shown)
         assert set(re.findall(r"\*(.+?)\*", titles)) <= HEADINGS[link], shown

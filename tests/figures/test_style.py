@@ -100,3 +100,11 @@ def test_a_notebook_shows_twice_the_pixels_and_says_what_they_are(monkeypatch):
 
 def test_a_figure_without_text_is_described_as_that():
     assert described(plt.figure()) == "figure without text"
+
+
+def test_lines_are_described_by_their_legend_and_a_diagram_by_its_boxes():
+    figure, (curves, boxes) = plt.subplots(1, 2)
+    curves.plot([0, 1], label="first half")
+    curves.legend()
+    boxes.text(0.5, 0.5, "conv\n147,584")
+    assert described(figure) == "first half; conv 147,584"

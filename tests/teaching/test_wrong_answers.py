@@ -28,6 +28,11 @@ def unclamped(points, end):
     return np.linalg.norm(points - along * end, axis=-1)
 
 
+def without_an_axis(points, end):  # which two points and the two numbers of `end` hide
+    along = (points * end).sum(-1) / max((end * end).sum(), 1e-12)
+    return np.linalg.norm(points - np.clip(along, 0, 1) * end, axis=-1)
+
+
 def without_guard(points, end):
     along = (points * end).sum(-1, keepdims=True) / (end * end).sum()
     return np.linalg.norm(points - np.clip(along, 0, 1) * end, axis=-1)
@@ -156,6 +161,7 @@ WRONG = [
     ("04.1", lambda p, e: np.linalg.norm(p, axis=-1), "distance to the origin"),
     ("04.1", lambda p, e: distance(p, -e), "the sign of D is reversed"),
     ("04.1", lambda p, e: distance(p[:, ::-1], e), "exchanged"),
+    ("04.1", without_an_axis, "a last axis"),
     ("04.2", lambda flow: flow[::2, ::2] // 2, "cuts the halves off"),
     ("04.2", lambda flow: flow[1::2, 1::2] / 2, "keeps the odd rows"),
     ("04.2", lambda flow: -flow[::2, ::2] / 2, "the sign is reversed"),
@@ -164,7 +170,10 @@ WRONG = [
     ("04.2", lambda flow: flow.transpose(1, 0, 2)[::2, ::2] / 2, "not (4, 3, 2)"),
     ("04.2", lambda flow: flow.reshape(3, 2, 4, 2, 2).mean((1, 3)) / 2, "you average"),
     ("04.2", np.zeros((3, 4, 2)), "function itself"),
-    ("04.3", lambda D: offsets(D).reshape(25, 2), "yours has shape (25, 2)"),
+    ("04.3", lambda D: offsets(D).reshape(25, 2), "`.ravel()` puts them in a row"),
+    ("04.3", lambda D: offsets(D).reshape(25, 2)[:, ::-1].ravel(), "each pair is (right, down)"),
+    ("04.3", lambda D: offsets(D) + 2 * GRID.ravel(), "the grid point is added"),
+    ("04.3", lambda D: (offsets(D) + GRID.ravel()).reshape(25, 2)[:, ::-1].ravel(), "are points"),
     ("04.3", lambda D: -offsets(D), "the wrong way round"),
     ("04.3", lambda D: offsets(D).reshape(25, 2).T.ravel(), "in pairs"),
     ("04.3", lambda D: offsets(D, np.linspace(0, 1, 25)), "the half from the pixel to D"),
