@@ -196,7 +196,8 @@ class PairedFolder(Dataset[Sample]):
         faults = list(find_faults(pairs, smallest, moving=moving))
         bad = [fault for fault in faults if fault is not None]
         if bad and not skip_bad:
-            others = counted(len(bad) - 1, "other pair is", "other pairs are")
+            among = f"more of {counted(first, 'pair')}"
+            others = counted(len(bad) - 1, f"{among} is", f"{among} are")
             more = f", and {others} faulty" if bad[1:] else ""
             raise ValueError(
                 f"{bad[0]}{more}: replace or remove the files, train on smaller crops if they are "
