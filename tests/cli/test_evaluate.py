@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import deblurlib
-from deblurlib import evaluation
+from deblurlib import evaluation, results
 from deblurlib.analysis.significance import paired_bootstrap
 from deblurlib.cli.app import app
 from deblurlib.cli.measuring import gains_by_blur, sentences, summary
@@ -240,3 +241,23 @@ def test_the_gain_is_split_by_blur_so_that_harm_to_sharp_images_shows():
     assert [part["gain"] for part in parts] == [1, 1, 1, 1, -2]
     assert [part["harmed"] for part in parts] == [0, 0, 0, 0, 4]
     assert gains_by_blur(table[:9]) == [] == gains_by_blur(table.drop(columns="rgb-psnr"))
+
+
+@pytest.mark.parametrize("camera", ["real", "daylight"])
+def test_the_readme_tells_the_stored_measurements_through_cameras(camera):
+    """The row that links the table, and the one below it for images above 35 dB."""
+    table = results.read_table(ROOT / "results" / "tables" / f"camera_{camera}.csv")
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    first = next(
+        i for i, line in enumerate(lines) if f"(results/tables/camera_{camera}.csv)" in line
+    )
+    nearly_sharp = table[table["blurry rgb-psnr"] >= 35]
+    for line, images in zip(lines[first : first + 2], (table, nearly_sharp), strict=True):
+        gain = images["rgb-psnr"] - images["blurry rgb-psnr"]
+        told = [float(n.replace("−", "-")) for n in re.findall(r"([+−]?\d+\.\d\d) dB", line)]
+        means = [images["blurry rgb-psnr"].mean(), images["rgb-psnr"].mean()]
+        assert told == pytest.approx([*means, gain.mean(), gain.min()], abs=0.00501)
+        assert int(line.split("|")[2]) == len(images)
+    found = summary(table)["gain_on_nearly_sharp"]
+    assert found["images"] == len(nearly_sharp)
+    assert found["harmed"] > len(nearly_sharp) / 2  # "most of those above 35 dB get worse"
