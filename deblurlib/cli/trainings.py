@@ -126,7 +126,7 @@ def train(
         str | None,
         typer.Option(
             help="32-true, bf16-mixed, or auto: bf16-mixed where the hardware multiplies bf16; "
-            "default: auto, or the recipe's."
+            "default: that of the row or recipe, otherwise auto."
         ),
     ] = None,
     device: Device = "auto",
@@ -180,10 +180,10 @@ def train(
     if table == "shipped":
         experiment = experiments.stages(name, seed, **changes)[-1]
     else:
-        changes = {"precision": "auto", **changes}
-        if name:
+        if name:  # in the precision of its table, in which `sweep` trains and `ablation` measures
             experiment = experiments.row(table, name, preset, seed, **changes)
         else:
+            changes = {"precision": "auto", **changes}
             experiment = experiments.network(model, variant, preset, seed, **changes)
     run = fit(
         experiment,
@@ -209,6 +209,9 @@ def train(
     else:
         outcome = "reused" if run.cached else f"trained in {run.seconds:.0f} s"
         typer.echo(f"{outcome}: {weights}")
+        if name and table != "shipped" and experiment == experiments.row(table, name, preset, seed):
+            measure = f"deblurlib ablation {table} --preset {preset} --finished --against {name}"
+            typer.echo(f"To measure it beside the rows that are trained so far: {measure}")
 
 
 @commands.command(epilog="Example: deblurlib sweep svdn_table2 --jobs 2")

@@ -84,7 +84,8 @@ CHOICES = {
     "init": ("zero", "paper", "official"),
 }
 
-# Table 5 of the paper, row by row, and our controls
+# Where a variant differs from ASPDCConfig: v1 to v12 are the versions of the paper's Table 5, the
+# others our controls.
 VARIANTS: dict[str, dict[str, object]] = {
     "v1": {"branches": (0,), "fusion": "sum"},
     "v2": {"branches": (0, 1)},
@@ -97,7 +98,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "v9": {"branches": (0, 2, 2, 2)},
     "v10": {"branches": (0, 4, 4, 4)},
     "v11": {"fusion": "sum"},
-    "v12": {},
+    "v12": {},  # four branches with dilations 0, 1, 2, 4, fused by attention: the defaults
     # about the parameters of v2 to v4, no second branch
     "v1_deep": {"branches": (0,), "fusion": "sum", "blocks": 5},
     # more parameters than v12, no attention

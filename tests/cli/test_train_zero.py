@@ -1,8 +1,11 @@
 """On the command line, 0 is a value, not a missing one."""
 
+from types import SimpleNamespace
+
 import pytest
 from typer.testing import CliRunner
 
+from deblurlib import experiments
 from deblurlib.cli.app import app
 from deblurlib.training import Experiment
 
@@ -26,6 +29,23 @@ def trained(monkeypatch):
 def test_a_position_weight_of_zero_replaces_that_of_the_row(trained):
     assert trained("svdn_table2:fd_og").position == 1e-4
     assert trained("svdn_table2:fd_og", "--position", 0).position == 0
+
+
+def test_a_row_is_trained_as_its_table_measures_it(trained):
+    """In the table's precision, that is, whatever this machine would be fastest in."""
+    row = experiments.row("aspdc_table5", "v12", "smoke", 3)
+    assert trained("aspdc_table5:v12", "--preset", "smoke", "--seed", 3).hash == row.hash
+    chosen = trained("aspdc_table5:v12", "--preset", "smoke", "--precision", "bf16-mixed")
+    assert chosen.precision == "bf16-mixed"
+
+
+def test_a_trained_row_is_told_how_to_measure_it(monkeypatch, tmp_path):
+    run = SimpleNamespace(folder=tmp_path, cached=False, seconds=3.0)
+    monkeypatch.setattr("deblurlib.training.fit", lambda *_, **__: run)
+    said = CliRunner().invoke(app, ["train", "aspdc_table5:v12", "--preset", "smoke"]).output
+    assert "ablation aspdc_table5 --preset smoke --finished --against v12" in said
+    changed = CliRunner().invoke(app, ["train", "aspdc_table5:v12", "--steps", "7"]).output
+    assert "trained in 3 s" in changed and "ablation" not in changed
 
 
 def test_numbers_that_are_not_given_are_those_of_the_preset(trained):
