@@ -5,7 +5,6 @@ import re
 from contextlib import redirect_stdout
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import deblurlib
@@ -60,20 +59,37 @@ def test_printed_numbers_carry_the_metric_that_they_were_made_with(long):
     assert not {"ssim-skimage"} & set(printed.index.get_level_values("metric"))
 
 
-def test_the_lines_in_the_readme_put_ours_beside_theirs():
+def readme_lines(word):
+    """What the lines with that word print, of the one block of the README that has it."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (block,) = (block for block in blocks if "ablations.load()" in block)
-    assert len([line for line in block.splitlines() if line]) == 3
+    (block,) = (block for block in blocks if word in block)
     with redirect_stdout(io.StringIO()) as shown:
-        exec(block, {})
-    lines = shown.getvalue().splitlines()
+        exec(block, {"ablations": ablations})
+    return shown.getvalue().splitlines()
+
+
+def test_the_lines_in_the_readme_put_ours_beside_theirs():
+    lines = readme_lines("ablations.load()")
     assert lines[0].split() == ["source", "measured", "printed"]
     cells = {line.split()[0]: line.split()[1:] for line in lines[2:]}
-    measured = ablations.shipped("svdn_table2").groupby("row")["rgb-psnr"].mean()
-    printed = papers.table("svdn_table2").psnr_db
-    assert set(cells) == {*TABLES["svdn_table2"], "blurry"}
-    assert [float(x) for x in cells["fd"]] == [round(measured["fd"], 2), printed[2]]
+    measured = ablations.shipped("aspdc_table5").groupby("row")["rgb-psnr"].mean()
+    printed = papers.table("aspdc_table5").psnr_db
+    assert set(cells) == {*TABLES["aspdc_table5"], "blurry"}
+    assert [float(x) for x in cells["v12"]] == [round(measured["v12"], 2), printed[11]]
     assert cells["blurry"][1] == "NaN"
+
+
+def test_the_lines_in_the_readme_show_seeds_and_intervals():
+    lines = readme_lines("ablations.summary(")
+    assert lines[0].split() == ["seed", "0", "1", "2"]
+    measured = ablations.shipped("aspdc_table5")
+    (v12, summed) = (line.split() for line in lines if " v12 " in f" {line} ")
+    of_seeds = measured[measured.row == "v12"].groupby("seed")["rgb-psnr"].mean()
+    assert [float(x) for x in v12[1:]] == list(of_seeds.round(3))
+    estimate = ablations.compare(measured, "v12", "v11")
+    assert [float(x) for x in summed[6:9]] == [
+        round(x, 3) for x in (estimate.value, *estimate.interval)
+    ]
 
 
 def test_each_row_of_a_table_has_one_line_with_its_verdict():
