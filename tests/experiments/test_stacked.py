@@ -5,6 +5,7 @@ import re
 from contextlib import redirect_stdout
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import deblurlib
