@@ -2,7 +2,7 @@
 # Guess: a NaN in a float picture spoils the pixels that a filter's kernel reaches from it, so 169
 # with a kernel of 13x13. The size of the kernel only changes how many.
 #
-# What happens: `cv2.filter2D` does that with small kernels. From 13x13 on (earlier without SSE) it
+# What happens: `cv2.filter2D` does that with small kernels. From 13x13 on it
 # filters by DFT, block by block, and one NaN turns the whole block into NaN, here the whole picture
 # of 200x200. An infinite pixel does the same. `cv2.blur` keeps running sums: even at 3x3, all is
 # NaN from there down to the last row. `cv2.GaussianBlur` spoils no more than its kernel reaches.
