@@ -23,22 +23,28 @@ from .extra import notebook_packages
 with notebook_packages():
     import papermill
     from jupyter_client.manager import AsyncKernelManager
+    from jupyter_core.paths import jupyter_runtime_dir
 
 
 class KernelManager(AsyncKernelManager):
     """Starts kernels that end with this process.
 
     On Linux they are reached through sockets with names of their own. TCP ports are chosen before
-    the kernel binds them: two kernels that start at the same time can be given the same ones.
+    the kernel binds them: two kernels that start at the same time can be given the same ones. The
+    connection file is in Jupyter's runtime folder, where `remove_unfinished` finds what a killed
+    run left, rather than among the temporary files of the system.
 
     Args:
         **options: Options of `AsyncKernelManager`.
     """
 
     def __init__(self, **options: Any) -> None:
+        name, folder = f"kernel-{uuid.uuid4()}", Path(jupyter_runtime_dir())
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own = {"connection_file": str(folder / f"{name}.json")}
         if sys.platform == "linux":  # a name that begins with @ is no file: nothing is left behind
-            options = {"transport": "ipc", "ip": f"@deblurlib-{uuid.uuid4()}", **options}
-        super().__init__(**options)
+            own |= {"transport": "ipc", "ip": f"@{name}"}
+        super().__init__(**{**own, **options})
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """Form the command that starts a kernel.

@@ -320,7 +320,7 @@ def test_long_runs_without_a_terminal_report_each_minute(
     run(tmp_path)
     shown = capfd.readouterr().err
     assert "  … 01_slow: cell " in shown
-    assert re.search(r"  0 of 1 lessons, about \d+ min left, until \d\d:\d\d\n", shown)
+    assert re.search(r"  0 of 1 lesson, about \d+ min left, until \d\d:\d\d\n", shown)
 
 
 TRAINING = """
