@@ -235,9 +235,10 @@ class _Maker:
         found = [step for step in steps if step is not None]
         row["step"] = round(median(found), 2) if found else None
         if not row["pairs"]:
+            several = f" to {self.counts[-1]}" if self.counts[1:] else ""
             raise ValueError(
-                f"{film} has too few successive frames for a pair of {self.counts[0]}: average "
-                "fewer."
+                f"{film} has too few successive frames for a pair of {self.counts[0]}{several}: "
+                "average fewer."
             )
 
     def _exposures(self, film: Path, times: list[Fraction | None], row: Row) -> Iterator[Exposure]:

@@ -136,7 +136,9 @@ def test_a_bad_film_does_not_stop_the_others(tmp_path):
     film(tmp_path / "in" / "c.mp4", 3)
     rows = make_pairs(tmp_path / "in", tmp_path / "out", (7, 7))
     assert [row["state"] for row in rows] == ["failed", "done", "failed"]
-    assert "a.mp4" in rows[0]["error"] and "too few successive frames" in rows[2]["error"]
+    assert "a.mp4" in rows[0]["error"] and "frames for a pair of 7: average" in rows[2]["error"]
+    rows = make_pairs(tmp_path / "in", tmp_path / "more", (7, 13))
+    assert "too few successive frames for a pair of 7 to 13: average" in rows[2]["error"]
 
 
 @pytest.mark.parametrize(
