@@ -23,6 +23,7 @@ EXIT_CODES = (
     "An error is one sentence on stderr; set DEBLURLIB_DEBUG=1 for its traceback."
 )
 OUT_OF_MEMORY = "Out of memory: use smaller images, batches or tiles."
+INTERRUPTED = "Interrupted: finished work is kept."
 
 
 def missing_module(error: ImportError) -> str | None:
@@ -96,7 +97,7 @@ class Commands(TyperGroup):
             with ended_as_by_ctrl_c():
                 return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:  # a training says how to resume it
-            sentence = str(interrupt) or "Interrupted: finished work is kept."
+            sentence = str(interrupt) or INTERRUPTED
             outcome = sentence, getattr(interrupt, "exit_code", ExitCode.INTERRUPTED)
         except (typer.Exit, BrokenPipeError):  # a closed pipe, as with `| head`, is not an error
             raise
@@ -110,7 +111,27 @@ class Commands(TyperGroup):
         raise typer.Exit(code)
 
 
-app = typer.Typer(
+class App(typer.Typer):
+    """Ends in one sentence, too, if Ctrl-C comes before a command has begun."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Run the command line.
+
+        Args:
+            *arguments: Those of the command line; by default the process's own.
+            **options: Further options of the command that typer makes.
+
+        Returns:
+            What the command returns.
+        """
+        try:
+            return super().__call__(*arguments, **options)
+        except KeyboardInterrupt:
+            typer.secho(INTERRUPTED, fg="red", err=True)
+            sys.exit(ExitCode.INTERRUPTED)
+
+
+app = App(
     cls=Commands, help=HELP, epilog=EXIT_CODES, no_args_is_help=True, pretty_exceptions_enable=False
 )
 for group in (pictures, conversion, trainings, book):

@@ -451,3 +451,16 @@ def test_ablation_shows_ours_beside_theirs(monkeypatch, tmp_path):
         wrong.exit_code == 2
         and "svdn_table2 has no row 'fdd': choose one of base, dilated, fd" in wrong.stderr
     )
+
+
+def test_ctrl_c_before_a_command_has_begun_is_one_sentence(monkeypatch, capsys):
+    """Typer takes some hundredths of a second to find the options of all commands."""
+
+    def interrupted(_typer):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("typer.main.get_command", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        app(["models"])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "Interrupted: finished work is kept.\n"
