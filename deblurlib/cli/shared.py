@@ -63,7 +63,7 @@ def given(**options: object) -> dict[str, Any]:
 
 
 class Ended(KeyboardInterrupt):
-    """A command was ended by SIGTERM or SIGHUP; it is handled like Ctrl-C.
+    """A command was ended by a signal; it is handled like Ctrl-C.
 
     Args:
         number: The signal.
@@ -78,33 +78,47 @@ class Ended(KeyboardInterrupt):
 def ended_as_by_ctrl_c() -> Iterator[None]:
     """Let termination, and a terminal that closes, end a command as Ctrl-C does.
 
-    What `nohup` ignores stays ignored.
+    What `nohup` ignores stays ignored. Libraries may turn an interrupt that comes while they call
+    Python into an error of their own, such as a file of weights that cannot be read; that error is
+    not shown.
 
     Yields:
         Nothing.
+
+    Raises:
+        Ended: If a signal came.
     """
-    previous = {}
+    previous, came = {}, list[int]()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if number not in (signal.SIGINT, signal.SIGTERM):
+            _silence_terminal()
+        raise Ended(number)
+
     if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # Windows has no SIGHUP
             if number is not None and signal.getsignal(number) not in (None, signal.SIG_IGN):
-                previous[number] = signal.signal(number, _end)
+                previous[number] = signal.signal(number, end)
     try:
         yield
+    except Exception:
+        if came:
+            raise Ended(came[0]) from None
+        raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    """Interrupt; a closed terminal takes no more output."""
-    if number != signal.SIGTERM:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                if stream.isatty():
-                    os.dup2(nowhere, stream.fileno())
-    raise Ended(number)
+def _silence_terminal() -> None:
+    """Write no more to a terminal, which is closed."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            if stream.isatty():
+                os.dup2(nowhere, stream.fileno())
 
 
 def folder_for_results(results: str | None) -> Path:

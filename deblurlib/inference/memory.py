@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -81,7 +82,8 @@ def bytes_per_pixel(network: nn.Module, precision: Precision = "fp32", side: int
         Bytes per pixel; `UNKNOWN` if the network does not accept the image.
     """
     try:
-        with predicting(network, precision), LiveBytes() as live:
+        with predicting(network, precision), warnings.catch_warnings(), LiveBytes() as live:
+            warnings.simplefilter("ignore")  # about this image, which is nobody's
             run_window(network, np.full((side, side, 3), 128, np.uint8))
     except Exception:  # a foreign network that needs another size fails again on the real image
         return UNKNOWN

@@ -18,9 +18,10 @@ RAMP = 32  # pixels over which neighbouring tiles are blended
 LARGEST = 2**12  # pixels per side of one tile, for networks that do not state their own
 WHOLE = 2**16  # pixels: an image up to this size is never cut automatically
 MEMORY_ON_CPU = 11 * 2**26  # bytes that an image and its automatic tiles use, even if more are free
+MOST_ON_CPU = 5 * 2**29  # bytes that they use where margins would cost more than memory does
 MEMORY_ON_GPU = 2**34
 IMAGE = 6  # bytes per pixel of an image of 8 bits and of its restored one
-MARGINS = 4  # side of the smallest tiles that are cut to use less than is free, in margins
+MARGINS = 8  # side of the smallest tiles that are cut to use less than is free, in margins
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,11 @@ class Tiles:
         limit = MEMORY_ON_GPU
         if device.type == "cpu":
             limit = max(MEMORY_ON_CPU - IMAGE * height * width, MEMORY_ON_CPU // 2)
-            # much smaller tiles would consist of margins
-            limit = max(limit, int(each * ((MARGINS + 2) * self.margin) ** 2))
+            # an image that is not cut has no margins, and much smaller tiles consist of them
+            sides = min(height * width, ((MARGINS + 2) * self.margin) ** 2)
+            limit = max(limit, min(int(each * sides), MOST_ON_CPU))
+            if each * height * width <= MOST_ON_CPU:
+                limit = MOST_ON_CPU
         budget = min(free_memory(device) / 2, limit)
         largest = spec_of(network).largest
         largest = LARGEST if largest is None else largest

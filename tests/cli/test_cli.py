@@ -2,9 +2,11 @@
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -464,3 +466,23 @@ def test_ctrl_c_before_a_command_has_begun_is_one_sentence(monkeypatch, capsys):
         app(["models"])
     assert ended.value.code == 130
     assert capsys.readouterr().err == "Interrupted: finished work is kept.\n"
+
+
+@pytest.mark.parametrize("name, code", [("SIGINT", 130), ("SIGTERM", 143)])
+def test_an_interrupt_that_a_library_turns_into_an_error_still_interrupts(
+    name, code, tmp_path, monkeypatch
+):
+    """Native code that calls Python may report the exception of a signal as its own."""
+
+    def read(_path):
+        try:
+            signal.raise_signal(getattr(signal, name))
+        except KeyboardInterrupt:
+            raise ValueError("the file is damaged") from None
+
+    monkeypatch.setattr("deblurlib.models.weights.load_file", read)
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((32, 32, 3), np.uint8))
+    result = call("deblur", tmp_path / "a.png", "-o", tmp_path / "out")
+    assert result.exit_code == code
+    assert "Interrupted: finished work is kept." in result.stderr
+    assert "damaged" not in result.stderr and "cannot be read" not in result.stderr

@@ -349,6 +349,18 @@ def test_a_large_picture_is_never_taken_whole_however_much_memory_there_is(monke
     assert wide.side >= 3 * wide.margin
 
 
+def test_a_video_frame_is_not_cut_since_margins_would_double_its_time(monkeypatch):
+    network = create_model("aspdc", size="small")
+    monkeypatch.setattr(tiles, "bytes_per_pixel", lambda *_: 2000.0)  # as of a full network
+    monkeypatch.setattr(tiles, "free_memory", lambda device: 2**33)
+    assert Tiles(network, (720, 1280)).side == 0
+    large = Tiles(network, (3000, 4000))
+    seen = [sum(span.seen.stop - span.seen.start for span in large.spans(i)) for i in (0, 1)]
+    assert seen[0] * seen[1] < 2 * 3000 * 4000
+    monkeypatch.setattr(tiles, "free_memory", lambda device: 2**31)
+    assert 0 < Tiles(network, (720, 1280)).side  # half of what is free, as always
+
+
 def test_tiles_with_their_margins_keep_to_what_a_network_states(monkeypatch):
     monkeypatch.setattr(tiles, "free_memory", lambda device: 2**50)
     monkeypatch.setattr(tiles, "bytes_per_pixel", lambda *_: 1e-3)
