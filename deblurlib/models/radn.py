@@ -50,7 +50,7 @@ __all__ = [
     "attention_map",
 ]
 
-LARGEST = 768  # pixels: attention costs the square of their number
+LARGEST = 1024  # pixels: beyond, attention, which costs their square, costs more than margins
 SCHEDULE: dict[str, object] = {
     "steps": 1_000_000,
     "batch": 16,
