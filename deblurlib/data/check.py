@@ -236,7 +236,12 @@ def _report_split(
             sizes[size or "unreadable"] += 1
             if size and partner and size != partner:
                 mismatched.append(f"{blurry.relative_to(root)} ({size}, its partner {partner})")
-            elif size and group.sharp and filecmp.cmp(blurry, group.sharp[key], shallow=False):
+            elif (
+                size
+                and partner
+                and group.sharp
+                and filecmp.cmp(blurry, group.sharp[key], shallow=False)
+            ):
                 identical.append(str(blurry.relative_to(root)))
     unmatched = {path for group in groups for path in group.unmatched}
     unreadable = {path for group in groups for path in group.files if not found[path]}

@@ -403,6 +403,15 @@ def test_a_still_scene_is_named_but_is_no_fault(tmp_path):
     assert "identical to their sharp images: 1: blur/000002.png" in report.text
 
 
+def test_a_sharp_image_that_is_a_link_to_nowhere_does_not_end_the_report(tmp_path):
+    grow(tmp_path, "{blur,sharp}")
+    lost = tmp_path / "sharp" / "000002.png"
+    lost.unlink()
+    lost.symlink_to(tmp_path / "nowhere.png")
+    report = check_data(tmp_path)
+    assert not report.ok and report.splits[0].unreadable == ["sharp/000002.png"]
+
+
 UNPAIRED = {
     "RWBI": tree("{1,2}", suffix="jpg"),
     "one folder": tree("."),
