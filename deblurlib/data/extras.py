@@ -75,6 +75,9 @@ def bits_of_jpeg(data: bytes) -> int | None:
     """
     place = 2
     while data[:2] == b"\xff\xd8" and place + 5 <= len(data) and data[place] == 0xFF:
+        if data[place + 1] == 0xFF:  # fills up, and may stand before any marker
+            place += 1
+            continue
         marker, (length,) = data[place + 1], struct.unpack_from(">H", data, place + 2)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             return data[place + 4]

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from torch import nn
 
+from deblurlib.data.extras import bits_of_jpeg
 from deblurlib.data.pictures import read
 from deblurlib.inference import deblur_files
 
@@ -81,3 +82,9 @@ def test_a_jpeg_of_12_bits_is_not_called_damaged(tmp_path):
     path.write_bytes(imagecodecs.jpeg_encode(RGB.astype(np.uint16) * 16, bitspersample=12))
     with pytest.raises(ValueError, match="is a JPEG of 12 bits per channel: convert it"):
         read(path)
+
+
+def test_bits_are_found_behind_bytes_that_fill_up():
+    deep = imagecodecs.jpeg_encode(RGB.astype(np.uint16) * 16, bitspersample=12)
+    for data, bits in ((jpeg(), 8), (deep, 12), (b"\xff\xd8" + b"\xff" * 9, None), (b"", None)):
+        assert bits_of_jpeg(data) == bits_of_jpeg(data[:2] + b"\xff" * 3 + data[2:]) == bits
