@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +47,15 @@ class Worker:
             The answer of the process.
 
         Raises:
-            RuntimeError: If the process has failed.
+            ChildProcessError: If the process has failed.
         """
         assert self.process.stdin is not None and self.process.stdout is not None
-        print(*command, file=self.process.stdin, flush=True)
-        answer = self.process.stdout.readline()
+        answer = ""
+        with suppress(BrokenPipeError):  # it has failed before the command came
+            print(*command, file=self.process.stdin, flush=True)
+            answer = self.process.stdout.readline()
         if not answer:
-            raise RuntimeError(
+            raise ChildProcessError(
                 f"{self.script.name} failed with the library in {self.folder}: "
                 "run it with PYTHONPATH set to that folder to see why."
             )
@@ -62,7 +64,8 @@ class Worker:
     def close(self) -> None:
         """End the process."""
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        with suppress(BrokenPipeError):  # a command that a failed process did not read
+            self.process.stdin.close()
         self.process.wait()
 
 

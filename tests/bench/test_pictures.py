@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from deblurlib.bench import picture_worker, pictures
+from deblurlib.bench import checkouts, picture_worker, pictures
 from deblurlib.provenance import git_commit
 from deblurlib.results import ROOT, origin_of, read_table
 
@@ -38,3 +38,14 @@ def test_a_commit_that_cannot_choose_the_precision_is_timed_in_its_own(monkeypat
 def test_a_folder_without_the_library_is_named(tmp_path):
     with pytest.raises(ValueError, match="has no folder deblurlib: give a checkout"):
         pictures.run(tmp_path, against=tmp_path)
+
+
+def test_a_checkout_that_fails_is_told_by_name_also_if_it_fails_first(tmp_path):
+    (tmp_path / "deblurlib").mkdir()
+    (tmp_path / "deblurlib" / "__init__.py").write_text("raise SystemExit(1)")
+    with (
+        pytest.raises(ChildProcessError, match=f"failed with the library in {tmp_path}: run it"),
+        checkouts.workers(pictures.WORKER, tmp_path) as started,
+    ):
+        started[checkouts.PEER].process.wait()  # so that no command reaches it
+        started[checkouts.PEER].ask("svdn", "small", "32x48", "fp32")
