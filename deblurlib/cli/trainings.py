@@ -1,6 +1,7 @@
 """Commands for training: train, sweep, ablation."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -211,6 +212,10 @@ def train(
         typer.echo(f"{outcome}: {weights}")
         if name and table != "shipped" and experiment == experiments.row(table, name, preset, seed):
             measure = f"deblurlib ablation {table} --preset {preset} --finished --against {name}"
+            if seed >= experiments.get_preset(preset).seeds:
+                measure += f" --seed {seed}"
+            if results is not None:
+                measure += f" --results {shlex.quote(results)}"
             typer.echo(f"To measure it beside the rows that are trained so far: {measure}")
 
 
