@@ -1,11 +1,16 @@
 """What all tests share: small notebooks, made on the spot, and matplotlib's own settings."""
 
+import signal
+
 import matplotlib as mpl
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from deblurlib.book.notebooks import PLAIN_METADATA
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell starts it in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PARAMETERS = 'preset = "smoke"\ndata = ""\nvariant = ""\nresults = ""\nseed = 0\ndevice = "auto"'
 

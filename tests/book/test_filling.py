@@ -72,4 +72,4 @@ def test_refresh_takes_what_reproduce_left(page, tmp_path):
     execute(tmp_path / "results")
     words = ["refresh", "--reproduced", "--notebooks", str(page), "--results"]
     result = CliRunner().invoke(app, [*words, str(tmp_path / "results")])
-    assert result.exit_code == 0 and result.stdout == "1 notebooks filled: 01_blur.ipynb\n"
+    assert result.exit_code == 0 and result.stdout == "1 notebook filled: 01_blur.ipynb\n"

@@ -218,7 +218,7 @@ def test_the_report_says_which_preset_it_shows_and_when_several_are_mixed(full, 
     other.table(pd.DataFrame({"a": [1]}), "other")
     shown = read(tmp_path, full).select_one("#shows").text
     assert shown.startswith("Measurements of several settings are mixed here: preset smoke on")
-    assert "preset quick on bundled scenes (1 tables)" in shown
+    assert "preset quick on bundled scenes (1 table)" in shown
 
 
 def test_equal_results_make_equal_bytes(full, tmp_path):

@@ -98,7 +98,7 @@ def test_a_faulty_pair_is_named_or_skipped(root, fault, sentence, caplog):
     assert "\n" not in str(raised.value) and "more of" not in str(raised.value)
     left = pairs.checked(smallest=32, skip_bad=True)
     assert left.names == [name for i, name in enumerate(pairs.names) if i != 2]
-    assert "1 of 5 pairs are left out" in caplog.text
+    assert "1 of 5 pairs is left out" in caplog.text
     assert pairs.checked(2, smallest=32).names == pairs.names[:2]  # the faulty one is not used
     assert left.checked(4).names == pairs.checked(4, smallest=32, skip_bad=True).names
 

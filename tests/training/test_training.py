@@ -327,9 +327,7 @@ def test_initial_weights_depend_on_the_seed_alone():
 
 
 def test_a_batch_is_split_evenly(tmp_path):
-    with pytest.raises(
-        ValueError, match="A batch of 2 cannot be split over 1 processes and 3 parts"
-    ):
+    with pytest.raises(ValueError, match="A batch of 2 cannot be split over 1 process and 3 parts"):
         fit(replace(TINY, accumulate=3), folder=tmp_path, progress=False, device="cpu")
 
 
