@@ -21,7 +21,9 @@ MEMORY_ON_CPU = 11 * 2**26  # bytes that an image and its automatic tiles use, e
 MOST_ON_CPU = 5 * 2**29  # bytes that they use where margins would cost more than memory does
 MEMORY_ON_GPU = 2**34
 IMAGE = 6  # bytes per pixel of an image of 8 bits and of its restored one
-MARGINS = 8  # side of the smallest tiles that are cut to use less than is free, in margins
+# side of the smallest tiles that are cut to use less than is free, in margins: at any cost, and if
+# such tiles fit into MOST_ON_CPU
+MARGINS, MORE_MARGINS = 4, 8
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,11 @@ class Tiles:
         if device.type == "cpu":
             limit = max(MEMORY_ON_CPU - IMAGE * height * width, MEMORY_ON_CPU // 2)
             # an image that is not cut has no margins, and much smaller tiles consist of them
-            sides = min(height * width, ((MARGINS + 2) * self.margin) ** 2)
-            limit = max(limit, min(int(each * sides), MOST_ON_CPU))
+            least, more = (
+                int(each * ((margins + 2) * self.margin) ** 2)
+                for margins in (MARGINS, MORE_MARGINS)
+            )
+            limit = max(limit, least, min(more, MOST_ON_CPU))
             if each * height * width <= MOST_ON_CPU:
                 limit = MOST_ON_CPU
         budget = min(free_memory(device) / 2, limit)

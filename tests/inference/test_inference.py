@@ -357,6 +357,8 @@ def test_a_video_frame_is_not_cut_since_margins_would_double_its_time(monkeypatc
     large = Tiles(network, (3000, 4000))
     seen = [sum(span.seen.stop - span.seen.start for span in large.spans(i)) for i in (0, 1)]
     assert seen[0] * seen[1] < 2 * 3000 * 4000
+    wide = Tiles(create_model("svrnn", size="small"), (3000, 4000))
+    assert wide.side >= 3 * wide.margin  # which takes more than MOST_ON_CPU
     monkeypatch.setattr(tiles, "free_memory", lambda device: 2**31)
     assert Tiles(network, (720, 1280)).side > 0  # half of what is free, as always
 
