@@ -126,7 +126,7 @@ def _run(
         console.print(f"{manifest.path} is damaged: what it does not record runs again.")
     console.print(
         f"{counted(len(paths), 'notebook')}, preset {parameters['preset']}, {jobs} at a time, "
-        f"{threads} threads each → {folder}",
+        f"{counted(threads, 'thread')} each → {folder}",
         soft_wrap=True,
     )
     if strays := left_alone({path.parent for path in paths}):

@@ -215,7 +215,8 @@ class PairedFolder(Dataset[Sample]):
         if len(sound) < (1 if count is None else count):
             raise ValueError(
                 f"{self.root} has {counted(len(sound), 'usable pair')}, but "
-                f"{count or 'at least 1'} are asked for: ask for fewer, or add some."
+                f"{counted(count, 'is', 'are') if count else 'at least 1 is'} asked for: ask for "
+                "fewer, or add some."
             )
         sound.items = sound.items[:count]
         return sound

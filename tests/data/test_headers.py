@@ -122,5 +122,5 @@ def test_pairs_without_neighbours_are_found_where_motion_is_needed(root):
 
 
 def test_a_folder_of_faulty_pairs_is_one_sentence(root):
-    with pytest.raises(ValueError, match="has 0 usable pairs, but at least 1 are asked for"):
+    with pytest.raises(ValueError, match="has 0 usable pairs, but at least 1 is asked for"):
         PairedFolder(root).checked(smallest=100, skip_bad=True)
