@@ -46,9 +46,8 @@ def test_a_trained_row_is_told_how_to_measure_it(monkeypatch, tmp_path):
     assert "ablation aspdc_table5 --preset smoke --finished --against v12" in said
     assert "--seed" not in said and "--results" not in said
     place = ["--seed", "1", "--results", str(tmp_path / "of mine")]  # smoke has the seed 0 alone
-    said = (
-        CliRunner().invoke(app, ["train", "radn_table1:final", "--preset", "smoke", *place]).output
-    )
+    other = ["train", "radn_table1:final", "--preset", "smoke", *place]
+    said = CliRunner().invoke(app, other).output
     assert f"--against final --seed 1 --results '{tmp_path / 'of mine'}'\n" in said
     changed = CliRunner().invoke(app, ["train", "aspdc_table5:v12", "--steps", "7"]).output
     assert "trained in 3 s" in changed and "ablation" not in changed
