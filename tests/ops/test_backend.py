@@ -130,6 +130,7 @@ def test_a_cache_that_cannot_be_written_is_passed_over(tmp_path, monkeypatch):
     assert blocker not in built.parents and built.exists()
 
 
+@needs_compiler
 @pytest.mark.parametrize("variable", ["DEBLURLIB_CACHE", "XDG_CACHE_HOME"])
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777], ids=oct)
 def test_a_cache_that_others_can_write_to_is_not_used(
@@ -151,6 +152,7 @@ def test_a_cache_that_others_can_write_to_is_not_used(
     assert f"not cached in {folder}" in caplog.text
 
 
+@needs_compiler
 @pytest.mark.parametrize(("owner", "used"), [(0, True), (4711, False)])
 def test_a_cache_of_another_user_is_not_used(tmp_path, monkeypatch, owner, used):
     """Root's is: root can change everything, and builds the kernels in images of containers."""
